@@ -1,0 +1,1 @@
+"""Words every room shares: ids, clock, verdict, events, errors. Standard library only."""

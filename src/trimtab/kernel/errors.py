@@ -1,0 +1,100 @@
+"""What can go wrong, in one tree.
+
+    TrimtabError
+    ├── InvalidInput        the caller's data is wrong; `field` names where
+    │   └── TooFewValues    a statistic was asked of too little data
+    ├── NotAuthenticated    nobody, or nobody we know
+    ├── NotPermitted        somebody we know, who may not
+    ├── NotFound            no such thing, or not this tenant's
+    ├── Conflict            somebody moved it first, or it exists with other content
+    ├── InvalidMove         the state machine has no such move from here
+    ├── PolicyRefused       a policy, a gate or a permit says no
+    ├── IntegrityFailed     bytes, signatures or history are not what was recorded
+    └── Unavailable         a part we need does not answer, or is full
+
+A *finding* (a check failed, drift was found) is a value. An exception means that the
+question could not be answered, or that the move was refused. None carries a status
+number of a protocol: the surfaces map `code` once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TrimtabError(Exception):
+    """Base of all errors; `code` is stable and documented.
+
+    Args:
+        message: What happened, in a sentence for a person.
+        field: The input that is at fault, as a dotted path, when there is one.
+        remedy: What the reader can do next, in a sentence.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.remedy = remedy
+
+
+class InvalidInput(TrimtabError):
+    """The caller's data is wrong."""
+
+    code = "invalid_input"
+
+
+class TooFewValues(InvalidInput):
+    """A statistic was asked of too little data; never answered with nan or 0."""
+
+    code = "too_few_values"
+
+
+class NotAuthenticated(TrimtabError):
+    """No credential, or one that is unknown, expired or revoked."""
+
+    code = "not_authenticated"
+
+
+class NotPermitted(TrimtabError):
+    """A known actor asked for what no rule allows."""
+
+    code = "not_permitted"
+
+
+class NotFound(TrimtabError):
+    """No such thing for this tenant; the same answer for another tenant's objects."""
+
+    code = "not_found"
+
+
+class Conflict(TrimtabError):
+    """Another writer came first, or the same name exists with other content."""
+
+    code = "conflict"
+
+
+class InvalidMove(TrimtabError):
+    """The state machine has no such move from the present state."""
+
+    code = "invalid_move"
+
+
+class PolicyRefused(TrimtabError):
+    """A policy, a gate or a permit says no."""
+
+    code = "policy_refused"
+
+
+class IntegrityFailed(TrimtabError):
+    """Bytes, a signature or the history are not what was recorded."""
+
+    code = "integrity_failed"
+
+
+class Unavailable(TrimtabError):
+    """A part that is needed does not answer, or has no room left."""
+
+    code = "unavailable"
