@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from trimtab.kernel.clock import iso
+from trimtab.kernel.ids import TenantId
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,23 @@ class Event:
     """Why a record changed. Subclasses are frozen dataclasses that set `kind`.
 
     `kind` reads `<thing>.<what happened>` (`rollout.rolled_back`), is unique, and never
-    changes once released. `subject` is the id of the thing that the event is about;
-    `model` and `related` let a timeline be read off the ledger.
+    changes once released. `subject` is the id of the thing that the event is about,
+    `tenant` the tenant in whose history it belongs (None: the fleet's). Every id that a
+    field mentions is indexed, so that timelines can be read off the ledger.
     """
 
     kind: ClassVar[str] = ""
 
     subject: str
+    tenant: TenantId | None
 
     def payload(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        """The fields as JSON values, without `subject` and `tenant`, which the entry carries."""
+        return {
+            f.name: plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.name not in ("subject", "tenant")
+        }
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""What the machine gives: settings, database, blobs, durable jobs, limited children, logs."""

@@ -1,0 +1,282 @@
+"""One way to open the database, on SQLite and on PostgreSQL, and the kinds of tables.
+
+SQLite runs in WAL mode with `synchronous=FULL`, and every writing transaction begins with
+`BEGIN IMMEDIATE`: a deferred one that reads first fails with a busy snapshot that no
+time-out can cure. The settings are read back at start, because wrappers change them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection, Dialect, Engine
+
+from trimtab.kernel.clock import iso, parse_iso
+from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Kind(StrEnum):
+    """What a table holds, and so who may write it, and how."""
+
+    DECISION = "decision"
+    """Written only with the event that explains it, in the same transaction."""
+    OBSERVATION = "observation"
+    """Facts that were measured; appended, never judged here."""
+    CURSOR = "cursor"
+    """How far a reader has come."""
+    IDEMPOTENCY = "idempotency"
+    """Answers kept so that a repeated request gets the same one."""
+    SESSION = "session"
+    """Who is logged in."""
+    LEDGER = "ledger"
+    """The audit ledger itself; written by `audit` alone."""
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC: `timestamptz` on PostgreSQL, sortable RFC 3339 text on SQLite."""
+
+    impl = sa.String(27)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(sa.String(27))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if dialect.name == "postgresql" else iso(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None or isinstance(value, datetime):
+            return None if value is None else value.astimezone(UTC)
+        return parse_iso(value)
+
+
+Json = sa.JSON(none_as_null=True).with_variant(
+    postgresql.JSONB(none_as_null=True), "postgresql"
+)
+
+
+def decision_table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
+    """A table whose rows are decisions: `id`, `revision`, and `parts`.
+
+    `revision` counts the writes of a row; a writer who did not see the newest loses.
+    """
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", sa.String(80), primary_key=True),
+        sa.Column("revision", sa.Integer, nullable=False),
+        *parts,
+        info={"kind": Kind.DECISION},
+    )
+
+
+def plain_table(name: str, kind: Kind, *parts: sa.schema.SchemaItem) -> sa.Table:
+    """A table that is not one of decisions; `kind` says why its writes need no event."""
+    if kind is Kind.DECISION:
+        raise ValueError("a decision table is made by decision_table()")
+    return sa.Table(name, metadata, *parts, info={"kind": kind})
+
+
+class Database:
+    """An engine with the guarantees we rely on, asserted when it is opened.
+
+    Raises:
+        Unavailable: it cannot be reached, or does not give the durability that we need.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8):
+        self.url = sa.make_url(url)
+        self.engine = _engine(self.url, pool_size)
+        self._stopped: str | None = None
+        self._lock = threading.Lock()
+        self._assert_durable()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database: one file, one writer at a time."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A writing transaction: committed at the end, rolled back on any exception.
+
+        Raises:
+            Unavailable: the disk is full, the database is gone, or an earlier write
+                met an input/output error, after which nothing more is written: what
+                the disk then holds is not known, and a second try would not be one.
+            Conflict: a constraint of the database refused the change.
+        """
+        if self._stopped:
+            raise Unavailable(
+                f"writing has stopped: {self._stopped}",
+                remedy="repair the disk, verify the ledger, then restart",
+            )
+        with self._translated(), self.engine.connect() as connection:
+            options = connection.execution_options(trimtab_write=True)
+            with _tolerant(options.begin()):
+                yield options
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A reading transaction over one snapshot."""
+        with self._translated(), self.engine.connect() as connection:
+            options = connection.execution_options(trimtab_write=False)
+            with options.begin():
+                yield options
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    def healthy(self) -> bool:
+        """Whether a read works now and no write has failed for good."""
+        try:
+            with self.read() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        except Unavailable:
+            return False
+        return self._stopped is None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError as error:
+            raise Conflict(
+                "a constraint of the database refused the change: "
+                + str(error.orig).splitlines()[0],
+                remedy="read the present state, then decide again",
+            ) from error
+        except sa.exc.DBAPIError as error:
+            text = str(error.orig).lower()
+            if "disk i/o error" in text:
+                with self._lock:
+                    self._stopped = "the disk reported an input/output error"
+            if _is_outage(error, text):
+                raise Unavailable(
+                    "the database could not take this now: " + str(error.orig).splitlines()[0],
+                    remedy="nothing was written; try again shortly",
+                ) from error
+            raise
+
+    def _assert_durable(self) -> None:
+        with self.read() as connection:
+            if not self.is_sqlite:
+                commit = connection.execute(sa.text("SHOW synchronous_commit")).scalar_one()
+                if commit == "off":
+                    raise Unavailable(
+                        "PostgreSQL runs with synchronous_commit=off: an acknowledged write "
+                        "could be lost",
+                        remedy="set synchronous_commit to on",
+                    )
+                return
+            journal = connection.execute(sa.text("PRAGMA journal_mode")).scalar_one()
+            synchronous = connection.execute(sa.text("PRAGMA synchronous")).scalar_one()
+            if (journal, synchronous) != ("wal", 2):
+                raise Unavailable(
+                    f"SQLite runs with journal_mode={journal}, synchronous={synchronous}; "
+                    "we need wal and 2 (FULL)",
+                    remedy="put the database on a local disk that supports WAL",
+                )
+
+
+def _engine(url: sa.URL, pool_size: int) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise InvalidInput(
+                "the database must be a file: what is acknowledged must be durable",
+                field="DATABASE_URL",
+                remedy="use sqlite:///path/to/trimtab.sqlite or postgresql://...",
+            )
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(
+            url,
+            connect_args={"timeout": 30, "isolation_level": None},
+            pool_size=pool_size,
+            max_overflow=pool_size * 4,
+        )
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+        return engine
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=pool_size * 4,
+            pool_pre_ping=True,
+        )
+    raise InvalidInput(
+        f"{url.get_backend_name()} is not a database we know",
+        field="DATABASE_URL",
+        remedy="use sqlite:///path or postgresql://user@host/name",
+    )
+
+
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("trimtab_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _tolerant(transaction: Any) -> Iterator[None]:
+    """Commit or roll back; a rollback that SQLite has already done is not an error.
+
+    After a failed commit (disk full, I/O error) SQLite has rolled back by itself, and
+    the explicit ROLLBACK raises again, which would hide the first reason.
+    """
+    try:
+        yield
+        transaction.commit()
+    except BaseException:
+        try:
+            transaction.rollback()
+        except sa.exc.OperationalError as again:
+            if "no transaction is active" not in str(again.orig):
+                raise
+        raise
+
+
+def _is_outage(error: sa.exc.DBAPIError, text: str) -> bool:
+    full = "disk is full" in text or "no space left" in text or "readonly database" in text
+    busy = "database is locked" in text
+    return (
+        full
+        or busy
+        or "disk i/o error" in text
+        or "unable to open database" in text
+        or error.connection_invalidated
+        or isinstance(error, sa.exc.InterfaceError)
+        or (isinstance(error, sa.exc.OperationalError) and not _from_sqlite(error))
+    )
+
+
+def _from_sqlite(error: sa.exc.DBAPIError) -> bool:
+    return "sqlite" in type(error.orig).__module__
