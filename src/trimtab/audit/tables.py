@@ -102,9 +102,7 @@ def _sqlite_triggers() -> list[str]:
         "CREATE TRIGGER ledger_size_only_grows BEFORE UPDATE ON ledger_size "
         f"WHEN NEW.size < OLD.size {refuse}"
     )
-    statements.append(
-        f"CREATE TRIGGER ledger_size_no_delete BEFORE DELETE ON ledger_size {refuse}"
-    )
+    statements.append(f"CREATE TRIGGER ledger_size_no_delete BEFORE DELETE ON ledger_size {refuse}")
     return statements
 
 

@@ -1,0 +1,294 @@
+"""Appending to the ledger, and reading it: entries, timelines, roots and proofs.
+
+An entry is a header, which alone is the leaf of the tree, and a payload whose exact bytes
+are stored as hashed. `docs/reference/ledger.md` describes the format for verifiers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from trimtab.audit.merkle import FANOUT, Tree, complete_root, leaf_hash
+from trimtab.audit.tables import ENTRIES, FLEET, MENTIONS, NODES, PAYLOADS, SIZE, WHOLE
+from trimtab.kernel.events import Event, canonical
+from trimtab.kernel.ids import TenantId
+
+SALT_BYTES = 16
+_ID = re.compile(r"^(?:[a-z]{2,4}_[0-9a-z]{16}|inc-\d{4}-\d{2}-\d{2}-\d{3,})$")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry on its way: what happened, by whom, why, and because of which entry."""
+
+    event: Event
+    actor: str
+    reason: str
+    cause: int | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry as it stands. `data` is None where retention has blanked the payload."""
+
+    sequence: int
+    tenant: TenantId | None
+    tenant_sequence: int
+    kind: str
+    actor: str
+    at: datetime
+    subject: str
+    reason: str | None
+    cause: int | None
+    data: dict[str, Any] | None
+    leaf: bytes
+
+    @property
+    def key(self) -> str:
+        """What a reaction to this entry is called: its number and its hash, so that a
+        restored backup, which numbers other entries alike, cannot swallow one."""
+        return f"{self.sequence}:{self.leaf.hex()[:16]}"
+
+
+def append(connection: Connection, drafts: Sequence[Draft]) -> int:
+    """Write `drafts` in order; return the sequence of the last.
+
+    Takes the ledger's lock, which is held until the transaction ends, so that the order
+    of sequences is the order of commits and a reader never meets a gap. To be called as
+    the last thing before a commit.
+    """
+    sizes = _lock_sizes(connection, {_tenant_row(d.event.tenant) for d in drafts})
+    entries: list[dict[str, Any]] = []
+    payloads: list[dict[str, Any]] = []
+    mentions: list[dict[str, Any]] = []
+    for draft in drafts:
+        row = _tenant_row(draft.event.tenant)
+        sizes[WHOLE] += 1
+        sizes[row] += 1
+        entry, payload = _rows(draft, sizes[WHOLE], sizes[row])
+        entries.append(entry)
+        payloads.append(payload)
+        mentions += [
+            {"ref": ref, "sequence": entry["sequence"]} for ref in sorted(_mentioned(draft.event))
+        ]
+    connection.execute(ENTRIES.insert(), entries)
+    connection.execute(PAYLOADS.insert(), payloads)
+    connection.execute(MENTIONS.insert(), mentions)
+    for row, size in sizes.items():
+        connection.execute(SIZE.update().where(SIZE.c.tenant == row).values(size=size))
+    _complete_nodes(connection, sizes[WHOLE] - len(drafts), sizes[WHOLE])
+    return sizes[WHOLE]
+
+
+def size(connection: Connection) -> int:
+    """How many entries the ledger has."""
+    found = connection.execute(sa.select(SIZE.c.size).where(SIZE.c.tenant == WHOLE)).scalar()
+    return found or 0
+
+
+def tree(connection: Connection, upto: int | None = None) -> Tree:
+    """The tree over the first `upto` entries (default: all); valid within the transaction."""
+
+    def fetch(level: int, first: int, count: int) -> Sequence[bytes]:
+        if level == 0:
+            query = (
+                sa.select(ENTRIES.c.leaf)
+                .where(ENTRIES.c.sequence.between(first + 1, first + count))
+                .order_by(ENTRIES.c.sequence)
+            )
+        else:
+            query = (
+                sa.select(NODES.c.hash)
+                .where(NODES.c.level == level, NODES.c.position.between(first, first + count - 1))
+                .order_by(NODES.c.position)
+            )
+        return [bytes(row[0]) for row in connection.execute(query)]
+
+    return Tree(size(connection) if upto is None else upto, fetch)
+
+
+def entries(
+    connection: Connection,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    limit: int = 100,
+    tenant: TenantId | None = None,
+    kinds: Sequence[str] = (),
+    ref: str | None = None,
+    newest_first: bool = False,
+) -> list[Entry]:
+    """Entries with a sequence above `after`, oldest first unless asked otherwise.
+
+    Args:
+        connection: A reading or writing transaction.
+        after: Leave out this sequence and those before it.
+        before: Leave out this sequence and those after it.
+        limit: At most so many.
+        tenant: Only this tenant's; None for everybody's.
+        kinds: Only these kinds of events; empty for all.
+        ref: Only entries that mention this id.
+        newest_first: Turn the order round.
+    """
+    query = (
+        sa.select(ENTRIES, PAYLOADS.c.body)
+        .join(PAYLOADS, PAYLOADS.c.sequence == ENTRIES.c.sequence)
+        .where(ENTRIES.c.sequence > after)
+    )
+    if before is not None:
+        query = query.where(ENTRIES.c.sequence < before)
+    if tenant is not None:
+        query = query.where(ENTRIES.c.tenant == tenant)
+    if kinds:
+        query = query.where(ENTRIES.c.kind.in_(kinds))
+    if ref is not None:
+        query = query.join(MENTIONS, MENTIONS.c.sequence == ENTRIES.c.sequence)
+        query = query.where(MENTIONS.c.ref == ref)
+    order = ENTRIES.c.sequence.desc() if newest_first else ENTRIES.c.sequence
+    return [_entry(row) for row in connection.execute(query.order_by(order).limit(limit))]
+
+
+def stored(
+    connection: Connection, *, tenant: TenantId | None = None, chunk: int = 2000
+) -> Iterator[tuple[int, bytes, bytes | None, bytes | None, bytes]]:
+    """Every entry as stored, in order: (sequence, header, salt, payload, kept leaf hash)."""
+    last = 0
+    query = (
+        sa.select(
+            ENTRIES.c.sequence, ENTRIES.c.header, PAYLOADS.c.salt, PAYLOADS.c.body, ENTRIES.c.leaf
+        )
+        .outerjoin(PAYLOADS, PAYLOADS.c.sequence == ENTRIES.c.sequence)
+        .order_by(ENTRIES.c.sequence)
+        .limit(chunk)
+    )
+    if tenant is not None:
+        query = query.where(ENTRIES.c.tenant == tenant)
+    while True:
+        rows = connection.execute(query.where(ENTRIES.c.sequence > last)).all()
+        for row in rows:
+            last = row[0]
+            yield row[0], bytes(row[1]), _bytes(row[2]), _bytes(row[3]), bytes(row[4])
+        if len(rows) < chunk:
+            return
+
+
+def _lock_sizes(connection: Connection, rows: set[str]) -> dict[str, int]:
+    """Lock the ledger and give the sizes of the whole and of each tenant in `rows`.
+
+    On SQLite the writing transaction is itself the lock. On PostgreSQL it is the row of
+    the whole, locked before anything is read, so that what is read is the newest.
+    """
+    lock = sa.select(SIZE.c.size).where(SIZE.c.tenant == WHOLE).with_for_update()
+    whole = connection.execute(lock).scalar()
+    if whole is None:
+        raise LookupError("the ledger has no size row; run the migrations")
+    known = dict(
+        connection.execute(sa.select(SIZE.c.tenant, SIZE.c.size).where(SIZE.c.tenant.in_(rows)))
+        .tuples()
+        .all()
+    )
+    fresh = rows - known.keys()
+    if fresh:
+        connection.execute(SIZE.insert(), [{"tenant": row, "size": 0} for row in sorted(fresh)])
+    return {WHOLE: whole, **dict.fromkeys(fresh, 0), **known}
+
+
+def _rows(draft: Draft, sequence: int, tenant_sequence: int) -> tuple[dict[str, Any], ...]:
+    event = draft.event
+    body = canonical(
+        {
+            "subject": event.subject,
+            "reason": draft.reason,
+            "cause": draft.cause,
+            "data": event.payload(),
+        }
+    )
+    salt = secrets.token_bytes(SALT_BYTES)
+    header = canonical(
+        {
+            "v": 1,
+            "sequence": sequence,
+            "tenant": event.tenant,
+            "tenant_sequence": tenant_sequence,
+            "kind": event.kind,
+            "actor": draft.actor,
+            "at": draft.at,
+            "payload_digest": "sha256:" + hashlib.sha256(salt + body).hexdigest(),
+        }
+    )
+    entry = {
+        "sequence": sequence,
+        "tenant": _tenant_row(event.tenant),
+        "tenant_sequence": tenant_sequence,
+        "kind": event.kind,
+        "actor": draft.actor,
+        "at": draft.at,
+        "subject": event.subject,
+        "header": header,
+        "leaf": leaf_hash(header),
+    }
+    return entry, {"sequence": sequence, "salt": salt, "body": body}
+
+
+def _complete_nodes(connection: Connection, before: int, after: int) -> None:
+    """Keep the root of each subtree of 256 ** level leaves that has become complete."""
+    level = 1
+    while after >> (8 * level):
+        for position in range(before >> (8 * level), after >> (8 * level)):
+            below = tree(connection, after)._fetch(level - 1, position * FANOUT, FANOUT)
+            connection.execute(
+                NODES.insert(),
+                {"level": level, "position": position, "hash": complete_root(below)},
+            )
+        level += 1
+
+
+def _mentioned(event: Event) -> set[str]:
+    """Every id that the event speaks of, however deep, and its subject."""
+    found = {event.subject}
+    waiting: list[Any] = [event.payload()]
+    while waiting:
+        match waiting.pop():
+            case dict() as inner:
+                waiting.extend(inner.values())
+            case list() as inner:
+                waiting.extend(inner)
+            case str() as text if _ID.match(text):
+                found.add(text)
+    return found
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    body = json.loads(row.body) if row.body is not None else None
+    return Entry(
+        sequence=row.sequence,
+        tenant=TenantId(row.tenant) if row.tenant != FLEET else None,
+        tenant_sequence=row.tenant_sequence,
+        kind=row.kind,
+        actor=row.actor,
+        at=row.at,
+        subject=row.subject,
+        reason=body and body["reason"],
+        cause=body and body["cause"],
+        data=body and body["data"],
+        leaf=bytes(row.leaf),
+    )
+
+
+def _tenant_row(tenant: TenantId | None) -> str:
+    return FLEET if tenant is None else tenant
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

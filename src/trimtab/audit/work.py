@@ -1,0 +1,141 @@
+"""Units of work: the only way to write, and it demands the reason.
+
+`create` and `replace` are the only write methods for tables of decisions, and both need
+the event that explains the change: forgetting to audit is a type error. The events are
+collected and appended to the ledger just before the commit, in the same transaction, so
+the ledger's lock is always the last one taken, and both commit or neither does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from trimtab.audit import ledger
+from trimtab.kernel.actor import Actor
+from trimtab.kernel.clock import Clock
+from trimtab.kernel.errors import Conflict
+from trimtab.kernel.events import Event
+from trimtab.platform.database import Database, Kind
+
+_FREE = {Kind.OBSERVATION, Kind.CURSOR, Kind.IDEMPOTENCY, Kind.SESSION}
+
+
+class Reading:
+    """A look at one snapshot of the records."""
+
+    def __init__(self, connection: Connection, now: datetime):
+        self.connection = connection
+        self.now = now
+
+    def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        """All rows of a query."""
+        return self.connection.execute(query).mappings().all()
+
+    def row(self, query: sa.Select[Any]) -> sa.RowMapping | None:
+        """The one row of a query, or None."""
+        return self.connection.execute(query).mappings().one_or_none()
+
+
+class Work(Reading):
+    """One transaction by one actor for one reason."""
+
+    def __init__(
+        self, connection: Connection, now: datetime, actor: Actor, reason: str, cause: int | None
+    ):
+        super().__init__(connection, now)
+        self.actor = actor
+        self.reason = reason
+        self.cause = cause
+        self._drafts: list[ledger.Draft] = []
+
+    def create(self, table: sa.Table, row: Mapping[str, Any], *, because: Event) -> None:
+        """Insert a row of decisions at revision 1.
+
+        Raises:
+            Conflict: the id exists, or a constraint of the database refuses the row.
+        """
+        _demand(table, {Kind.DECISION})
+        self.connection.execute(table.insert(), {**row, "revision": 1})
+        self.record(because)
+
+    def replace(self, table: sa.Table, row: Mapping[str, Any], *, because: Event) -> None:
+        """Write a row of decisions over the revision that it was computed from.
+
+        `row["revision"]` is the revision that was read; the row then has the next one.
+
+        Raises:
+            Conflict: somebody moved it meanwhile.
+        """
+        _demand(table, {Kind.DECISION})
+        seen = row["revision"]
+        changed = self.connection.execute(
+            table.update()
+            .where(table.c.id == row["id"], table.c.revision == seen)
+            .values({**row, "revision": seen + 1})
+        )
+        if changed.rowcount != 1:
+            raise Conflict(
+                f"{table.name} {row['id']} was moved by somebody else since it was read",
+                remedy="look at it again, then decide again",
+            )
+        self.record(because)
+
+    def record(self, event: Event) -> None:
+        """Put an event into the ledger that changes no row: a download, a refusal."""
+        self._drafts.append(ledger.Draft(event, self.actor.id, self.reason, self.cause, self.now))
+
+    def append(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that are no decisions: observations, cursors, keys, sessions."""
+        _demand(table, _FREE)
+        if rows:
+            self.connection.execute(table.insert(), [dict(row) for row in rows])
+
+    def execute(self, statement: sa.Update | sa.Delete) -> int:
+        """Change rows that are no decisions; return how many."""
+        table = statement.table
+        assert isinstance(table, sa.Table)
+        _demand(table, _FREE)
+        return self.connection.execute(statement).rowcount
+
+    def close(self) -> int | None:
+        """Append what was collected; return the last sequence, or None if there is none."""
+        return ledger.append(self.connection, self._drafts) if self._drafts else None
+
+
+class Records:
+    """Where units of work and looks begin."""
+
+    def __init__(self, database: Database, clock: Clock):
+        self.database = database
+        self.clock = clock
+
+    @contextmanager
+    def begin(self, actor: Actor, *, reason: str, cause: int | None = None) -> Iterator[Work]:
+        """A transaction of `actor`, for `reason`, because of ledger entry `cause`.
+
+        Raises:
+            Conflict, Unavailable: see `Database.write`. Nothing is then written at all.
+        """
+        with self.database.write() as connection:
+            work = Work(connection, self.clock.now(), actor, reason, cause)
+            yield work
+            work.close()
+
+    @contextmanager
+    def look(self) -> Iterator[Reading]:
+        """A reading transaction over one snapshot."""
+        with self.database.read() as connection:
+            yield Reading(connection, self.clock.now())
+
+
+def _demand(table: sa.Table, kinds: set[Kind]) -> None:
+    kind = table.info.get("kind")
+    if kind not in kinds:
+        allowed = ", ".join(sorted(kinds))
+        raise TypeError(f"table {table.name} is of kind {kind}; this writes only: {allowed}")
