@@ -1,0 +1,1 @@
+"""Models, versions, deployments, permits, and which version answers whom."""

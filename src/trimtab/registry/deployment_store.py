@@ -1,0 +1,156 @@
+"""Rows of deployments and permits. The database itself allows one stable and one canary."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.errors import NotFound
+from trimtab.kernel.events import Event
+from trimtab.kernel.ids import TenantId
+from trimtab.platform.database import Moment, decision_table
+from trimtab.registry.deployments import Deployed, Deployment, DeploymentMoved
+from trimtab.registry.permits import Permit, PermitConsumed, PermitIssued
+
+DEPLOYMENTS = decision_table(
+    "deployments",
+    sa.Column("model", sa.String(63), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("environment", sa.String(40), nullable=False),
+    sa.Column("version", sa.String(23), nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("percent", sa.Double, nullable=False),
+    sa.Column("salt", sa.String(80), nullable=False),
+    sa.Column("permit", sa.String(80), nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Index("ix_deployments_place", "model", "environment", "state"),
+)
+for _state in (Deployment.STABLE, Deployment.CANARY):
+    sa.Index(
+        f"uq_deployments_one_{_state.value}",
+        DEPLOYMENTS.c.model,
+        sa.func.coalesce(DEPLOYMENTS.c.tenant, sa.literal_column("''")),
+        DEPLOYMENTS.c.environment,
+        unique=True,
+        sqlite_where=DEPLOYMENTS.c.state == sa.literal_column(f"'{_state.value}'"),
+        postgresql_where=DEPLOYMENTS.c.state == sa.literal_column(f"'{_state.value}'"),
+    )
+
+PERMITS = decision_table(
+    "permits",
+    sa.Column("model", sa.String(63), nullable=False),
+    sa.Column("version", sa.String(23), nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("environment", sa.String(40), nullable=False),
+    sa.Column("max_percent", sa.Double, nullable=False),
+    sa.Column("approval", sa.String(80), nullable=False),
+    sa.Column("policy_digest", sa.String(71), nullable=False),
+    sa.Column("issued_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.Column("consumed_at", Moment),
+)
+
+CARRYING = (Deployment.STABLE.value, Deployment.CANARY.value, Deployment.SHADOW.value)
+
+
+def begin(work: Work, deployed: Deployed, because: DeploymentMoved) -> Deployed:
+    """Keep a new deployment.
+
+    Raises:
+        Conflict: the place already has a stable version, or a canary.
+    """
+    work.create(DEPLOYMENTS, _row(deployed), because=because)
+    return dataclasses.replace(deployed, revision=1)
+
+
+def save(work: Work, deployed: Deployed, because: Event) -> Deployed:
+    """Keep a moved deployment over the revision it was computed from.
+
+    Raises:
+        Conflict: somebody moved it meanwhile, or the place is taken.
+    """
+    work.replace(DEPLOYMENTS, _row(deployed), because=because)
+    return dataclasses.replace(deployed, revision=deployed.revision + 1)
+
+
+def in_place(
+    reading: Reading,
+    model: str,
+    tenant: TenantId | None,
+    environment: str,
+    state: Deployment,
+) -> Deployed | None:
+    """The newest deployment in this place and state, or None."""
+    query = (
+        sa.select(DEPLOYMENTS)
+        .where(
+            DEPLOYMENTS.c.model == model,
+            DEPLOYMENTS.c.tenant.is_(None) if tenant is None else DEPLOYMENTS.c.tenant == tenant,
+            DEPLOYMENTS.c.environment == environment,
+            DEPLOYMENTS.c.state == state.value,
+        )
+        .order_by(DEPLOYMENTS.c.since.desc(), DEPLOYMENTS.c.id)
+        .limit(1)
+    )
+    row = reading.row(query)
+    return None if row is None else _deployed(row)
+
+
+def carrying(reading: Reading, environment: str, *, model: str | None = None) -> list[Deployed]:
+    """Everything that carries traffic in an environment, by model and tenant."""
+    query = sa.select(DEPLOYMENTS).where(
+        DEPLOYMENTS.c.environment == environment, DEPLOYMENTS.c.state.in_(CARRYING)
+    )
+    if model is not None:
+        query = query.where(DEPLOYMENTS.c.model == model)
+    query = query.order_by(DEPLOYMENTS.c.model, DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.state)
+    return [_deployed(row) for row in reading.rows(query)]
+
+
+def history(reading: Reading, model: str) -> list[Deployed]:
+    """All deployments of a model, oldest first, settled ones too."""
+    query = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.model == model)
+    return [_deployed(row) for row in reading.rows(query.order_by(DEPLOYMENTS.c.since))]
+
+
+def add_permit(work: Work, permit: Permit, because: PermitIssued) -> Permit:
+    """Keep a permit that was just signed."""
+    work.create(PERMITS, _row(permit), because=because)
+    return dataclasses.replace(permit, revision=1)
+
+
+def use_permit(work: Work, permit: Permit, because: PermitConsumed) -> Permit:
+    """Keep a permit as used.
+
+    Raises:
+        Conflict: somebody used it meanwhile.
+    """
+    work.replace(PERMITS, _row(permit), because=because)
+    return dataclasses.replace(permit, revision=permit.revision + 1)
+
+
+def permit_by_id(reading: Reading, permit_id: str) -> Permit:
+    """The permit with this id.
+
+    Raises:
+        NotFound: there is none; nothing is allowed then.
+    """
+    row = reading.row(sa.select(PERMITS).where(PERMITS.c.id == permit_id))
+    if row is None:
+        raise NotFound("there is no such permit", field="permit")
+    return Permit(**row)
+
+
+def _row(record: Deployed | Permit) -> dict[str, Any]:
+    row = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {**row, "state": record.state.value} if isinstance(record, Deployed) else row
+
+
+def _deployed(row: sa.RowMapping) -> Deployed:
+    return Deployed(**{**row, "state": Deployment(row["state"])})

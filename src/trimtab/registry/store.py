@@ -1,0 +1,190 @@
+"""Rows of the registry: models and versions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.errors import NotFound
+from trimtab.kernel.events import Event
+from trimtab.kernel.ids import TenantId, VersionId
+from trimtab.platform.database import Json, Moment, decision_table
+from trimtab.registry.model import (
+    Feature,
+    Lifecycle,
+    Model,
+    ModelRegistered,
+    TrainingTrigger,
+    Version,
+    VersionRegistered,
+)
+
+MODELS = decision_table(
+    "models",
+    sa.Column("name", sa.String(63), nullable=False, unique=True),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("risk_facts", Json, nullable=False),
+    sa.Column("tier", sa.Integer, nullable=False),
+    sa.Column("risk_level", sa.String(10), nullable=False),
+    sa.Column("policy", sa.String(80), nullable=False),
+    sa.Column("features", Json, nullable=False),
+    sa.Column("label", sa.String(120), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+VERSIONS = decision_table(
+    "versions",
+    sa.Column("model", sa.String(63), sa.ForeignKey("models.name"), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("version", sa.String(23), nullable=False),
+    sa.Column("lifecycle", sa.String(20), nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("framework", sa.String(40), nullable=False),
+    sa.Column("cutoff", sa.Double, nullable=False),
+    sa.Column("training_metrics", Json, nullable=False),
+    sa.Column("training_trigger", sa.String(30), nullable=False),
+    sa.Column("parent", sa.String(23)),
+    sa.Column("reference_digest", sa.String(71), nullable=False),
+    sa.Column("holdout_digest", sa.String(71), nullable=False),
+    sa.Column("lineage", Json, nullable=False),
+    sa.Column("binding", sa.Text, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+    sa.Column("signer", sa.String(80), nullable=False),
+    sa.Column("signed_at", Moment, nullable=False),
+    sa.Column("inspection", Json, nullable=False),
+    sa.Column("contributors", Json, nullable=False),
+    sa.Column("created_by", sa.String(80), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index("uq_versions_model_version", "model", "version", unique=True),
+    sa.Index("ix_versions_tenant", "model", "tenant"),
+)
+"""A version number is used once for a model, whoever it is for: two sets of bytes can
+never answer to one name."""
+
+
+def add_model(work: Work, model: Model, event: ModelRegistered) -> Model:
+    """Keep a new model.
+
+    Raises:
+        Conflict: the name is taken.
+    """
+    work.create(MODELS, _model_row(model), because=event)
+    return dataclasses.replace(model, revision=1)
+
+
+def model_named(reading: Reading, name: str) -> Model:
+    """The model called `name`.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = reading.row(sa.select(MODELS).where(MODELS.c.name == name))
+    if row is None:
+        raise NotFound(f"there is no model called {ascii(name)[:80]}", field="model")
+    return _model(row)
+
+
+def models(reading: Reading, *, after: str = "", limit: int = 100) -> list[Model]:
+    """Models by name, those behind `after`."""
+    query = sa.select(MODELS).where(MODELS.c.name > after).order_by(MODELS.c.name).limit(limit)
+    return [_model(row) for row in reading.rows(query)]
+
+
+def add_version(work: Work, version: Version, event: VersionRegistered) -> Version:
+    """Keep a new version.
+
+    Raises:
+        Conflict: this version number of the model is taken.
+    """
+    work.create(VERSIONS, _version_row(version), because=event)
+    return dataclasses.replace(version, revision=1)
+
+
+def save_version(work: Work, version: Version, because: Event) -> Version:
+    """Keep a moved version over the revision it was computed from.
+
+    Raises:
+        Conflict: somebody moved it meanwhile.
+    """
+    work.replace(VERSIONS, _version_row(version), because=because)
+    return dataclasses.replace(version, revision=version.revision + 1)
+
+
+def version_by_id(reading: Reading, version_id: str) -> Version:
+    """The version with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = reading.row(sa.select(VERSIONS).where(VERSIONS.c.id == version_id))
+    if row is None:
+        raise NotFound("there is no such version", field="version")
+    return _version(row)
+
+
+def find_version(reading: Reading, model: str, version: str) -> Version | None:
+    """Version `version` of `model`, or None."""
+    row = reading.row(
+        sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == version)
+    )
+    return None if row is None else _version(row)
+
+
+def versions_of(
+    reading: Reading, model: str, *, visible_to: TenantId | None = None, everyone: bool = False
+) -> list[Version]:
+    """Versions of a model, newest registration last.
+
+    Args:
+        reading: A look at the records.
+        model: Name of the model.
+        visible_to: A tenant sees its own versions and the global ones.
+        everyone: The fleet sees all.
+    """
+    query = sa.select(VERSIONS).where(VERSIONS.c.model == model)
+    if not everyone:
+        query = query.where((VERSIONS.c.tenant == visible_to) | VERSIONS.c.tenant.is_(None))
+    return [_version(row) for row in reading.rows(query.order_by(VERSIONS.c.created_at))]
+
+
+def versions_in(reading: Reading, states: Sequence[Lifecycle]) -> list[Version]:
+    """Versions in any of `states`, oldest first."""
+    query = sa.select(VERSIONS).where(VERSIONS.c.lifecycle.in_([s.value for s in states]))
+    return [_version(row) for row in reading.rows(query.order_by(VERSIONS.c.created_at))]
+
+
+def _model_row(model: Model) -> dict[str, Any]:
+    row = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
+    return {**row, "features": [dataclasses.asdict(f) for f in model.features]}
+
+
+def _model(row: sa.RowMapping) -> Model:
+    return Model(**{**row, "features": tuple(Feature(**f) for f in row["features"])})
+
+
+def _version_row(version: Version) -> dict[str, Any]:
+    row = {f.name: getattr(version, f.name) for f in dataclasses.fields(version)}
+    return {
+        **row,
+        "lifecycle": version.lifecycle.value,
+        "training_trigger": version.training_trigger.value,
+        "contributors": list(version.contributors),
+    }
+
+
+def _version(row: sa.RowMapping) -> Version:
+    return Version(
+        **{
+            **row,
+            "id": VersionId(row["id"]),
+            "lifecycle": Lifecycle(row["lifecycle"]),
+            "training_trigger": TrainingTrigger(row["training_trigger"]),
+            "contributors": tuple(row["contributors"]),
+        }
+    )
