@@ -1,0 +1,90 @@
+# Everything that one does with this repository. `make` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+JOBS ?= 2
+
+.PHONY: help
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+# --- set-up -------------------------------------------------------------------------
+
+$(READY): requirements/dev.txt pyproject.toml scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV)
+
+.PHONY: install-dev
+install-dev: $(READY) ## virtual environment with every locked dependency
+
+.PHONY: lock
+lock: ## write requirements/dev.txt anew from pyproject.toml (needs uv)
+	uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --all-extras --group test pyproject.toml -o requirements/dev.txt -q
+
+# --- see it -------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(READY) ## the whole story on real data, live (ARGS='--exit --report out.json')
+	@$(BIN)/trimtab demo $(ARGS)
+
+.PHONY: up
+up: $(READY) ## the control plane with its pages, on the data in ./var
+	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/trimtab serve $(ARGS)
+
+.PHONY: dev
+dev: $(READY) ## the same, started anew whenever the source changes
+	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/watchfiles --filter python '$(BIN)/trimtab serve $(ARGS)' src
+
+.PHONY: reset
+reset: ## throw the data in ./var away
+	rm -rf var
+
+.PHONY: db-migrate
+db-migrate: $(READY) ## bring the database to the newest schema
+	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/trimtab migrate
+
+.PHONY: get-dev-token
+get-dev-token: $(READY) ## a short-lived token of the local administrator
+	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/trimtab token
+
+.PHONY: health-check
+health-check: $(READY) ## ask the running control plane how it is
+	@$(BIN)/trimtab health $(ARGS)
+
+# --- is it right? -------------------------------------------------------------------
+
+.PHONY: check
+check: $(READY) ## format, lint, types, contracts
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: lint
+lint: check ## the same as check
+
+.PHONY: format
+format: $(READY) ## put the source into its one form
+	$(BIN)/ruff check --fix-only -q src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+
+.PHONY: test
+test: $(READY) ## every test
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(READY) ## the tests that take no seconds; under two minutes
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+
+.PHONY: bench
+bench: $(READY) ## figures beside this machine's own floor
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: chaos
+chaos: $(READY) ## kill every step of the story for real, and compare the end (long)
+	$(BIN)/pytest -q tests/chaos -m chaos $(ARGS)

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Make the virtual environment with every locked dependency. Safe to repeat.
+set -euo pipefail
+venv=$1
+python=${PYTHON:-python3}
+
+need() { printf 'Trimtab needs %s.\n  %s\n' "$1" "$2" >&2; exit 1; }
+
+command -v "$python" >/dev/null || need "Python 3.11 or newer" "Debian: apt-get install python3 python3-venv"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  need "Python 3.11 or newer (this is $("$python" --version))" "name another: make PYTHON=/path/to/python3.11"
+"$python" -c 'import venv, ensurepip' 2>/dev/null ||
+  need "the venv module of Python" "Debian: apt-get install python3-venv"
+
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+echo "Installing the locked dependencies into $venv (once; about a minute) ..."
+# The lock names every package with its hashes, so pip resolves nothing by itself.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+  -r requirements/dev.txt ||
+  need "the packages of requirements/dev.txt" "check the connection to the package registry, then run the same command again"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+touch "$venv/.ready"
