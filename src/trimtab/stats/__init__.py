@@ -1,0 +1,16 @@
+"""Numbers, without thresholds: arrays go in, numbers or small frozen results come out.
+
+Nothing here knows a tier, a policy, a column name or a database; whoever asks also judges.
+Only numpy and the kernel are loaded. One page for each family of methods:
+
+    sample         what may be measured: finite values, counts, levels
+    special        incomplete beta and gamma functions, quantiles
+    univariate     a numeric column against its reference
+    categorical    a column of categories against its reference
+    intervals      rates and means with their uncertainty
+    rates          rare events: exact tests, and evidence that survives repeated looks
+    multiplicity   many questions at once
+    confusion      predictions against labels
+    rescale        was a unit changed?
+    sequential     a series of window values
+"""
