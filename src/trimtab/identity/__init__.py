@@ -1,0 +1,1 @@
+"""Who is who: tenants, people, service accounts, roles, keys, sessions, tokens."""

@@ -1,0 +1,278 @@
+"""The verbs of identity: add, issue, revoke, and turn a credential into an actor."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from trimtab.audit.work import Reading, Work
+from trimtab.identity import passwords, store
+from trimtab.identity.model import (
+    ApiKey,
+    KeyIssued,
+    LoggedIn,
+    Person,
+    PersonAdded,
+    PersonDisabled,
+    ServiceAccount,
+    ServiceAccountAdded,
+    Tenant,
+    TenantCreated,
+    checked_email,
+    checked_roles,
+    checked_tenant,
+    new_key,
+    secret_digest,
+    split_key,
+)
+from trimtab.identity.roles import permissions_of
+from trimtab.kernel.actor import Actor, ActorKind
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
+from trimtab.kernel.ids import PersonId, TenantId, new_id
+
+_REFUSED = "this credential is not known, or is of no use any more"
+
+
+def create_tenant(work: Work, slug: str, name: str) -> Tenant:
+    """Add a tenant.
+
+    Raises:
+        InvalidInput: the slug cannot be one.
+        Conflict: it is taken.
+    """
+    tenant = Tenant(checked_tenant(slug), name, work.now)
+    store.add(work, tenant, TenantCreated(subject=slug, tenant=tenant.id, name=name))
+    return tenant
+
+
+def add_person(
+    work: Work,
+    *,
+    email: str,
+    name: str,
+    roles: tuple[str, ...],
+    password: str,
+    tenant: TenantId | None = None,
+) -> Person:
+    """Add a person who may log in.
+
+    Raises:
+        InvalidInput: address, roles or password cannot be taken.
+        NotFound: there is no such tenant.
+        Conflict: the address is taken.
+    """
+    _demand_tenant(work, tenant)
+    person = Person(
+        id=PersonId(new_id("usr")),
+        email=checked_email(email),
+        name=name,
+        tenant=tenant,
+        roles=checked_roles(roles),
+        password_hash=passwords.hash_password(password),
+        disabled=False,
+        created_at=work.now,
+    )
+    event = PersonAdded(subject=person.id, tenant=tenant, name=name, roles=list(person.roles))
+    store.add(work, person, event)
+    return person
+
+
+def disable_person(work: Work, person_id: str) -> None:
+    """Let a person log in no more; sessions and tokens end with it."""
+    person = store.person(work, person_id)
+    if not person.disabled:
+        event = PersonDisabled(subject=person.id, tenant=person.tenant, name=person.name)
+        store.save(work, replace(person, disabled=True), event)
+
+
+def add_account(
+    work: Work, *, name: str, owner: PersonId, roles: tuple[str, ...], tenant: TenantId | None
+) -> ServiceAccount:
+    """Add a service account that `owner` answers for.
+
+    Raises:
+        InvalidInput, NotFound, Conflict: roles, tenant or name cannot be taken.
+    """
+    _demand_tenant(work, tenant)
+    account = ServiceAccount(
+        id=new_id("svc"),
+        name=name,
+        owner=owner,
+        tenant=tenant,
+        roles=checked_roles(roles),
+        disabled=False,
+        created_at=work.now,
+    )
+    event = ServiceAccountAdded(
+        subject=account.id, tenant=tenant, name=name, owner=owner, roles=list(account.roles)
+    )
+    store.add(work, account, event)
+    return account
+
+
+def issue_key(
+    work: Work,
+    account: ServiceAccount,
+    *,
+    scopes: tuple[str, ...] | None = None,
+    default_model: str | None = None,
+    lifetime: timedelta | None = None,
+) -> tuple[ApiKey, str]:
+    """Give out a key; the second value is its text, shown this once.
+
+    Args:
+        scopes: What the key may do, at most what the account may; None for all of that.
+        default_model: The model that is meant where a request names none.
+        lifetime: Until it expires; None for no end.
+
+    Raises:
+        InvalidInput: a scope that the account itself does not have.
+    """
+    own = permissions_of(account.roles)
+    wanted = own if scopes is None else frozenset(scopes)
+    if wanted - own:
+        raise InvalidInput(
+            f"the account may not do {', '.join(sorted(wanted - own))} itself", field="scopes"
+        )
+    key_id, text, digest = new_key()
+    key = ApiKey(
+        id=key_id,
+        account=account.id,
+        tenant=account.tenant,
+        scopes=tuple(sorted(wanted)),
+        sha256=digest,
+        default_model=default_model,
+        created_at=work.now,
+        expires_at=None if lifetime is None else work.now + lifetime,
+    )
+    event = KeyIssued(
+        subject=key.id,
+        tenant=key.tenant,
+        account=account.id,
+        scopes=list(key.scopes),
+        expires_at=key.expires_at,
+    )
+    store.add(work, key, event)
+    return key, text
+
+
+def revoke_key(work: Work, key_id: str) -> None:
+    """Make a key useless.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    key = store.key(work, key_id)
+    if key is None:
+        raise NotFound("there is no such key", field="key")
+    if key.revoked_at is None:
+        revoked, event = key.revoke(work.now)
+        store.save(work, revoked, event)
+
+
+def authenticate_key(reading: Reading, text: str) -> Actor:
+    """Whom a key speaks for.
+
+    Raises:
+        NotAuthenticated: it is not the text of a key that can be used; always the same
+            words, whatever the reason.
+    """
+    parts = split_key(text)
+    key = store.key(reading, parts[0]) if parts else None
+    if parts is None or key is None or not key.fits(parts[1]) or not key.usable(reading.now):
+        raise NotAuthenticated(_REFUSED)
+    account = store.account(reading, key.account)
+    if account is None or account.disabled:
+        raise NotAuthenticated(_REFUSED)
+    granted = permissions_of(account.roles) & frozenset(key.scopes)
+    return Actor(
+        account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
+    )
+
+
+def log_in(work: Work, email: str, password: str, *, until: datetime) -> tuple[str, str]:
+    """Open a session at the pages; return its token and the token for its forms.
+
+    Raises:
+        NotAuthenticated: address and password do not belong to somebody who may log in.
+    """
+    person = store.person_by_email(work, email)
+    known = None if person is None or person.disabled else person.password_hash
+    if not passwords.fits(known, password) or person is None:
+        raise NotAuthenticated("address and password do not fit", field="email")
+    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    row = {
+        "token_sha256": secret_digest(token),
+        "person": person.id,
+        "csrf": csrf,
+        "expires_at": until,
+    }
+    work.append(store.SESSIONS, [row])
+    work.record(LoggedIn(subject=person.id, tenant=person.tenant, person=person.name))
+    return token, csrf
+
+
+def authenticate_session(reading: Reading, token: str, *, at: datetime) -> tuple[Actor, str]:
+    """Whom a session belongs to, and the token that its forms must carry.
+
+    Sessions live in real time: `at` is the machine's time, not the domain's.
+
+    Raises:
+        NotAuthenticated: there is no such session, it has ended, or the person has gone.
+    """
+    row = store.session(reading, secret_digest(token))
+    if row is None or at >= row["expires_at"]:
+        raise NotAuthenticated("you are not logged in", remedy="log in")
+    return authenticate_subject(reading, row["person"]), row["csrf"]
+
+
+def log_out(work: Work, token: str) -> None:
+    """End a session."""
+    table = store.SESSIONS
+    work.execute(table.delete().where(table.c.token_sha256 == secret_digest(token)))
+
+
+def authenticate_subject(reading: Reading, subject: str) -> Actor:
+    """The person or service account that a verified token or session names.
+
+    Raises:
+        NotAuthenticated: it does not exist any more, or was disabled.
+    """
+    account = store.account(reading, subject)
+    if account is not None and not account.disabled:
+        granted = permissions_of(account.roles)
+        return Actor(
+            account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
+        )
+    try:
+        person = store.person(reading, subject)
+    except NotFound:
+        raise NotAuthenticated(_REFUSED) from None
+    if person.disabled:
+        raise NotAuthenticated(_REFUSED)
+    return person.actor()
+
+
+def narrow(actor: Actor, header: str | None) -> Actor:
+    """`actor` within the tenant that a request names; a header never widens.
+
+    Raises:
+        NotPermitted: the credential belongs to another tenant.
+        InvalidInput: it is not the name of a tenant.
+    """
+    if header is None:
+        return actor
+    tenant = checked_tenant(header, field="X-Tenant-Id")
+    if actor.tenant is not None and actor.tenant != tenant:
+        raise NotPermitted(
+            "this credential belongs to another tenant",
+            field="X-Tenant-Id",
+            remedy="leave the header out, or name your own tenant",
+        )
+    return replace(actor, tenant=tenant)
+
+
+def _demand_tenant(work: Work, tenant: TenantId | None) -> None:
+    if tenant is not None and not store.tenant_exists(work, tenant):
+        raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field="tenant")
