@@ -1,0 +1,297 @@
+"""Every variable that is read, with its type, default and meaning: the one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from trimtab.kernel.clock import Clock, SteppedClock, SystemClock, parse_iso
+
+
+class Profile(StrEnum):
+    """Whom a start must be safe for."""
+
+    LOCAL = "local"
+    PRODUCTION = "production"
+
+
+class Source(StrEnum):
+    """Where a value was found; of several, the first listed wins."""
+
+    ENVIRONMENT = "environment"
+    SECRET_FILE = "secret file"
+    ENV_FILE = ".env"
+    DEFAULT = "default"
+
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[int, Field(ge=0)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def variable(
+    name: str, description: str, default: Any = None, *, used: bool = True, secret: bool = False
+) -> Any:
+    """A field that is read from the variable `name`.
+
+    `used` says whether anything depends on it yet; `secret` that its value is never shown
+    and, in production, never taken from the environment.
+    """
+    return Field(
+        default,
+        validation_alias=name,
+        description=description,
+        json_schema_extra={"used": used, "secret": secret},
+        repr=not secret,
+    )
+
+
+class Settings(BaseSettings):
+    """The settings, each named after its variable. Frozen; built by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, hide_input_in_errors=True
+    )
+
+    home: Path = variable(
+        "TRIMTAB_HOME", "Folder of all data: database, blobs, keys.", Path("~/.trimtab")
+    )
+    profile: Profile = variable(
+        "TRIMTAB_PROFILE",
+        "`local` or `production`. The latter refuses to start with a weak or missing value, "
+        "or with a secret in the environment.",
+        Profile.LOCAL,
+    )
+    host: str = variable("TRIMTAB_HOST", "Address to listen on.", "127.0.0.1")
+    port: Annotated[int, Field(ge=1, le=65535)] = variable(
+        "TRIMTAB_PORT", "Port to listen on.", 8000
+    )
+    origin: str | None = variable(
+        "TRIMTAB_ORIGIN",
+        "Where browsers and clients reach this service, such as `https://trimtab.example.org`. "
+        "By default made from host and port; required in production.",
+    )
+    policy: str = variable(
+        "TRIMTAB_POLICY", "Name of a policy preset, or a policy file.", "standard"
+    )
+    clock: str = variable(
+        "TRIMTAB_CLOCK",
+        "`real`, or `stepped:` and an RFC 3339 time at which domain time starts and stands "
+        "still until it is moved (for demonstrations).",
+        "real",
+    )
+    admin_password: SecretStr | None = variable(
+        "TRIMTAB_ADMIN_PASSWORD",
+        "Password of the first administrator, read at the first start only; by default one "
+        "is made and shown once.",
+        secret=True,
+    )
+    secrets_folder: Path | None = variable(
+        "TRIMTAB_SECRETS_DIR",
+        "Folder with one file for each secret, named like its variable, as Vault's agent and "
+        "Kubernetes mount them.",
+    )
+    log_level: LogLevel = variable(
+        "LOG_LEVEL",
+        "DEBUG, INFO, WARNING, ERROR or CRITICAL, at start; it can be changed while running.",
+        "INFO",
+    )
+
+    database_url: SecretStr | None = variable(
+        "DATABASE_URL",
+        "`sqlite:///` and a path, or `postgresql://user@host/name`. By default an SQLite file "
+        "below TRIMTAB_HOME.",
+        secret=True,
+    )
+    database_pool_size: Count = variable(
+        "DATABASE_POOL_SIZE", "Connections kept open to PostgreSQL, for each process.", 10
+    )
+    database_pool_timeout_seconds: Count = variable(
+        "DATABASE_POOL_TIMEOUT_SECONDS", "Longest wait for a free connection.", 10
+    )
+
+    mlflow_tracking_uri: str | None = variable(
+        "MLFLOW_TRACKING_URI", "MLflow server whose registry is read; nothing is written to it."
+    )
+    jwt_secret: SecretStr | None = variable(
+        "JWT_SECRET",
+        "Read, and refused as a key: tokens are signed with an RSA key pair, made at the "
+        "first start, so that who can verify a token cannot make one. Remove it.",
+        used=False,
+        secret=True,
+    )
+
+    redis_url: SecretStr | None = variable(
+        "REDIS_URL", "Redis server for caches.", used=False, secret=True
+    )
+    redis_password: SecretStr | None = variable(
+        "REDIS_PASSWORD", "Password of the Redis server.", used=False, secret=True
+    )
+    redis_ttl_seconds: Seconds | None = variable(
+        "REDIS_TTL_SECONDS", "How long cached values live.", used=False
+    )
+    s3_bucket: str | None = variable(
+        "S3_BUCKET",
+        "Bucket for artifacts. Artifacts are kept in files below TRIMTAB_HOME.",
+        used=False,
+    )
+    s3_endpoint: str | None = variable(
+        "S3_ENDPOINT", "Address of an S3-compatible store, such as MinIO.", used=False
+    )
+    s3_access_key_id: SecretStr | None = variable(
+        "S3_ACCESS_KEY_ID", "Access key of the bucket.", used=False, secret=True
+    )
+    s3_secret_access_key: SecretStr | None = variable(
+        "S3_SECRET_ACCESS_KEY", "Secret key of the bucket.", used=False, secret=True
+    )
+    vault_addr: str | None = variable(
+        "VAULT_ADDR",
+        "Address of HashiCorp Vault. Secrets are read from the files that its agent writes: "
+        "see TRIMTAB_SECRETS_DIR.",
+        used=False,
+    )
+    vault_role: str | None = variable("VAULT_ROLE", "Role to log in to Vault as.", used=False)
+    vault_mount: str | None = variable(
+        "VAULT_MOUNT", "Mount path of Vault's key-value store.", used=False
+    )
+    slack_webhook_url: SecretStr | None = variable(
+        "SLACK_WEBHOOK_URL", "Incoming webhook for notifications.", used=False, secret=True
+    )
+    pagerduty_api_key: SecretStr | None = variable(
+        "PAGERDUTY_API_KEY", "Key for paging through PagerDuty.", used=False, secret=True
+    )
+    alert_email: str | None = variable(
+        "ALERT_EMAIL", "Address that notifications are mailed to.", used=False
+    )
+
+    drift_threshold: float | None = variable(
+        "DRIFT_THRESHOLD", "Thresholds stand in the policy: see TRIMTAB_POLICY.", used=False
+    )
+    drift_window_size: Count | None = variable(
+        "DRIFT_WINDOW_SIZE", "Windows stand in the policy: see TRIMTAB_POLICY.", used=False
+    )
+    drift_quorum: Count | None = variable(
+        "DRIFT_QUORUM",
+        "The quorum of detectors stands in the policy: see TRIMTAB_POLICY. To have fewer "
+        "false alarms, raise it.",
+        used=False,
+    )
+    remediation_max_retries: Seconds | None = variable(
+        "REMEDIATION_MAX_RETRIES", "Limits of actions stand in the policy.", used=False
+    )
+    remediation_cooldown_minutes: Seconds | None = variable(
+        "REMEDIATION_COOLDOWN_MINUTES", "Limits of actions stand in the policy.", used=False
+    )
+    remediation_resource_cap_percent: Annotated[float, Field(ge=0, le=100)] | None = variable(
+        "REMEDIATION_RESOURCE_CAP_PERCENT", "Limits of actions stand in the policy.", used=False
+    )
+
+    _sources: dict[str, Source] = PrivateAttr(default_factory=dict)
+    _unknown: tuple[str, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: `load_settings` reads each source once and keeps account."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @field_validator("home", "secrets_folder")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("clock")
+    @classmethod
+    def _known_clock(cls, value: str) -> str:
+        if value != "real":
+            kind, _, start = value.partition(":")
+            if kind != "stepped":
+                raise ValueError("write `real`, or `stepped:` and an RFC 3339 time")
+            parse_iso(start)
+        return value
+
+    @field_validator("origin")
+    @classmethod
+    def _bare_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        bare = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme not in {"http", "https"} or value.rstrip("/") != bare or "@" in bare:
+            raise ValueError("write a scheme, a host and, if need be, a port, and nothing else")
+        return bare
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        known = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+        if value is not None and not value.get_secret_value().startswith(known):
+            raise ValueError("start it with `sqlite:///` or `postgresql://`")
+        return value
+
+    def database(self) -> str:
+        """The address of the database; it may hold a password."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home / 'trimtab.sqlite'}"
+        return self.database_url.get_secret_value()
+
+    def public_origin(self) -> str:
+        """Where browsers and clients reach this service, without a slash at the end."""
+        return self.origin or f"http://{self.host}:{self.port}"
+
+    def clock_start(self) -> datetime | None:
+        """Where stepped domain time starts; None when it is the real time."""
+        return None if self.clock == "real" else parse_iso(self.clock.partition(":")[2])
+
+    def new_clock(self) -> Clock:
+        """A clock for domain time."""
+        start = self.clock_start()
+        return SystemClock() if start is None else SteppedClock(start)
+
+    def source_of(self, name: str) -> Source:
+        """Where the value of the variable `name` was found."""
+        return self._sources.get(name, Source.DEFAULT)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names in our groups (`DRIFT_*` and so on) that were set and mean nothing here."""
+        return self._unknown
+
+
+def variables() -> Mapping[str, str]:
+    """The name of each variable, in order, with the name of its field."""
+    return {str(info.validation_alias): field for field, info in Settings.model_fields.items()}
+
+
+def is_secret(settings: Settings, name: str) -> bool:
+    """Whether the value of the variable `name` must not be shown or put in an environment."""
+    field = variables()[name]
+    extra = Settings.model_fields[field].json_schema_extra
+    if not isinstance(extra, dict) or not extra["secret"]:
+        return False
+    if name == "DATABASE_URL":  # secret only when it holds a password
+        return ":" in settings.database().partition("://")[2].rpartition("@")[0]
+    return True
