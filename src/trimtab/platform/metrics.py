@@ -1,0 +1,144 @@
+"""Every metric of the product, declared in one place, in a registry of our own.
+
+A gauge without evidence is absent: it is removed, never set to 0. Every gauge therefore has
+a label, because one without would read 0 from the start. Labels are bounded: routes are
+templates, and no label holds a request's text.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+"""The media type of what `Metrics.render` returns."""
+
+_LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
+_JOB_SECONDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+_MODEL = ("tenant", "model")
+
+
+class Metrics:
+    """The metrics of one process; `app.py` makes one and passes it on."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._service()
+        self._work()
+        self._models()
+        self._repair()
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format, version 0.0.4."""
+        return generate_latest(self.registry)
+
+    def describe(self) -> dict[str, str]:
+        """Each metric's name with its meaning, in order of the name."""
+        families = sorted(self.registry.collect(), key=lambda family: family.name)
+        return {family.name: family.documentation for family in families}
+
+    def _service(self) -> None:
+        self.http_seconds = Histogram(
+            "trimtab_http_request_seconds",
+            "Time to answer a request, by route template.",
+            ("method", "route", "status"),
+            buckets=_LATENCY_SECONDS,
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "trimtab_requests_refused",
+            "Requests refused before they reached a route, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.component_up = Gauge(
+            "trimtab_component_up",
+            "1 while a part this process depends on answers, 0 while it does not.",
+            ("component",),
+            registry=self.registry,
+        )
+
+    def _work(self) -> None:
+        self.jobs_waiting = Gauge(
+            "trimtab_jobs_waiting", "Jobs in a queue.", ("queue",), registry=self.registry
+        )
+        self.job_seconds = Histogram(
+            "trimtab_job_seconds",
+            "Time that a job took, by how it ended.",
+            ("job", "outcome"),
+            buckets=_JOB_SECONDS,
+            registry=self.registry,
+        )
+        self.children = Counter(
+            "trimtab_children",
+            "Confined child processes, by what they did and how they ended.",
+            ("module", "outcome"),
+            registry=self.registry,
+        )
+        self.ledger_entries = Counter(
+            "trimtab_ledger_entries", "Audit entries written.", ("kind",), registry=self.registry
+        )
+        self.integrity_failures = Counter(
+            "trimtab_integrity_failures",
+            "Bytes, signatures or history that were not what was recorded.",
+            ("what",),
+            registry=self.registry,
+        )
+
+    def _models(self) -> None:
+        self.predictions = Counter(
+            "trimtab_predictions", "Predictions received.", _MODEL, registry=self.registry
+        )
+        self.labels = Counter(
+            "trimtab_labels", "Labels received.", _MODEL, registry=self.registry
+        )  # fmt: skip
+        self.drift_score = Gauge(
+            "drift_score",
+            "Drift of the last closed window, 0 to 1; absent when there is too little data.",
+            _MODEL,
+            registry=self.registry,
+        )
+        self.model_accuracy = Gauge(
+            "model_accuracy",
+            "Accuracy on the labels of the last closed window; absent without enough labels.",
+            _MODEL,
+            registry=self.registry,
+        )
+        self.anomalies_per_minute = Gauge(
+            "anomaly_count_per_min",
+            "Anomalies found per minute in system signals.",
+            _MODEL,
+            registry=self.registry,
+        )
+        self.verdicts = Counter(
+            "trimtab_verdicts",
+            "Looks at evidence, by what looked and what it said.",
+            ("what", "verdict"),
+            registry=self.registry,
+        )
+
+    def _repair(self) -> None:
+        self.incidents_open = Gauge(
+            "trimtab_incidents_open",
+            "Incidents not settled.",
+            ("severity",),
+            registry=self.registry,
+        )
+        self.remediations = Counter(
+            "trimtab_remediations",
+            "Remediations that ended, by action and measured outcome.",
+            ("action", "outcome"),
+            registry=self.registry,
+        )
+        self.remediation_success_rate = Gauge(
+            "remediation_success_rate",
+            "Share of remediations with a measured recovery, 0 to 1; absent before the first.",
+            ("tenant",),
+            registry=self.registry,
+        )
+        self.approvals_waiting = Gauge(
+            "trimtab_approvals_waiting",
+            "Approval requests that nobody has decided.",
+            ("tier",),
+            registry=self.registry,
+        )
