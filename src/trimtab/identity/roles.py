@@ -51,7 +51,8 @@ ROLES: dict[str, frozenset[str]] = {
     "business_owner": _DECIDE,
     "compliance": _DECIDE | {"audit:verify"},
     "legal": _DECIDE,
-    "board_member": _DECIDE,
+    "ml_review_board": _DECIDE,
+    "peer_reviewer": _DECIDE,
     "on_call": READ
     | {"rollouts:operate", "incidents:operate", "remediations:execute", "audit:read"},
     "auditor": READ | {"audit:read", "audit:verify"},

@@ -1,0 +1,182 @@
+"""The routing table: what every gateway may serve, signed, and told apart by its epoch.
+
+The table is derived from the deployments, the keys and the clock; it decides nothing by
+itself. An epoch is used once: a table with other content has a higher one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from trimtab.artifacts import envelope
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.ids import TenantId
+from trimtab.platform.database import Json, Kind, Moment, plain_table
+from trimtab.registry import deployment_store
+from trimtab.registry.deployments import Deployed, Deployment
+from trimtab.sdk.routing import (
+    PAYLOAD_TYPE,
+    ApiKey,
+    Canary,
+    ModelRoutes,
+    Resolution,
+    Route,
+    RoutingTable,
+    TableClock,
+    Target,
+    VersionEntry,
+    resolve,
+    serialise,
+)
+
+PUBLISHED = plain_table(
+    "routing_tables",
+    Kind.OBSERVATION,
+    sa.Column("epoch", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.String(64), nullable=False),
+    sa.Column("exposure", sa.String(64), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+"""Every table that was handed out. `exposure` is the digest of its routes alone."""
+
+GATEWAYS = plain_table(
+    "gateways",
+    Kind.OBSERVATION,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("report", Json, nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+)
+"""What each gateway said last. `seen_at` is real time: it tells who is alive."""
+
+
+def build(
+    reading: Reading,
+    *,
+    origin: str,
+    environment: str,
+    keys: Sequence[ApiKey],
+    lifetime: timedelta,
+    clock: TableClock,
+) -> RoutingTable:
+    """The table that follows from the present records; its epoch is not set yet (0)."""
+    placed = deployment_store.carrying(reading, environment)
+    return RoutingTable(
+        origin=origin,
+        epoch=0,
+        now=reading.now,
+        expires_at=reading.now + lifetime,
+        models=routes(placed),
+        keys=tuple(keys),
+        versions=_entries(placed),
+        clock=clock,
+    )
+
+
+def routes(placed: Sequence[Deployed]) -> tuple[ModelRoutes, ...]:
+    """Deployments as routes, by model and tenant."""
+    by_place: dict[tuple[str, TenantId | None], Route] = {}
+    for deployed in placed:
+        place = (deployed.model, deployed.tenant)
+        route = by_place.get(place, Route(deployed.tenant, None, None))
+        if deployed.state is Deployment.STABLE:
+            target = Target(deployed.version, deployed.digest, deployed.permit)
+            by_place[place] = replace(route, stable=target)
+        elif deployed.state is Deployment.CANARY:
+            canary = Canary(
+                deployed.version, deployed.digest, deployed.permit, deployed.percent, deployed.salt
+            )
+            by_place[place] = replace(route, canary=canary)
+    names = sorted({model for model, _ in by_place})
+    return tuple(
+        ModelRoutes(
+            name,
+            tuple(r for (model, _), r in sorted(by_place.items(), key=_place) if model == name),
+        )
+        for name in names
+    )
+
+
+def publish(work: Work, table: RoutingTable, key: Ed25519PrivateKey) -> tuple[int, bytes]:
+    """Seal `table` under the next epoch, or give what was published if nothing changed."""
+    content = hashlib.sha256(serialise(replace(table, expires_at=table.now))).hexdigest()
+    newest = latest(work)
+    if newest is not None and newest["content"] == content:
+        return int(newest["epoch"]), bytes(newest["sealed"])
+    epoch = 1 if newest is None else int(newest["epoch"]) + 1
+    sealed = envelope.seal(serialise(replace(table, epoch=epoch)), PAYLOAD_TYPE, key)
+    row = {
+        "epoch": epoch,
+        "content": content,
+        "exposure": exposure_digest(table),
+        "sealed": sealed,
+        "at": work.now,
+    }
+    work.append(PUBLISHED, [row])
+    return epoch, sealed
+
+
+def latest(reading: Reading) -> sa.RowMapping | None:
+    """The row of the newest published table, or None."""
+    return reading.row(sa.select(PUBLISHED).order_by(PUBLISHED.c.epoch.desc()).limit(1))
+
+
+def exposure_digest(table: RoutingTable) -> str:
+    """What tells two tables apart that expose versions differently."""
+    return hashlib.sha256(repr(table.models).encode()).hexdigest()
+
+
+def note_report(
+    work: Work, name: str, epoch: int, report: dict[str, object], seen_at: object
+) -> None:
+    """Keep what a gateway says of itself."""
+    row = {"epoch": epoch, "report": report, "seen_at": seen_at}
+    if not work.execute(GATEWAYS.update().where(GATEWAYS.c.name == name).values(**row)):
+        work.append(GATEWAYS, [{"name": name, **row}])
+
+
+def gateways(reading: Reading) -> Sequence[sa.RowMapping]:
+    """What every gateway said last, by name."""
+    return reading.rows(sa.select(GATEWAYS).order_by(GATEWAYS.c.name))
+
+
+def resolve_now(
+    reading: Reading, model: str, tenant: TenantId | None, endpoint: str, environment: str
+) -> Resolution:
+    """Which version answers an endpoint by the present records, and why.
+
+    The same rule that every gateway follows. Writes nothing.
+
+    Raises:
+        NotFound: nothing answers here.
+    """
+    placed = deployment_store.carrying(reading, environment, model=model)
+    table = RoutingTable("", 0, reading.now, reading.now, routes(placed), (), ())
+    return resolve(table, model, tenant, endpoint)
+
+
+def _entries(placed: Sequence[Deployed]) -> tuple[VersionEntry, ...]:
+    unique = {(d.digest, d.model, d.version, d.tenant) for d in placed}
+    return tuple(
+        VersionEntry(
+            digest,
+            model,
+            version,
+            tenant,
+            f"/api/ml/model/download?model={model}&version={version}&type=onnx",
+            f"/api/v1/models/{model}/versions/{version}/signature",
+        )
+        for digest, model, version, tenant in sorted(unique, key=str)
+    )
+
+
+def _place(item: tuple[tuple[str, TenantId | None], Route]) -> tuple[str, str]:
+    (model, tenant), _ = item
+    return model, tenant or ""

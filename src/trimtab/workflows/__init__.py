@@ -1,0 +1,1 @@
+"""The five loops that cross rooms: intake, release, watch, repair, retrain."""

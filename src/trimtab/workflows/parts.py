@@ -1,0 +1,52 @@
+"""What a process is made of: joined once in `app.py`, handed to workflows and surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from trimtab.artifacts.signing import ArtifactSigner
+from trimtab.audit.heads import Heads
+from trimtab.audit.work import Records
+from trimtab.identity.tokens import Tokens
+from trimtab.kernel.clock import Clock, SteppedClock
+from trimtab.platform.blobs import BlobStore
+from trimtab.platform.durable import Engine
+from trimtab.platform.settings import Settings
+from trimtab.policies.model import Policy
+
+ENVIRONMENT = "production"
+"""The one environment that releases go to so far."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one control plane."""
+
+    settings: Settings
+    clock: Clock
+    real_clock: Clock
+    """For tokens, sessions, time-outs: what must follow the machine, not the domain."""
+    records: Records
+    blobs: BlobStore
+    engine: Engine
+    heads: Heads
+    tokens: Tokens
+    signer: ArtifactSigner
+    permit_key: Ed25519PrivateKey
+    """Signs permits for exposure, and the routing table that they are consumed into."""
+    gate_keys: Mapping[str, Ed25519PublicKey]
+    """What permits for actions are verified with; the private half is the gate's alone."""
+    policies: Mapping[str, Policy]
+    default_policy: str
+
+    def policy(self, name: str) -> Policy:
+        """The policy called `name`, or the default one where none is named."""
+        return self.policies[name or self.default_policy]
+
+    @property
+    def stepped(self) -> SteppedClock | None:
+        """The clock, if it is one that somebody steps."""
+        return self.clock if isinstance(self.clock, SteppedClock) else None
