@@ -1,0 +1,1 @@
+"""What is demanded of each risk tier: strict presets, units in the keys, a digest."""
