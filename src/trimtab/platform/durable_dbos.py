@@ -23,7 +23,8 @@ import contextlib
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -47,6 +48,7 @@ from trimtab.platform.durable import (
 )
 from trimtab.platform.durable_dbos_loop import Active, Loop
 from trimtab.platform.durable_dbos_store import (
+    CLAIMED,
     COUNTS,
     DEAD,
     DONE,
@@ -160,17 +162,30 @@ class DbosEngine:
                 polling_interval_sec=self._settings.poll_seconds,
                 on_conflict="always_update",
             )
-        with engine.connect() as conn:
-            left = {row[0]: row[1] for row in conn.execute(LEFT[conn.dialect.name])}
-        listen = self._settings.listen
-        for name in self._settings.queues if listen is None else listen:
-            self._loops[name] = Loop(self._dbos, name, left.get(name, 0))
         undo.callback(self._loops.clear)
         undo.callback(self._stop_loops)
+        left = self._leftovers(engine)
+        listen = self._settings.listen
+        for name in self._settings.queues if listen is None else listen:
+            self._loops[name] = Loop(self._dbos, name, left[name])
+
+    def _leftovers(self, engine: sa.Engine) -> Counter[str]:
+        """How many jobs of each queue are unfinished from before.
+
+        One whose name this release does not know would stay claimed for ever and hold a
+        place in its queue; it is given a body that fails, and so becomes a dead letter.
+        """
+        left: Counter[str] = Counter()
+        with engine.connect() as conn:
+            for queue, name, number in conn.execute(LEFT[conn.dialect.name]):
+                left[queue] += number
+                if name not in self._workflows:
+                    self._workflows[name] = self._workflow(Job(name, _unknown, max_attempts=1))
+        return left
 
     def _halt(self) -> None:
         """Take no new job; those that run go on, and DBOS drops the outcome of lost ones."""
-        for loop in self._loops.values():
+        for loop in list(self._loops.values()):
             loop.wake.set()
 
     def _stop_loops(self) -> None:
@@ -182,22 +197,27 @@ class DbosEngine:
         if self._running is None or self._dbos is None:
             return True
         self._stop_loops()
-        active = self._dbos._active_workflows_set
         deadline = time.monotonic() + drain_seconds
         with self._finished:
-            while active.activeList() and (left := deadline - time.monotonic()) > 0:
+            while (busy := self._busy()) and (left := deadline - time.monotonic()) > 0:
                 self._finished.wait(min(left, 0.05))
-        drained = not active.activeList()
         self._running.close()
         self._running = None
-        return drained
+        return not busy
+
+    def _busy(self) -> bool:
+        # From the database: a claimed job is in DBOS's own list only once its thread runs.
+        with self._reading() as conn:
+            own = {"own": self._settings.executor_id}
+            return conn.execute(CLAIMED[conn.dialect.name], own).first() is not None
 
     def enqueue(self, job_name: str, key: str, args: Mapping[str, JSON]) -> bool:
         job = self._jobs.get(job_name)
         if job is None:
             raise NotFound(f"no job {job_name!r}", field="job_name")
-        self._started()
         values = checked_values(args)
+        with self._reading():
+            pass  # DBOS would wait, without end, for a server that is down
         try:
             # An empty context: inside a job DBOS would record a child of that run, and a
             # repeated run that enqueues something else would then be refused.
@@ -223,7 +243,10 @@ class DbosEngine:
     def _workflow(self, job: Job) -> Callable[[str, dict[str, JSON]], None]:
         def attempt(key: str, values: dict[str, JSON]) -> bool:
             self._hook(f"before:{job.name}")
-            job.run(JobArgs(key, values))
+            try:
+                job.run(JobArgs(key, values))
+            except SystemExit as left:  # DBOS takes note of an Exception only
+                raise RuntimeError(f"the job asked to exit with {left.code!r}") from left
             self._hook(f"after:{job.name}")
             return True  # DBOS cannot tell a stored None from nothing stored
 
@@ -250,7 +273,7 @@ class DbosEngine:
             self._finished.notify_all()
 
     def idle(self) -> bool:
-        with self._started().connect() as conn:
+        with self._reading() as conn:
             unfinished = conn.execute(UNFINISHED_JOBS[conn.dialect.name]).first()
         return unfinished is None
 
@@ -284,7 +307,7 @@ class DbosEngine:
         self._added(job.queue)
 
     def counts(self) -> Counts:
-        with self._started().connect() as conn:
+        with self._reading() as conn:
             by = {row[0]: row[1] for row in conn.execute(COUNTS[conn.dialect.name])}
         return Counts(
             by.get("ENQUEUED", 0),
@@ -307,16 +330,24 @@ class DbosEngine:
         return taken
 
     def prune(self, keep_seconds: float) -> int:
-        engine, forgotten = self._started(), 0
+        forgotten = 0
         before = SystemClock().now() - timedelta(seconds=keep_seconds)
         bounds = {"before": int(before.timestamp() * 1000), "batch": _PRUNE_BATCH}
         while True:
-            with engine.connect() as conn:
+            with self._reading() as conn:
                 keys = list(conn.execute(DONE[conn.dialect.name], bounds).scalars())
             if not keys:
                 return forgotten
             contextvars.Context().run(DBOS.delete_workflows, keys)
             forgotten += len(keys)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        try:
+            with self._started().connect() as conn:
+                yield conn
+        except SQLAlchemyError as error:
+            raise Unavailable(f"the job database does not answer: {error}") from error
 
     def _started(self) -> sa.Engine:
         if self._running is None or self._engine is None:
@@ -324,10 +355,14 @@ class DbosEngine:
         return self._engine
 
 
+def _unknown(args: JobArgs) -> None:
+    raise NotFound(f"this release has no job for {args.key!r}", field="job_name")
+
+
 def _config(settings: DbosSettings, engine: sa.Engine) -> DBOSConfig:
     return DBOSConfig(
         name=APPLICATION,
-        system_database_url=settings.url,
+        system_database_url=engine.url.render_as_string(hide_password=False),
         system_database_engine=engine,
         application_version=JOB_FORMAT,
         executor_id=settings.executor_id,

@@ -17,7 +17,7 @@ from dbos._error import DBOSMaxStepRetriesExceeded
 from dbos._serialization import Serializer
 from sqlalchemy import event
 
-from trimtab.kernel.errors import Unavailable
+from trimtab.kernel.errors import InvalidInput, Unavailable
 from trimtab.platform.durable import FailedJob
 
 log = logging.getLogger(__name__)
@@ -66,14 +66,26 @@ def failed_job(row: Any) -> FailedJob:
 
 
 def open_engine(url: str, connections: int) -> sa.Engine:
-    """The engine that DBOS works on, with the settings that it does not make itself."""
+    """The engine that DBOS works on, with the settings that it does not make itself.
+
+    Raises:
+        InvalidInput: neither SQLite nor PostgreSQL.
+    """
     options: dict[str, Any] = {"pool_size": connections, "max_overflow": connections}
-    if url.startswith("sqlite"):
-        engine = sa.create_engine(url, **options)
+    address = sa.make_url(url)
+    if address.get_backend_name() == "sqlite":
+        engine = sa.create_engine(address, **options)
         event.listen(engine, "connect", _durable_sqlite)
         return engine
+    if address.get_backend_name() != "postgresql":
+        raise InvalidInput(
+            f"jobs cannot be kept in {address.get_backend_name()}",
+            field="url",
+            remedy="give sqlite:///<file> or postgresql://...",
+        )
+    address = address.set(drivername="postgresql+psycopg")
     connect = {"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10}
-    return sa.create_engine(url, pool_pre_ping=True, connect_args=connect, **options)
+    return sa.create_engine(address, pool_pre_ping=True, connect_args=connect, **options)
 
 
 def _durable_sqlite(connection: Any, _record: Any) -> None:
@@ -131,7 +143,10 @@ def _on_both(sql: str) -> dict[str, sa.TextClause]:
 
 UNFINISHED_JOBS = _on_both(f"SELECT 1 FROM {{jobs}} WHERE {_UNFINISHED} LIMIT 1")
 COUNTS = _on_both("SELECT status, count(*) FROM {jobs} GROUP BY status")
-LEFT = _on_both(f"SELECT queue_name, count(*) FROM {{jobs}} WHERE {_UNFINISHED} GROUP BY 1")
+LEFT = _on_both(
+    f"SELECT queue_name, name, count(*) FROM {{jobs}} WHERE {_UNFINISHED} GROUP BY 1, 2"
+)
+CLAIMED = _on_both("SELECT 1 FROM {jobs} WHERE status = 'PENDING' AND executor_id = :own LIMIT 1")
 DONE = _on_both(
     "SELECT workflow_uuid FROM {jobs} WHERE completed_at < :before AND status = 'SUCCESS'"
     " LIMIT :batch"

@@ -155,7 +155,7 @@ class AdvisoryLease:
 
     def _refusal(self) -> Conflict:
         return Conflict(
-            f"executor {self._executor_id!r} is alive: its session holds the lease",
+            f"executor {self._executor_id!r} is alive, or being taken over: its lease is held",
             field="executor_id",
             remedy="give each process a name of its own, or end that session first",
         )
