@@ -1,0 +1,1 @@
+"""Releases by canary: exposure that grows step by step, on evidence only."""
