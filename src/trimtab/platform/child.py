@@ -125,9 +125,15 @@ def run_limited(
     }
     _check({**wanted, "max_seconds": max_seconds, "max_output_bytes": max_output_bytes}, args)
     wanted |= {"files_readable": [str(path.resolve()) for path in files_readable]}
-    with _folder(folder) as place, _started(module, args, wanted, place, search_path) as child:
-        seen = _Seen(max_output_bytes, stderr_tail_bytes)
-        stopped = _watch(child, seen, max_seconds)
+    seen = _Seen(max_output_bytes, stderr_tail_bytes)
+    try:
+        with _folder(folder) as place, _started(module, args, wanted, place, search_path) as child:
+            stopped = _watch(child, seen, max_seconds)
+    except OSError as error:
+        raise Unavailable(
+            f"no child process can be run: {error.strerror}",
+            remedy="Free memory, processes, files or disk on this machine, then try again.",
+        ) from error
     return ChildResult(
         outcome=stopped or _outcome(child.process.returncode, bytes(seen.stderr)),
         returncode=child.process.returncode,
@@ -198,31 +204,24 @@ def _started(
     order = wanted | {"folder": str(folder), "parent": os.getpid(), "report_fd": writing}
     launcher = [sys.executable, "-P", "-s", "-m", "trimtab.platform.child_launcher"]
     since = time.monotonic()
-    try:
-        process = subprocess.Popen(
-            [*launcher, json.dumps(order), module, *args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=folder,
-            env=_environment(folder, search_path),
-            pass_fds=[writing],
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(reading)
-        raise Unavailable(
-            f"no child process can be started: {error.strerror}",
-            remedy="Free memory or processes on this machine, then try again.",
-        ) from error
-    finally:
-        os.close(writing)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, reading)
+        try:
+            process = subprocess.Popen(
+                [*launcher, json.dumps(order), module, *args],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=folder,
+                env=_environment(folder, search_path),
+                pass_fds=[writing],
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        stack.callback(_end, process)
         yield _Child(process, reading, since)
-    finally:
-        _end(process)
-        os.close(reading)
 
 
 def _environment(folder: Path, search_path: Sequence[Path]) -> dict[str, str]:
