@@ -258,21 +258,26 @@ def _aligned_factor(
     values, rows = np.unique(c[c != 0.0], return_counts=True)
     frequent = np.argsort(-rows, kind="stable")[:_ATOMS]
     values, rows = values[frequent], rows[frequent]
-    slack = np.maximum(_rounding_step(c) / 2.0, 0.6 * _STEP * np.abs(values))
     factors = guess * np.exp(np.arange(-_REACH, _REACH + _STEP, _STEP))
-    meets = np.abs(_nearest(known, values / factors[:, None]) * factors[:, None] - values) <= slack
-    share = meets @ rows / rows.sum()
-    top = float(share.max())
-    if top < _ENOUGH or top - float(np.median(share)) < _BEYOND_CHANCE:
-        return None
-    plateau = np.flatnonzero(share == top)
-    best = int(plateau[plateau.size // 2])
-    met = meets[best]
-    ratios = values[met] / _nearest(known, values[met] / factors[best])
-    weights = rows[met] * np.abs(values[met])  # rounding disturbs the ratios of small values most
-    tail = (1.0 - confidence) / 2.0
-    middle, low, high = (_weighted_quantile(ratios, weights, at) for at in (0.5, tail, 1.0 - tail))
-    return middle, low, high
+    misses = np.abs(_nearest(known, values / factors[:, None]) * factors[:, None] - values)
+    # Exact first: allowing for rounding makes chance hits common where values lie close.
+    for rounding in (0.0, _rounding_step(c) / 2.0):
+        meets = misses <= np.maximum(rounding, 0.6 * _STEP * np.abs(values))
+        share = meets @ rows / rows.sum()
+        top = float(share.max())
+        if top < _ENOUGH or top - float(np.median(share)) < _BEYOND_CHANCE:
+            continue
+        plateau = np.flatnonzero(share == top)
+        best = int(plateau[plateau.size // 2])
+        met = meets[best]
+        ratios = values[met] / _nearest(known, values[met] / factors[best])
+        weights = rows[met] * np.abs(values[met])  # rounding disturbs small values' ratios most
+        tail = (1.0 - confidence) / 2.0
+        low, middle, high = (
+            _weighted_quantile(ratios, weights, at) for at in (tail, 0.5, 1.0 - tail)
+        )
+        return middle, low, high
+    return None
 
 
 def _nearest(ordered: Sample, wanted: Sample) -> Sample:
