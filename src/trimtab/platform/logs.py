@@ -37,12 +37,12 @@ _SECRET_KEY = re.compile(
 )
 _NAMED = r"((?:passw\w*+|secret|token|api_?key)\w*+[\"']?\s*+[=:]\s*+[\"']?)[^\s\"'&,;]+"
 _SECRET_VALUES = (
-    (re.compile(r"\b(ak_[0-9a-z]+)\.[\w~+/=-]+"), r"\1." + REDACTED),
+    (re.compile(r"\b(ak_[0-9A-Za-z]+)\.[^\s\"',;<>]+"), r"\1." + REDACTED),
     (re.compile(r"\b(Bearer|Basic)\s++[\w.~+/=-]+", re.IGNORECASE), r"\1 " + REDACTED),
     (re.compile(r"\beyJ[\w-]++\.[\w-]++\.[\w-]*"), REDACTED),
     (re.compile(r"(?<=://)[^/\s@:]*+:[^/\s]*@"), REDACTED + "@"),
     (re.compile(r"(hooks\.slack\.com/services/)[\w/-]+"), r"\1" + REDACTED),
-    (re.compile(r"-----BEGIN [A-Z ]*+PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL), REDACTED),
+    (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL), REDACTED),
     (re.compile(_NAMED, re.IGNORECASE), r"\1" + REDACTED),
 )
 """Our API keys, then what others' secrets look like. None backtracks: texts are foreign."""

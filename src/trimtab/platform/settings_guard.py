@@ -16,8 +16,9 @@ GROUPS = ("DATABASE_", "REDIS_", "S3_", "MLFLOW_", "DRIFT_", "REMEDIATION_", "VA
 """Prefixes under which a name that means nothing here is reported, and left alone."""
 
 MIN_SECRET_LENGTH = 12
+_PLACEHOLDER = re.compile(r"change.?(me|this|it)|example|replace.?me", re.IGNORECASE)
 _EVERYBODYS = re.compile(
-    r"(change.?me|password|passw0rd|secret|admin|default|example|trimtab|letmein|qwerty|12345)",
+    r"password|passw0rd|secret|admin|default|trimtab|letmein|welcome|qwerty|[0-9]{4,}",
     re.IGNORECASE,
 )
 _ENV_LINE = re.compile(
@@ -86,19 +87,19 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 
 def weak(secrets: Mapping[str, SecretStr | None]) -> list[Problem]:
-    """Those of `secrets` that are short, or made of a word that everybody tries first."""
-    problems = []
-    for name, secret in secrets.items():
-        text = secret.get_secret_value() if secret is not None else None
-        if text is None:
-            continue
-        left = _EVERYBODYS.sub("", text)
-        if len(text) < MIN_SECRET_LENGTH or len(set(left)) < MIN_SECRET_LENGTH // 2:
-            problems.append(
-                Problem(
-                    name,
-                    "a weak value is refused",
-                    f"Choose at least {MIN_SECRET_LENGTH} characters, and no well-known word.",
-                )
-            )
-    return problems
+    """Those of `secrets` that are short, a placeholder, or little but well-known words."""
+    return [
+        Problem(
+            name,
+            "a weak value is refused",
+            f"Choose at least {MIN_SECRET_LENGTH} characters besides well-known words.",
+        )
+        for name, secret in secrets.items()
+        if secret is not None and _is_weak(secret.get_secret_value())
+    ]
+
+
+def _is_weak(text: str) -> bool:
+    own = _EVERYBODYS.sub("", text)
+    few = len(set(own.lower())) < MIN_SECRET_LENGTH // 2
+    return len(own) < MIN_SECRET_LENGTH or few or bool(_PLACEHOLDER.search(text))
