@@ -107,10 +107,10 @@ def looks_like_pickle(head: bytes, size: int) -> bool:
         return False
     try:
         for opcode, argument, at in pickletools.genops(head):
-            if opcode.name in _CODE_OPCODES and _names_a_global(opcode.name, argument):
+            if opcode.name in _CODE_OPCODES and _can_run(opcode.name, argument, at or 0):
                 return True
             if opcode.name == "STOP":
-                return at > 0 and at + 1 == min(size, len(head))
+                return bool(at) and (at or 0) + 1 == size
     except (ValueError, IndexError, OverflowError):
         return False
     return False
@@ -132,9 +132,10 @@ def looks_like_onnx(head: bytes, size: int) -> bool:
     return bool(numbers & {7, 8}) or {1, 2} <= numbers
 
 
-def _names_a_global(opcode: str, argument: object) -> bool:
+def _can_run(opcode: str, argument: object, at: int) -> bool:
+    """Whether this opcode could bring in code: one that takes from the stack cannot be first."""
     if opcode not in ("GLOBAL", "INST"):
-        return True
+        return at > 0
     return isinstance(argument, str) and re.fullmatch(r"[\w.]+ [\w.<>]+", argument) is not None
 
 

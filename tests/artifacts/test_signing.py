@@ -1,0 +1,508 @@
+"""Our verifier against the library that defines the format, which is the oracle."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.artifacts.binding import Binding, parse_binding
+from trimtab.artifacts.digest import sha256_of
+from trimtab.artifacts.envelope import pre_authentication_encoding
+from trimtab.artifacts.keys import key_id, load_or_create_signing_key
+from trimtab.artifacts.signing import ArtifactSigner
+from trimtab.artifacts.verifying import (
+    Expected,
+    Trust,
+    VerifiedArtifact,
+    folder_files,
+    load_artifact,
+    verify_artifact,
+)
+from trimtab.kernel.errors import IntegrityFailed, InvalidInput
+
+LIMIT = 100_000
+MODEL = b"the bytes of a model"
+BINDING = Binding("fraud", "2.4.1", "acme", sha256_of(MODEL), sha256_of(b"reference"))
+EXPECTED = Expected("fraud", "2.4.1", "acme")
+FILES: dict[str, Path | bytes] = {"model.onnx": MODEL, "binding.json": BINDING.to_bytes()}
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> ArtifactSigner:
+    return ArtifactSigner(tmp_path_factory.mktemp("keys") / "sign.pem", max_metadata_bytes=LIMIT)
+
+
+@pytest.fixture(scope="module")
+def bundle(signer: ArtifactSigner) -> bytes:
+    return signer.sign(MODEL, BINDING)
+
+
+def trust_in(signer: ArtifactSigner) -> Trust:
+    return Trust({signer.key_id: signer.public_key})
+
+
+def verified(
+    signer: ArtifactSigner,
+    bundle: bytes,
+    files: dict[str, Path | bytes] | None = None,
+    expected: Expected = EXPECTED,
+) -> VerifiedArtifact:
+    return verify_artifact(
+        FILES if files is None else files,
+        bundle,
+        trust=trust_in(signer),
+        expected=expected,
+        max_metadata_bytes=LIMIT,
+    )
+
+
+def laid_out(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(MODEL)
+    (folder / "binding.json").write_bytes(BINDING.to_bytes())
+    return folder
+
+
+def library_accepts(folder: Path, bundle: bytes, public_pem: bytes) -> bool:
+    from model_signing import verifying
+
+    place = folder.parent
+    (place / "sig").write_bytes(bundle)
+    (place / "pub").write_bytes(public_pem)
+    config = verifying.Config()  # type: ignore[no-untyped-call]  # the library gives no types
+    config.use_elliptic_key_verifier(public_key=place / "pub")
+    try:
+        config.verify(folder, place / "sig")
+    except Exception:  # noqa: BLE001 - the oracle's errors have no common base
+        return False
+    return True
+
+
+def resigned(
+    bundle: bytes, key: ec.EllipticCurvePrivateKey, change: Callable[[Any], None]
+) -> bytes:
+    """`bundle` with a changed statement, correctly signed again."""
+    parts = json.loads(bundle)
+    statement = json.loads(base64.b64decode(parts["dsseEnvelope"]["payload"]))
+    change(statement)
+    payload = json.dumps(statement).encode()
+    signed = pre_authentication_encoding("application/vnd.in-toto+json", payload)
+    signature = key.sign(signed, ec.ECDSA(SHA256()))
+    parts["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
+    parts["dsseEnvelope"]["signatures"] = [{"sig": base64.b64encode(signature).decode()}]
+    parts["verificationMaterial"]["publicKey"]["hint"] = key_id(key.public_key())
+    return json.dumps(parts).encode()
+
+
+def reroot(statement: Any) -> None:
+    digests = (bytes.fromhex(r["digest"]) for r in statement["predicate"]["resources"])
+    statement["subject"][0]["digest"]["sha256"] = hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def test_a_signed_artifact_verifies_here_and_in_the_library(
+    signer: ArtifactSigner, bundle: bytes, tmp_path: Path
+) -> None:
+    folder = laid_out(tmp_path / "artifact")
+    found = verified(signer, bundle, dict(folder_files(folder)))
+    assert found.binding == BINDING
+    assert found.artifact == sha256_of(MODEL)
+    assert found.key_ids == (signer.key_id,)
+    assert set(found.files) == {"model.onnx", "binding.json"}
+    assert found.signature == sha256_of(bundle)
+    assert library_accepts(folder, bundle, signer.public_pem)
+
+
+def test_what_the_library_signed_verifies_here(tmp_path: Path) -> None:
+    from model_signing import signing
+
+    key = load_or_create_signing_key(tmp_path / "key.pem")
+    config = signing.Config()  # type: ignore[no-untyped-call]  # the library gives no types
+    from model_signing import hashing
+
+    plain = hashing.Config()  # type: ignore[no-untyped-call]  # the library gives no types
+    config.set_hashing_config(plain.set_ignored_paths(paths=[], ignore_git_paths=False))
+    config.use_elliptic_key_signer(private_key=tmp_path / "key.pem")
+    folder = laid_out(tmp_path / "artifact")
+    config.sign(folder, tmp_path / "model.sig")
+    trust = Trust({key_id(key.public_key()): key.public_key()})
+    found = verify_artifact(
+        folder_files(folder),
+        (tmp_path / "model.sig").read_bytes(),
+        trust=trust,
+        expected=EXPECTED,
+        max_metadata_bytes=LIMIT,
+    )
+    assert found.binding == BINDING
+
+
+def a_changed_byte(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(MODEL[:-1] + b"L")
+
+
+def a_changed_binding(folder: Path) -> None:
+    (folder / "binding.json").write_bytes(replace(BINDING, tenant="other").to_bytes())
+
+
+def an_extra_file(folder: Path) -> None:
+    (folder / "plugin.so").write_bytes(b"x")
+
+
+def a_missing_file(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+
+
+def a_changed_case(folder: Path) -> None:
+    (folder / "model.onnx").rename(folder / "Model.onnx")
+
+
+def a_link(folder: Path) -> None:
+    (folder / "model.onnx").rename(folder.parent / "elsewhere")
+    (folder / "model.onnx").symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [a_changed_byte, a_changed_binding, an_extra_file, a_missing_file, a_changed_case, a_link],
+)
+def test_what_the_library_refuses_is_refused_here(
+    signer: ArtifactSigner, bundle: bytes, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    folder = laid_out(tmp_path / "artifact")
+    harm(folder)
+    assert not library_accepts(folder, bundle, signer.public_pem)
+    with pytest.raises(IntegrityFailed):
+        verified(signer, bundle, dict(folder_files(folder)))
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes", "sub"])
+def test_what_the_library_overlooks_is_refused_here(
+    signer: ArtifactSigner, bundle: bytes, tmp_path: Path, name: str
+) -> None:
+    folder = laid_out(tmp_path / "artifact")
+    if name == "sub":
+        (folder / "sub").mkdir()
+    else:
+        (folder / name).write_text("x")
+    with pytest.raises(IntegrityFailed):
+        verified(signer, bundle, dict(folder_files(folder)))
+
+
+def test_a_wrong_key_is_refused_by_both(
+    signer: ArtifactSigner, bundle: bytes, tmp_path: Path
+) -> None:
+    other = ArtifactSigner(tmp_path / "other.pem", max_metadata_bytes=LIMIT)
+    folder = laid_out(tmp_path / "artifact")
+    assert not library_accepts(folder, bundle, other.public_pem)
+    with pytest.raises(IntegrityFailed, match="nobody trusts"):
+        verified(other, bundle)
+    parts = json.loads(bundle)
+    parts["verificationMaterial"]["publicKey"]["hint"] = other.key_id
+    with pytest.raises(IntegrityFailed, match="not valid"):
+        verified(other, json.dumps(parts).encode())
+
+
+def test_a_signature_cannot_be_moved(signer: ArtifactSigner, bundle: bytes) -> None:
+    for other in (
+        Expected("credit", "2.4.1", "acme"),
+        Expected("fraud", "2.4.0", "acme"),
+        Expected("fraud", "2.4.1", "rival"),
+        Expected("fraud", "2.4.1", None),
+        Expected("fraud", "2.4.1", "acme", sha256_of(b"another")),
+    ):
+        with pytest.raises(IntegrityFailed, match="signed for another") as refused:
+            verified(signer, bundle, expected=other)
+        assert refused.value.field == "binding"
+    assert verified(signer, bundle, expected=replace(EXPECTED, artifact=sha256_of(MODEL)))
+
+
+def test_a_fleet_version_is_no_tenants_version(signer: ArtifactSigner) -> None:
+    binding = replace(BINDING, tenant=None)
+    files: dict[str, Path | bytes] = {"model.onnx": MODEL, "binding.json": binding.to_bytes()}
+    fleet = signer.sign(MODEL, binding)
+    assert verified(signer, fleet, files, replace(EXPECTED, tenant=None)).binding.tenant is None
+    with pytest.raises(IntegrityFailed, match="another tenant"):
+        verified(signer, fleet, files)
+
+
+def test_a_revoked_key_is_refused_by_name(signer: ArtifactSigner, bundle: bytes) -> None:
+    trust = Trust({signer.key_id: signer.public_key}, revoked=[signer.key_id])
+    with pytest.raises(IntegrityFailed, match=signer.key_id):
+        verify_artifact(FILES, bundle, trust=trust, expected=EXPECTED, max_metadata_bytes=LIMIT)
+
+
+def test_one_key_counts_once(signer: ArtifactSigner, bundle: bytes) -> None:
+    parts = json.loads(bundle)
+    parts["dsseEnvelope"]["signatures"] *= 2
+    twice = json.dumps(parts).encode()
+    assert verified(signer, twice).key_ids == (signer.key_id,)
+    two = Trust({signer.key_id: signer.public_key}, min_signers=2)
+    with pytest.raises(IntegrityFailed, match="1 of 2"):
+        verify_artifact(FILES, twice, trust=two, expected=EXPECTED, max_metadata_bytes=LIMIT)
+
+
+def test_two_keys_count_as_two(signer: ArtifactSigner, bundle: bytes, tmp_path: Path) -> None:
+    other = load_or_create_signing_key(tmp_path / "other.pem")
+    parts = json.loads(bundle)
+    payload = base64.b64decode(parts["dsseEnvelope"]["payload"])
+    signed = pre_authentication_encoding("application/vnd.in-toto+json", payload)
+    signature = base64.b64encode(other.sign(signed, ec.ECDSA(SHA256()))).decode()
+    name = key_id(other.public_key())
+    parts["dsseEnvelope"]["signatures"].append({"sig": signature, "keyid": name})
+    trust = Trust({signer.key_id: signer.public_key, name: other.public_key()}, min_signers=2)
+    found = verify_artifact(
+        FILES,
+        json.dumps(parts).encode(),
+        trust=trust,
+        expected=EXPECTED,
+        max_metadata_bytes=LIMIT,
+    )
+    assert set(found.key_ids) == {signer.key_id, name}
+
+
+def test_a_key_under_a_second_id_is_not_accepted(signer: ArtifactSigner) -> None:
+    with pytest.raises(InvalidInput):
+        Trust({signer.key_id: signer.public_key, "0" * 64: signer.public_key})
+    with pytest.raises(InvalidInput):
+        Trust({}, min_signers=0)
+
+
+def other_statement(statement: Any) -> None:
+    statement["_type"] = "https://in-toto.io/Statement/v0.1"
+
+
+def other_predicate(statement: Any) -> None:
+    statement["predicateType"] = "https://slsa.dev/provenance/v1"
+
+
+def ignoring(statement: Any) -> None:
+    statement["predicate"]["serialization"]["ignore_paths"] = ["plugin.so"]
+
+
+def following_links(statement: Any) -> None:
+    statement["predicate"]["serialization"]["allow_symlinks"] = True
+
+
+def in_shards(statement: Any) -> None:
+    statement["predicate"]["serialization"]["method"] = "shards"
+
+
+def listed_twice(statement: Any) -> None:
+    statement["predicate"]["resources"] *= 2
+    reroot(statement)
+
+
+def without_binding(statement: Any) -> None:
+    del statement["predicate"]["resources"][0]
+    reroot(statement)
+
+
+def wrong_root(statement: Any) -> None:
+    statement["subject"][0]["digest"]["sha256"] = "0" * 64
+
+
+def two_subjects(statement: Any) -> None:
+    statement["subject"] *= 2
+
+
+def other_hash(statement: Any) -> None:
+    statement["predicate"]["resources"][0]["algorithm"] = "blake2b"
+
+
+def no_digest(statement: Any) -> None:
+    statement["predicate"]["resources"][0]["digest"] = "abc"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_statement,
+        other_predicate,
+        ignoring,
+        following_links,
+        in_shards,
+        listed_twice,
+        without_binding,
+        wrong_root,
+        two_subjects,
+        other_hash,
+        no_digest,
+    ],
+)
+def test_a_well_signed_statement_of_another_kind_is_refused(
+    bundle: bytes, tmp_path: Path, change: Callable[[Any], None]
+) -> None:
+    key = load_or_create_signing_key(tmp_path / "key.pem")
+    trust = Trust({key_id(key.public_key()): key.public_key()})
+
+    def check(text: bytes) -> VerifiedArtifact:
+        return verify_artifact(
+            FILES, text, trust=trust, expected=EXPECTED, max_metadata_bytes=LIMIT
+        )
+
+    assert check(resigned(bundle, key, lambda statement: None)).binding == BINDING
+    with pytest.raises(IntegrityFailed):
+        check(resigned(bundle, key, change))
+
+
+@given(st.data())
+def test_no_flipped_bit_of_a_bundle_verifies_as_something_else(data: st.DataObject) -> None:
+    key, bundle = _GOLDEN
+    at = data.draw(st.integers(0, len(bundle) * 8 - 1))
+    flipped = bytearray(bundle)
+    flipped[at // 8] ^= 1 << at % 8
+    trust = Trust({key_id(key.public_key()): key.public_key()})
+    try:
+        found = verify_artifact(
+            FILES, bytes(flipped), trust=trust, expected=EXPECTED, max_metadata_bytes=LIMIT
+        )
+        assert found.binding == BINDING
+    except IntegrityFailed:
+        pass
+
+
+def _golden() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    """A bundle written by hand from the format's description."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = ("binding.json", "model.onnx")
+    contents = (BINDING.to_bytes(), MODEL)
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "artifact", "digest": {"sha256": ""}}],
+        "predicateType": "https://model_signing/signature/v1.0",
+        "predicate": {
+            "resources": [
+                {"name": n, "algorithm": "sha256", "digest": hashlib.sha256(c).hexdigest()}
+                for n, c in zip(names, contents, strict=True)
+            ],
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
+        },
+    }
+    envelope = {
+        "payload": base64.b64encode(json.dumps(statement).encode()).decode(),
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [],
+    }
+    outside = {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": ""}, "tlogEntries": []},
+        "dsseEnvelope": envelope,
+    }
+    return key, resigned(json.dumps(outside).encode(), key, reroot)
+
+
+_GOLDEN = _golden()
+
+
+def test_loading_gives_the_bytes_that_were_verified(
+    signer: ArtifactSigner, bundle: bytes, tmp_path: Path
+) -> None:
+    folder = laid_out(tmp_path / "artifact")
+
+    def load(limit: int) -> tuple[VerifiedArtifact, bytes]:
+        return load_artifact(
+            folder_files(folder),
+            bundle,
+            trust=trust_in(signer),
+            expected=EXPECTED,
+            max_metadata_bytes=LIMIT,
+            max_model_bytes=limit,
+        )
+
+    assert load(1000)[1] == MODEL
+    with pytest.raises(IntegrityFailed, match="more than"):
+        load(len(MODEL) - 1)
+    a_changed_byte(folder)
+    with pytest.raises(IntegrityFailed, match="changed"):
+        load(1000)
+
+
+def test_files_may_lie_anywhere_under_any_name(
+    signer: ArtifactSigner, bundle: bytes, tmp_path: Path
+) -> None:
+    blob = tmp_path / sha256_of(MODEL)[7:]
+    blob.write_bytes(MODEL)
+    assert signer.sign(blob, BINDING)
+    assert blob.stat().st_nlink == 1
+    files: dict[str, Path | bytes] = {"model.onnx": blob, "binding.json": BINDING.to_bytes()}
+    assert verified(signer, bundle, files).artifact == sha256_of(MODEL)
+
+
+def test_names_from_strangers_are_escaped_in_messages(
+    signer: ArtifactSigner, bundle: bytes
+) -> None:
+    with pytest.raises(IntegrityFailed) as refused:
+        verified(signer, bundle, {**FILES, "\x1b[31m\nextra": b""})
+    assert refused.value.message.isprintable()
+
+
+def test_nothing_is_signed_for_another_model(signer: ArtifactSigner, tmp_path: Path) -> None:
+    with pytest.raises(IntegrityFailed, match="another artifact"):
+        signer.sign(b"another", BINDING)
+    folder = laid_out(tmp_path / "artifact")
+    an_extra_file(folder)
+    with pytest.raises(IntegrityFailed):
+        signer.sign_folder(folder)
+
+
+def test_a_large_bundle_or_binding_is_refused_unread(signer: ArtifactSigner, bundle: bytes) -> None:
+    for limit in (len(bundle) - 1, len(BINDING.to_bytes()) - 1):
+        with pytest.raises(IntegrityFailed):
+            verify_artifact(
+                FILES,
+                bundle,
+                trust=trust_in(signer),
+                expected=EXPECTED,
+                max_metadata_bytes=limit,
+            )
+
+
+def test_a_signing_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    ArtifactSigner(tmp_path / "key.pem", max_metadata_bytes=LIMIT)
+    os.chmod(tmp_path / "key.pem", 0o644)
+    with pytest.raises(InvalidInput):
+        ArtifactSigner(tmp_path / "key.pem", max_metadata_bytes=LIMIT)
+
+
+@given(
+    st.builds(
+        Binding,
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+        st.binary().map(sha256_of),
+        st.none() | st.binary().map(sha256_of),
+    )
+)
+def test_a_binding_is_read_as_it_was_written(binding: Binding) -> None:
+    assert parse_binding(binding.to_bytes(), max_bytes=LIMIT) == binding
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{}",
+        BINDING.to_bytes() + b"\n",
+        BINDING.to_bytes().replace(b":", b": "),
+        BINDING.to_bytes().replace(b'"2.4.1"', b"2"),
+        BINDING.to_bytes().replace(b'"fraud"', b"null"),
+        BINDING.to_bytes().replace(b'"fraud"', b'"\\ud800"'),
+        BINDING.to_bytes().replace(b"/1", b"/2"),
+        BINDING.to_bytes().replace(b"sha256:", b"SHA256:"),
+        BINDING.to_bytes().replace(b"{", b'{"model":"other",'),
+    ],
+)
+def test_a_binding_has_one_spelling(text: bytes) -> None:
+    with pytest.raises(IntegrityFailed):
+        parse_binding(text, max_bytes=LIMIT)
