@@ -1,0 +1,1 @@
+"""Predictions and labels as they arrive: facts, never judged here."""

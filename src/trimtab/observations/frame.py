@@ -1,0 +1,153 @@
+"""The rows of a stretch of time as columns: predictions joined with what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trimtab.audit.work import Reading
+from trimtab.kernel.errors import InvalidInput
+from trimtab.observations import store
+from trimtab.observations.batches import FEATURE, SCORES, read
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Rows of one model; all columns have shape (n,), in the order of arrival.
+
+    `label` is 1 or 0 where it is known and -1 where it is not. `features` are float64
+    (missing: nan) or text (missing: None). `score` is in [0, 1], nan where the model gave
+    none. `at` is datetime64[us] in UTC.
+    """
+
+    tenant: Column
+    version: Column
+    deployment: Column
+    endpoint: Column
+    at: Column
+    score: Column
+    latency_ms: Column
+    label: Column
+    features: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return int(self.label.size)
+
+    @property
+    def known(self) -> Column:
+        """Which rows have a label."""
+        return self.label >= 0
+
+    def where(self, mask: Column) -> Frame:
+        """The rows for which `mask` holds."""
+        columns = {
+            name: getattr(self, name)[mask]
+            for name in (
+                "tenant",
+                "version",
+                "deployment",
+                "endpoint",
+                "at",
+                "score",
+                "latency_ms",
+                "label",
+            )
+        }
+        return Frame(**columns, features={k: v[mask] for k, v in self.features.items()})
+
+
+def load(reading: Reading, model: str, start: datetime, end: datetime) -> Frame:
+    """Predictions of `model` made in [start, end), each once, with the newest label of each.
+
+    Raises:
+        InvalidInput: no prediction was made there.
+    """
+    tables = [read(b) for b in store.bodies(reading, store.PREDICTIONS, model, start, end)]
+    if not tables:
+        raise InvalidInput(f"no prediction of {model} was made between {start} and {end}")
+    table = pa.concat_tables(tables, promote_options="default")
+    inside = pc.and_(
+        pc.greater_equal(table["at"], pa.scalar(start)), pc.less(table["at"], pa.scalar(end))
+    )
+    table = table.filter(inside)
+    keys = _keys(table)
+    _, first = np.unique(keys, return_index=True)
+    kept = np.sort(first)
+    table, keys = table.take(kept), keys[kept]
+    labels = store.bodies(reading, store.LABELS, model, start, end)
+    return _frame(table, _labels(keys, [read(body) for body in labels]))
+
+
+def _labels(keys: Column, batches: Sequence[pa.Table]) -> Column:
+    """The newest label for each key, -1 where there is none."""
+    found = np.full(keys.size, -1, dtype=np.int8)
+    if not batches:
+        return found
+    order = np.argsort(keys)
+    ranked = keys[order]
+    for batch in batches:
+        theirs = _keys(batch)
+        place = np.searchsorted(ranked, theirs).clip(max=max(ranked.size - 1, 0))
+        match = ranked[place] == theirs if ranked.size else np.zeros(theirs.size, dtype=bool)
+        values = batch["label"].cast(pa.int8()).to_numpy()
+        found[order[place[match]]] = (values[match] != 0).astype(np.int8)
+    return found
+
+
+def _keys(table: pa.Table) -> Column:
+    """Id and row of each prediction as one fixed-width text."""
+    joined = pc.binary_join_element_wise(
+        table["prediction_id"].cast(pa.string()), table["row"].cast(pa.string()), "/"
+    )
+    return np.asarray(joined.to_numpy(zero_copy_only=False)).astype("S")
+
+
+def _frame(table: pa.Table, labels: Column) -> Frame:
+    features = {
+        name.removeprefix(FEATURE): _feature(table[name])
+        for name in table.column_names
+        if name.startswith(FEATURE)
+    }
+    return Frame(
+        tenant=_text(table, "tenant"),
+        version=_text(table, "version"),
+        deployment=_text(table, "deployment"),
+        endpoint=_text(table, "endpoint"),
+        at=table["at"].cast(pa.timestamp("us")).to_numpy(),
+        score=_score(table),
+        latency_ms=table["latency_ms"].to_numpy().astype(np.float64),
+        label=labels,
+        features=features,
+    )
+
+
+def _text(table: pa.Table, name: str) -> Column:
+    if name not in table.column_names:
+        return np.full(table.num_rows, None, dtype=object)
+    return np.asarray(table[name].to_pylist(), dtype=object)
+
+
+def _feature(column: pa.ChunkedArray) -> Column:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.asarray(column.to_pylist(), dtype=object)
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _score(table: pa.Table) -> Column:
+    """The score of the positive class: the second of a pair, or the one number there is."""
+    name = next((name for name in SCORES if name in table.column_names), None)
+    if name is None:
+        return np.full(table.num_rows, np.nan)
+    column = table[name]
+    if pa.types.is_list(column.type):
+        column = pc.list_element(column, 1)
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,125 @@
+"""Rows of observations: batches as they came, byte for byte. Acknowledged means durable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.errors import Conflict
+from trimtab.observations.batches import Parsed
+from trimtab.platform.database import Kind, Moment, plain_table
+
+
+def _batches(name: str) -> sa.Table:
+    return plain_table(
+        name,
+        Kind.OBSERVATION,
+        sa.Column("id", sa.String(80), primary_key=True),
+        sa.Column("source", sa.String(80), primary_key=True),
+        sa.Column("model", sa.String(63), nullable=False),
+        sa.Column("rows", sa.Integer, nullable=False),
+        sa.Column("first_at", Moment, nullable=False),
+        sa.Column("last_at", Moment, nullable=False),
+        sa.Column("received_at", Moment, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Index(f"ix_{name}_model_time", "model", "first_at", "last_at"),
+    )
+
+
+PREDICTIONS = _batches("prediction_batches")
+LABELS = _batches("label_batches")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a batch: how many rows are durable, and whether they were before."""
+
+    rows: int
+    duplicate: bool
+
+
+def keep(work: Work, table: sa.Table, batch_id: str, batch: Parsed) -> Receipt:
+    """Keep a batch; the same id from the same sender again changes nothing.
+
+    Raises:
+        Conflict: the id stands for other content.
+    """
+    key = (table.c.id == batch_id) & (table.c.source == work.actor.id)
+    known = work.row(sa.select(table.c.rows, table.c.body).where(key))
+    if known is not None:
+        if bytes(known["body"]) != batch.body:
+            raise Conflict(
+                "this id was used for another batch",
+                field="Idempotency-Key",
+                remedy="give every batch an id of its own",
+            )
+        return Receipt(known["rows"], duplicate=True)
+    row = {
+        "id": batch_id,
+        "source": work.actor.id,
+        "model": batch.model,
+        "rows": batch.rows,
+        "first_at": batch.first_at,
+        "last_at": batch.last_at,
+        "received_at": work.now,
+        "body": batch.body,
+    }
+    work.append(table, [row])
+    return Receipt(batch.rows, duplicate=False)
+
+
+def bodies(
+    reading: Reading, table: sa.Table, model: str, start: datetime, end: datetime
+) -> Sequence[bytes]:
+    """Batches that may hold rows of [start, end), in the order in which they arrived."""
+    query = (
+        sa.select(table.c.body)
+        .where(table.c.model == model, table.c.last_at >= start, table.c.first_at < end)
+        .order_by(table.c.received_at, table.c.id)
+    )
+    return [bytes(row["body"]) for row in reading.rows(query)]
+
+
+def count_between(
+    reading: Reading, table: sa.Table, model: str, start: datetime, end: datetime
+) -> int:
+    """Rows of the batches that may touch [start, end): cheap, an upper bound."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(table.c.rows), 0).label("rows")).where(
+        table.c.model == model, table.c.last_at >= start, table.c.first_at < end
+    )
+    row = reading.row(query)
+    return 0 if row is None else int(row["rows"])
+
+
+def last_arrival(
+    reading: Reading, table: sa.Table, model: str, start: datetime, end: datetime
+) -> datetime | None:
+    """When the newest batch that may touch [start, end) arrived, or None."""
+    query = sa.select(sa.func.max(table.c.received_at).label("at")).where(
+        table.c.model == model, table.c.last_at >= start, table.c.first_at < end
+    )
+    row = reading.row(query)
+    return None if row is None else row["at"]
+
+
+def first_prediction(reading: Reading, model: str) -> datetime | None:
+    """When the oldest prediction of a model was made, or None."""
+    query = sa.select(sa.func.min(PREDICTIONS.c.first_at).label("at")).where(
+        PREDICTIONS.c.model == model
+    )
+    row = reading.row(query)
+    return None if row is None else row["at"]
+
+
+def totals(reading: Reading) -> tuple[int, int]:
+    """Rows of predictions and of labels that were taken in."""
+    found = [
+        reading.row(sa.select(sa.func.coalesce(sa.func.sum(table.c.rows), 0).label("rows")))
+        for table in (PREDICTIONS, LABELS)
+    ]
+    predictions, labels = (0 if row is None else int(row["rows"]) for row in found)
+    return predictions, labels
