@@ -46,7 +46,7 @@ class FlightStory:
     pool_days: int = 7
     """A day's predictions are drawn from the flights of this many days up to it. With one
     day only, some 220 flights stand behind a window and calm windows look like drift."""
-    endpoints_per_tenant: int = 50
+    endpoints_per_tenant: int = 100
     label_delay: timedelta = timedelta(hours=6)
 
     history_start: date = date(2015, 1, 1)
@@ -63,11 +63,21 @@ class FlightStory:
     broken_canary_on: date = date(2015, 3, 23)
 
     healthy_trained_until: date = date(2015, 4, 1)
+    healthy_max_fpr: float = 0.015
+    """Below the first version's, which was measured in winter: with the same one, this
+    candidate raises as many as 1.9 times the false alarms of the active version, and a
+    canary rule of "more than twice" then hangs on chance."""
     healthy_canary_on: date = date(2015, 4, 6)
 
     dedicated_tenant: str = "UA"
-    """Its false-positive rate is more than twice the fleet's, and a model of its own
-    lowers it."""
+    """Its false-positive rate is about twice the fleet's. A model of its own, with a
+    cut-off of its own, about halves it and pays with a little recall; it does not rank
+    flights better than the global model, which has seen more of them."""
+    dedicated_max_fpr: float = 0.01
+    dedicated_trees: int = 60
+    dedicated_depth: int = 3
+    dedicated_learning_rate: float = 0.08
+    dedicated_min_rows_per_leaf: int = 10
     dedicated_trained_until: date = date(2015, 4, 16)
     dedicated_canary_on: date = date(2015, 4, 20)
 
@@ -107,10 +117,14 @@ class HousingStory:
     """The pace of the data's own hourly stamps."""
     moves_on: date = date(2015, 3, 15)
     """From here on the rows come in their own order, through places not seen before."""
-    degrades_on: date = date(2015, 5, 29)
-    """Around row 6,800 the false-positive rate leaves 10 percent behind."""
+    degrades_on: date = date(2015, 5, 24)
+    """From this week on the false-positive rate lies at 10 to 17 percent; before, no week
+    reaches 9. The covariates have moved long since, and did no harm."""
     min_new_rows: int = 1500
-    """Homes from new places that a retraining needs before it helps."""
+    """Homes from new places that a retraining needs before it helps: met by 17 May."""
+    last_day: date = date(2015, 6, 27)
+    """From 28 June on the places change again and the retrained model wears out as well,
+    to the point of being worse than the first. That is another story."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def checked(
 
     Raises:
         InvalidInput: a column is missing, repeated, not finite, of a type that no model
-            input has, or the label or the time is among the features.
+            input has, the label holds one class, or label or time are among the features.
     """
     if not features or len(set(features)) != len(features):
         raise InvalidInput("features must be named, each once", field="features")
@@ -166,6 +166,8 @@ def _feature(values: Column, name: str) -> Column:
 def _outcome(values: Column, name: str) -> Column:
     if values.dtype.kind not in "bui" or not np.isin(values, (0, 1)).all():
         raise InvalidInput(f"{name!r} is not 0 / 1 everywhere", field=f"data.{name}")
+    if values.size == 0 or values.min() == values.max():
+        raise InvalidInput(f"{name!r} holds one class only", field=f"data.{name}")
     return values.astype(np.int64)
 
 

@@ -319,7 +319,11 @@ def _to_onnx(pipeline: Any, frame: Frame) -> bytes:
         options={id(pipeline): {"zipmap": False}},
         target_opset=OPSET,
     )
-    return bytes(model.SerializeToString())
+    # The converter collects the domains in a set, whose order changes with each process.
+    domains = sorted((entry.domain, entry.version) for entry in model.opset_import)
+    for entry, (domain, version) in zip(model.opset_import, domains, strict=True):
+        entry.domain, entry.version = domain, version
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,208 @@
+"""The calendar does not overlap, and the story's claims hold on the shipped data."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from trimtab.demo import data
+from trimtab.demo.story import Fault, Story
+from trimtab.recipes.gradient_boosting import (
+    Hyperparameters,
+    Limits,
+    TrainedModel,
+    predict,
+    train,
+)
+
+LIMITS = Limits(min_rows=200, max_rows=20_000, max_parity=1e-5, max_single_auc=0.995)
+
+
+def trained(
+    story: Story,
+    until: date,
+    *,
+    max_fpr: float | None = None,
+    tenant: str | None = None,
+    shape: Hyperparameters | None = None,
+    faults: tuple[Fault, ...] = (),
+) -> TrainedModel:
+    flights = story.flights
+    return train(
+        data.flight_training(
+            flights.history_start, until, story=flights, tenant=tenant, faults=faults
+        ),
+        features=flights.features,
+        label=data.LONG_FLIGHT,
+        time=data.DAY,
+        seed=story.seed,
+        max_fpr=max_fpr or flights.max_fpr,
+        validation_share=flights.validation_share,
+        limits=LIMITS,
+        hyperparameters=shape,
+    )
+
+
+def false_positive_rate(model: TrainedModel, days: list[data.Traffic], tenant: str = "") -> float:
+    wrong = asked = 0
+    for traffic in days:
+        negatives = ~traffic.labels
+        if tenant and traffic.tenants is not None:
+            negatives &= traffic.tenants == tenant
+        yes = predict(model.onnx, traffic.features) >= model.cutoff
+        wrong, asked = wrong + int((yes & negatives).sum()), asked + int(negatives.sum())
+    return wrong / asked
+
+
+def days_of(story: Story, start: date, count: int, *faults: Fault) -> list[data.Traffic]:
+    return [
+        data.flight_traffic(
+            start + timedelta(day), story=story.flights, seed=story.seed, faults=faults
+        )
+        for day in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def active(story: Story) -> TrainedModel:
+    return trained(story, story.flights.first_trained_until)
+
+
+def test_the_steps_follow_one_another(story: Story) -> None:
+    flights, fault = story.flights, story.flights.live_fault
+    assert fault is not None
+    steps = [
+        flights.history_start,
+        story.first_day,
+        flights.broken_canary_on,
+        flights.healthy_canary_on,
+        flights.dedicated_canary_on,
+        fault.start,
+        fault.end,
+        flights.vanishes_on,
+        story.last_day,
+    ]
+    known = [step for step in steps if step is not None]
+    assert len(known) == len(steps)
+    assert known == sorted(set(known))
+    assert story.first_day < story.housing.moves_on < story.housing.degrades_on
+    assert story.housing.degrades_on < story.housing.last_day <= story.last_day
+
+
+def test_no_version_learns_from_its_own_future(story: Story) -> None:
+    flights = story.flights
+    assert flights.first_trained_until <= story.first_day
+    assert flights.broken_trained_until <= flights.broken_canary_on
+    assert flights.healthy_trained_until <= flights.healthy_canary_on
+    assert flights.dedicated_trained_until <= flights.dedicated_canary_on
+
+
+@pytest.mark.slow
+def test_the_broken_candidate_passes_offline_and_fails_live(
+    story: Story, active: TrainedModel
+) -> None:
+    flights = story.flights
+    until = flights.broken_trained_until
+    twin = trained(story, until)
+    broken = trained(story, until, faults=(flights.broken_export,))
+    # A tree splits by order, so offline the unit leaves no trace at all.
+    assert broken.quality == pytest.approx(twin.quality)
+    assert broken.quality.false_positive_rate <= flights.max_fpr
+    days = days_of(story, flights.broken_canary_on, 3)
+    live, served = false_positive_rate(broken, days), false_positive_rate(active, days)
+    assert live > 0.05
+    assert live > 2 * served
+
+
+@pytest.mark.slow
+def test_the_healthy_candidate_stays_far_from_twice_the_active_rate(
+    story: Story, active: TrainedModel
+) -> None:
+    flights = story.flights
+    healthy = trained(story, flights.healthy_trained_until, max_fpr=flights.healthy_max_fpr)
+    days = days_of(story, flights.healthy_canary_on, 7)
+    assert false_positive_rate(healthy, days) < 1.4 * false_positive_rate(active, days)
+
+
+@pytest.mark.slow
+def test_the_dedicated_model_halves_its_tenants_false_positives(
+    story: Story, active: TrainedModel
+) -> None:
+    flights = story.flights
+    shape = Hyperparameters(
+        trees=flights.dedicated_trees,
+        depth=flights.dedicated_depth,
+        learning_rate=flights.dedicated_learning_rate,
+        min_rows_per_leaf=flights.dedicated_min_rows_per_leaf,
+    )
+    tenant = flights.dedicated_tenant
+    dedicated = trained(
+        story,
+        flights.dedicated_trained_until,
+        tenant=tenant,
+        max_fpr=flights.dedicated_max_fpr,
+        shape=shape,
+    )
+    before = days_of(story, flights.dedicated_canary_on - timedelta(30), 30)
+    assert false_positive_rate(active, before, tenant) > 1.8 * false_positive_rate(active, before)
+    after = days_of(story, flights.dedicated_canary_on, 21)
+    own, fleet = (false_positive_rate(m, after, tenant) for m in (dedicated, active))
+    assert own < 0.7 * fleet
+
+
+@pytest.mark.slow
+def test_kilometres_for_miles_raise_false_positives_and_the_fix_ends_it(
+    story: Story, active: TrainedModel
+) -> None:
+    fault = story.flights.live_fault
+    assert fault is not None
+    assert fault.start is not None
+    assert fault.end is not None
+    during = days_of(story, fault.start, 2, fault)
+    after = days_of(story, fault.end, 2, fault)
+    assert false_positive_rate(active, during) > 0.25
+    assert false_positive_rate(active, after) < 0.05
+
+
+@pytest.mark.slow
+def test_homes_in_new_places_are_misjudged_until_retraining(story: Story) -> None:
+    housing = story.housing
+
+    def homes_model(start: int, end: int) -> TrainedModel:
+        return train(
+            data.home_training(start, end, story=housing),
+            features=housing.features,
+            label=data.VALUABLE_HOME,
+            time=data.DAY,
+            seed=story.seed,
+            max_fpr=housing.max_fpr,
+            validation_share=housing.validation_share,
+            limits=LIMITS,
+        )
+
+    def homes_on(start: date, days: int) -> list[data.Traffic]:
+        return [
+            data.home_traffic(start + timedelta(day), story=housing, seed=story.seed)
+            for day in range(days)
+        ]
+
+    first = homes_model(0, housing.known_rows)
+    calm = homes_on(housing.degrades_on - timedelta(28), 21)
+    assert false_positive_rate(first, calm) < 0.06
+    day = housing.degrades_on + timedelta(12)
+    met = data.home_rows_before(day, story=housing)
+    assert met - housing.known_rows >= housing.min_new_rows
+    retrained = homes_model(housing.known_rows, met)
+    later = homes_on(day, 14)
+    old, new = false_positive_rate(first, later), false_positive_rate(retrained, later)
+    assert old > 0.10
+    assert new < 0.5 * old
+
+
+def test_the_demo_stays_within_its_volume(story: Story) -> None:
+    days = (story.last_day - story.first_day).days + 1
+    assert days <= 200
+    a_day = np.mean([len(traffic) for traffic in days_of(story, story.first_day, 7)])
+    assert 400_000 < a_day * days < 1_200_000
