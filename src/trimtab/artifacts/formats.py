@@ -48,7 +48,8 @@ _COMPRESSED_STARTS = (
     b"x\x9c",
     b"x\xda",
 )
-_CODE_OPCODES = {"GLOBAL", "STACK_GLOBAL", "REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
+# The only ways in which a pickle comes by a callable.
+_CODE_OPCODES = {"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
 _GLOBAL_LINES = re.compile(rb"[\w.]+\r?\n[\w.<>]+\r?\n")
 _YAML_LINE = re.compile(rb"(?:^|\n)(?:---|%YAML|[ \t]*(?:- )?[\w.\-\"']+:(?:[ \t\r\n]|$))")
 

@@ -309,7 +309,7 @@ def _probability(table: NDArray[np.float64], positive: int | None) -> NDArray[np
     if not 0 <= column < classes:
         raise InvalidInput(f"there is no class {column}", field="positive_class")
     scores = table[:, column]
-    if not ((scores >= -_ROUNDING) & (scores <= 1 + _ROUNDING)).all():
+    if ((scores < -_ROUNDING) | (scores > 1 + _ROUNDING)).any():
         raise InvalidInput("the output holds no probabilities", field="output")
     return scores.clip(0, 1)
 
