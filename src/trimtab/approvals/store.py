@@ -1,0 +1,138 @@
+"""Rows of approvals."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+
+from trimtab.approvals.model import Approval, Phase, Step, Target, Vote
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.errors import NotFound
+from trimtab.kernel.events import Event, plain
+from trimtab.kernel.ids import TenantId
+from trimtab.platform.database import Json, Moment, decision_table
+
+APPROVALS = decision_table(
+    "approvals",
+    sa.Column("model", sa.String(63), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("version_id", sa.String(80), nullable=False, index=True),
+    sa.Column("target", Json, nullable=False),
+    sa.Column("requested_by", sa.String(80), nullable=False),
+    sa.Column("requested_person", sa.String(80)),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("steps", Json, nullable=False),
+    sa.Column("min_people", sa.Integer, nullable=False),
+    sa.Column("excluded", Json, nullable=False),
+    sa.Column("votes", Json, nullable=False),
+    sa.Column("criteria", Json, nullable=False),
+    sa.Column("automatic", sa.Boolean, nullable=False),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("requested_at", Moment, nullable=False),
+    sa.Column("decided_at", Moment),
+    sa.Column("due_at", Moment, index=True),
+)
+
+_votes = TypeAdapter(tuple[Vote, ...])
+
+
+def add(work: Work, approval: Approval, because: Event) -> Approval:
+    """Keep a new request."""
+    work.create(APPROVALS, _row(approval), because=because)
+    return dataclasses.replace(approval, revision=1)
+
+
+def save(work: Work, approval: Approval, because: Event) -> Approval:
+    """Keep a moved request over the revision it was computed from.
+
+    Raises:
+        Conflict: somebody moved it meanwhile.
+    """
+    work.replace(APPROVALS, _row(approval), because=because)
+    return dataclasses.replace(approval, revision=approval.revision + 1)
+
+
+def get(reading: Reading, approval_id: str) -> Approval:
+    """The approval with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = reading.row(sa.select(APPROVALS).where(APPROVALS.c.id == approval_id))
+    if row is None:
+        raise NotFound("there is no such approval", field="approval")
+    return _approval(row)
+
+
+def of_version(reading: Reading, version_id: str) -> list[Approval]:
+    """Everything that was asked for a version, oldest first."""
+    query = sa.select(APPROVALS).where(APPROVALS.c.version_id == version_id)
+    return [_approval(row) for row in reading.rows(query.order_by(APPROVALS.c.requested_at))]
+
+
+def listed(
+    reading: Reading,
+    *,
+    phase: Phase | None = None,
+    tenant: TenantId | None = None,
+    before: datetime | None = None,
+    limit: int = 100,
+) -> list[Approval]:
+    """Requests, newest first; a tenant sees its own and the global ones."""
+    query = sa.select(APPROVALS).order_by(APPROVALS.c.requested_at.desc(), APPROVALS.c.id)
+    if phase is not None:
+        query = query.where(APPROVALS.c.phase == phase.value)
+    if tenant is not None:
+        query = query.where((APPROVALS.c.tenant == tenant) | APPROVALS.c.tenant.is_(None))
+    if before is not None:
+        query = query.where(APPROVALS.c.requested_at < before)
+    return [_approval(row) for row in reading.rows(query.limit(limit))]
+
+
+def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
+    """Ids of what has expired by now."""
+    query = sa.select(APPROVALS.c.id).where(APPROVALS.c.due_at <= now).limit(limit)
+    return [row["id"] for row in reading.rows(query)]
+
+
+def next_due(reading: Reading) -> datetime | None:
+    """When the next one expires, or None."""
+    row = reading.row(sa.select(sa.func.min(APPROVALS.c.due_at).label("at")))
+    return None if row is None else row["at"]
+
+
+def _row(approval: Approval) -> dict[str, Any]:
+    row = {f.name: getattr(approval, f.name) for f in dataclasses.fields(approval)}
+    return {
+        **row,
+        "model": approval.target.model,
+        "tenant": approval.target.tenant,
+        "version_id": approval.target.version_id,
+        "target": plain(approval.target),
+        "steps": plain(approval.steps),
+        "excluded": plain(approval.excluded),
+        "votes": plain(approval.votes),
+        "criteria": plain(approval.criteria),
+        "phase": approval.phase.value,
+    }
+
+
+def _approval(row: sa.RowMapping) -> Approval:
+    names = {f.name for f in dataclasses.fields(Approval)}
+    known = {name: value for name, value in row.items() if name in names}
+    return Approval(
+        **{
+            **known,
+            "target": Target(**row["target"]),
+            "steps": tuple(Step(**step) for step in row["steps"]),
+            "excluded": frozenset(row["excluded"]),
+            "votes": _votes.validate_python(row["votes"]),
+            "criteria": tuple(row["criteria"]),
+            "phase": Phase(row["phase"]),
+        }
+    )
