@@ -90,9 +90,20 @@ def test_an_ordinary_month_of_distances_has_the_factor_one(rng: np.random.Genera
 
 def test_few_whole_numbers(rng: np.random.Generator) -> None:
     rooms = rng.binomial(9, 0.3, size=3000).astype(np.float64) + 1.0
-    found = scale_change(rooms, (rng.binomial(9, 0.3, size=400) + 1.0) * 1.1)
+    fewer = rng.binomial(9, 0.3, size=400).astype(np.float64) + 1.0
+    found = scale_change(rooms, fewer * 1.1)
     assert found.factor == pytest.approx(1.1, rel=1e-12)
     assert found.residual_ks < 0.1 < found.original_ks
+
+
+@pytest.mark.parametrize("divisor", [0.3, 0.7, 3.0, 1.1])
+def test_rounding_of_the_arithmetic_is_no_difference(
+    rng: np.random.Generator, divisor: float
+) -> None:
+    rooms = rng.binomial(9, 0.3, size=3000).astype(np.float64) + 1.0
+    fewer = rng.binomial(9, 0.3, size=400).astype(np.float64) + 1.0
+    found = scale_change(rooms, fewer / divisor)
+    assert found.residual_ks == pytest.approx(scipy.stats.ks_2samp(rooms, fewer).statistic)
 
 
 def test_a_column_around_zero_and_a_negative_one(rng: np.random.Generator) -> None:
@@ -193,8 +204,9 @@ def test_what_has_no_shape_is_refused() -> None:
             method(column, np.ones(100))
         with pytest.raises(InvalidInput):
             method(column, np.append(column, np.inf))
-    with pytest.raises(InvalidInput, match="sign"):
-        scale_change(column + 1, -column - 1)
+    for other in (column + 1, np.repeat(np.arange(100.0, 111.0), 20)):
+        with pytest.raises(InvalidInput, match="sign"):
+            scale_change(other, -other)
     with pytest.raises(InvalidInput):
         scale_change(column, column, resamples=10)
     with pytest.raises(InvalidInput):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.stats.sequential import PageHinkley
@@ -39,6 +40,17 @@ def test_in_control_run_length_at_working_thresholds(threshold: float, published
     lengths = [run_length(rng.normal(0, 1, 5000), threshold) for _ in range(400)]
     error = 3 * float(np.std(lengths)) / math.sqrt(len(lengths))
     assert np.mean(lengths) == pytest.approx(published, abs=error)
+
+
+def test_the_first_score_after_a_short_warm_up_is_standard_normal() -> None:
+    rng = np.random.default_rng(12)
+    scores = []
+    for values in rng.normal(1e3, 5, size=(4000, 4)):
+        watch = PageHinkley(allowance=0.0, threshold=99.0, warm_up=3)
+        for value in values:
+            watch.update(float(value))
+        scores.append(watch.up - watch.down)
+    assert scipy.stats.kstest(scores, "norm").pvalue > 0.01
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])
