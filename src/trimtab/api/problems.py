@@ -63,7 +63,7 @@ def problem(
 
 def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.TrimtabError)
-    status = next(s for kind, s in STATUS.items() if isinstance(error, kind))
+    status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
     return problem(status, error.code, error.message, field=error.field, remedy=error.remedy)
 
 

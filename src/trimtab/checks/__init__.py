@@ -1,0 +1,1 @@
+"""What is looked at before anybody is asked: integrity, schema, security, performance."""
