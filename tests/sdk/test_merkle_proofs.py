@@ -178,6 +178,20 @@ def damaged(drawn: st.DataObject, proof: list[bytes]) -> list[list[bytes]]:
     return [flipped, proof[1:], proof[:-1], [*proof, proof[-1]], []]
 
 
+def test_a_proof_holds_for_its_own_sizes_only(naive: Any) -> None:
+    first, last = leaf_hash(LEAVES[0]), leaf_hash(LEAVES[3])
+    # The path of leaf 0 is that of a larger tree, cut short.
+    assert not verify_inclusion(first, 0, 8, naive.path(0, LEAVES[:4]), ROOTS[4])
+    # Leaf 3 of 4 has left siblings only, like leaf 1 of 2 with one more above.
+    assert not verify_inclusion(last, 1, 2, naive.path(3, LEAVES[:4]), ROOTS[4])
+    from_1_to_4, from_7_to_8 = naive.proof(1, LEAVES[:4]), naive.proof(7, LEAVES)
+    assert verify_consistency(1, ROOTS[1], 4, ROOTS[4], from_1_to_4)
+    assert not verify_consistency(1, ROOTS[1], 8, ROOTS[4], from_1_to_4)
+    # 7 within 8 looks like 3 within 4 below a common left subtree.
+    assert verify_consistency(7, ROOTS[7], 8, ROOTS[8], from_7_to_8)
+    assert not verify_consistency(3, ROOTS[7], 4, ROOTS[8], from_7_to_8)
+
+
 def test_what_is_no_question_about_a_tree_is_refused() -> None:
     root = ROOTS[8]
     assert not verify_inclusion(root, 0, 0, [], root)
