@@ -219,8 +219,8 @@ class DbosEngine:
         with self._reading():
             pass  # DBOS would wait, without end, for a server that is down
         try:
-            # An empty context: inside a job DBOS would record a child of that run, and a
-            # repeated run that enqueues something else would then be refused.
+            # An empty context: DBOS forbids an enqueue inside a step, and in the body of a
+            # workflow records a child by position, so that a repeated run has no choice.
             contextvars.Context().run(self._insert, job, checked_key(key), values)
         except DBOSWorkflowIDInUseError as in_use:
             if in_use.workflow_name != job.name:
