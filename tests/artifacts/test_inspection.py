@@ -482,6 +482,46 @@ def test_secrets_are_flagged_and_never_repeated(tmp_path: Path, rule: str, text:
         assert text not in json.dumps(found.report(), ensure_ascii=False)
 
 
+def test_a_password_is_known_by_its_key(tmp_path: Path) -> None:
+    model = a_model()
+    model.metadata_props.add(key="db_password", value="hunter2")
+    assert rules(inspected(tmp_path, saved(model))) == {"secret"}
+
+
+def test_text_that_is_not_utf_8_is_never_clean(tmp_path: Path) -> None:
+    mark = "QQQQ"
+    function_node = helper.make_node("Relu", ["a"], ["b"])
+    opsets = [helper.make_opsetid("", 18)]
+    function = helper.make_function("", mark, ["a"], ["b"], [function_node], opsets)
+    recursive = helper.make_node(mark, ["a"], ["b"])
+    models = [
+        a_model(doc_string=mark),
+        a_model(producer_name=mark),
+        a_model([helper.make_node("Relu", ["X"], ["Z"], doc_string=mark)]),
+        a_model([helper.make_node("Relu", ["X"], ["Z"], domain=mark)]),
+        a_model([helper.make_node(mark, ["X"], ["Z"])]),
+        a_model([helper.make_node("Relu", ["X"], ["Z"]), helper.make_node(mark, ["X"], ["W"])]),
+        a_model(functions=[function]),
+        a_model(functions=[function, helper.make_function("", "f", [], [], [recursive], opsets)]),
+    ]
+    models += [a_model(), a_model(), a_model()]
+    models[-1].metadata_props.add(key=mark, value=mark)
+    models[-2].graph.input[0].type.tensor_type.shape.dim[0].dim_param = mark
+    models[-3].graph.input.add(name=mark).type.tensor_type.elem_type = 1
+    for model in models:
+        found = inspected(tmp_path, saved(model).replace(b"QQQQ", b"Q\xff\xfeQ"))
+        json.dumps(found.report())
+        if b"doc_string" in repr(model).encode() or model.metadata_props:
+            assert found.result is not Result.CLEAN
+
+
+def test_a_pickle_with_odd_escapes_is_read_all_the_same(tmp_path: Path) -> None:
+    found = inspected(tmp_path, b"c\\cos\nsystem\n(S'\\q'\ntR.")
+    assert found.result is not Result.CLEAN
+    data = pickle.dumps(Payload("true"), protocol=2)
+    assert inspected(tmp_path, data.replace(b"cposix", b"c\\posix")).result is Result.MALICIOUS
+
+
 def test_names_are_escaped_wherever_they_are_shown(tmp_path: Path) -> None:
     hostile = "\x1b[31mred\r\n\u202egnp\x00\x9b" + "x" * 5000
     model = a_model([helper.make_node(hostile, ["X"], ["Z"], name=hostile, domain=hostile)])

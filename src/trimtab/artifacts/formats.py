@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import re
+import warnings
 from enum import StrEnum
 
 from trimtab.artifacts.wire import MODEL_FIELDS, fields
@@ -107,14 +108,10 @@ def looks_like_pickle(head: bytes, size: int) -> bool:
     if head[:1] in (b"c", b"i") and not _GLOBAL_LINES.match(head[1:]):
         return False
     try:
-        for opcode, argument, at in pickletools.genops(head):
-            if opcode.name in _CODE_OPCODES and _can_run(opcode.name, argument, at or 0):
-                return True
-            if opcode.name == "STOP":
-                return bool(at) and (at or 0) + 1 == size
+        with warnings.catch_warnings(action="ignore"):  # odd escapes in a string
+            return _begins_as_pickle(head, size)
     except (ValueError, IndexError, OverflowError):
         return False
-    return False
 
 
 def looks_like_onnx(head: bytes, size: int) -> bool:
@@ -131,6 +128,15 @@ def looks_like_onnx(head: bytes, size: int) -> bool:
         # Cut off or broken: an ONNX file all the same if it had begun as one.
         return 1 in numbers and bool(numbers & {2, 7, 8})
     return bool(numbers & {7, 8}) or {1, 2} <= numbers
+
+
+def _begins_as_pickle(head: bytes, size: int) -> bool:
+    for opcode, argument, at in pickletools.genops(head):
+        if opcode.name in _CODE_OPCODES and _can_run(opcode.name, argument, at or 0):
+            return True
+        if opcode.name == "STOP":
+            return bool(at) and (at or 0) + 1 == size
+    return False
 
 
 def _can_run(opcode: str, argument: object, at: int) -> bool:

@@ -112,7 +112,8 @@ class _Walk:
     def run(self) -> None:
         model = self._model
         self._text(model.doc_string, "model.doc_string")
-        self._text(f"{model.producer_name} {model.producer_version}", "model.producer")
+        for text in (model.producer_name, model.producer_version):
+            self._text(text, "model.producer")
         self._metadata(model.metadata_props, "model")
         for opset in model.opset_import:
             self._opset(opset.domain)
@@ -136,14 +137,14 @@ class _Walk:
     def summary(self) -> GraphSummary:
         model = self._model
         return GraphSummary(
-            producer=shown(f"{model.producer_name} {model.producer_version}".strip()),
+            producer=f"{shown(model.producer_name)} {shown(model.producer_version)}".strip(),
             ir_version=model.ir_version,
             opsets={shown(o.domain): o.version for o in model.opset_import},
             domains=tuple(sorted(map(shown, self._domains))),
             inputs=tuple(map(_spec, model.graph.input)),
             outputs=tuple(map(_spec, model.graph.output)),
             nodes=self._nodes,
-            operators={shown(k): n for k, n in sorted(self._operators.items())},
+            operators=dict(sorted(self._operators.items())),
             initializer_bytes=self._tensor_bytes,
             external_data=tuple(self._external),
             metadata_keys=tuple(shown(p.key) for p in model.metadata_props),
@@ -172,7 +173,8 @@ class _Walk:
 
     def _node(self, node: NodeProto, constants: dict[str, TensorProto], where: str) -> None:
         self._domain(node.domain, where)
-        self._operators[f"{node.domain}::{node.op_type}" if node.domain else node.op_type] += 1
+        operator = shown(node.op_type)
+        self._operators[f"{shown(node.domain)}::{operator}" if node.domain else operator] += 1
         self._text(node.doc_string, f"{where}.doc_string")
         self._metadata(node.metadata_props, where)
         position = _SIZE_INPUT.get(node.op_type)
@@ -263,12 +265,18 @@ class _Walk:
 
     def _metadata(self, entries: Any, where: str) -> None:
         for number, entry in enumerate(entries):
-            self._text(f"{entry.key}={entry.value}", f"{where}.metadata_props[{number}]")
+            for text in (entry.key, entry.value, f"{entry.key}={entry.value}"):
+                self._text(text, f"{where}.metadata_props[{number}]")
 
-    def _text(self, text: str, where: str) -> None:
-        """Note what kinds of secret a text holds, never the text."""
+    def _text(self, text: str | bytes, where: str) -> None:
+        """Note what kinds of secret a text holds, never the text.
+
+        The protobuf library hands over bytes where a text is not UTF-8.
+        """
         if not text:
             return
+        if isinstance(text, bytes):
+            self._findings.add("malformed", Severity.UNREADABLE, where, "text that is not UTF-8")
         for rule, kinds in (
             ("secret", secrets_in(text)),
             ("personal_data", personal_data_in(text)),
@@ -283,7 +291,7 @@ def _check_functions(model: ModelProto, findings: Findings) -> None:
     calls = {(f.domain, f.name): {k for k in _called(f) if k in defined} for f in model.functions}
     while ended := {name for name, called in calls.items() if not called}:
         calls = {name: called - ended for name, called in calls.items() if name not in ended}
-    for domain, name in sorted(calls):
+    for domain, name in sorted(calls, key=repr):
         findings.add(
             "recursive_function", Severity.MALICIOUS, f"function {shown(name)}", shown(domain)
         )

@@ -6,6 +6,7 @@ Nothing here, nor anywhere else in Trimtab, unpickles.
 from __future__ import annotations
 
 import pickletools
+import warnings
 
 from trimtab.artifacts.findings import Budget, Findings, Severity
 from trimtab.artifacts.redaction import shown
@@ -31,7 +32,8 @@ def inspect_pickle(data: bytes, where: str, budget: Budget, findings: Findings) 
     """
     findings.add("pickle", Severity.MALICIOUS, where, "a pickle runs code when it is loaded")
     names: set[str] = set()
-    broken = _walk(data, budget.max_pickle_opcodes, names)
+    with warnings.catch_warnings(action="ignore"):  # odd escapes in a string
+        broken = _walk(data, budget.max_pickle_opcodes, names)
     for name in sorted(names - budget.harmless_globals):
         findings.add("pickle_global", Severity.MALICIOUS, where, f"names {shown(name)}")
     if broken:

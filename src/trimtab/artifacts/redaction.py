@@ -27,13 +27,15 @@ _PERSONAL = {
 _CARD = re.compile(r"\b\d(?:[ \-]?\d){12,18}\b")
 
 
-def secrets_in(text: str) -> tuple[str, ...]:
+def secrets_in(text: str | bytes) -> tuple[str, ...]:
     """Names of the kinds of credential that `text` seems to hold."""
+    text = _decoded(text)
     return tuple(name for name, pattern in _SECRETS.items() if pattern.search(text))
 
 
-def personal_data_in(text: str) -> tuple[str, ...]:
+def personal_data_in(text: str | bytes) -> tuple[str, ...]:
     """Names of the kinds of personal data that `text` seems to hold."""
+    text = _decoded(text)
     found = [name for name, pattern in _PERSONAL.items() if pattern.search(text)]
     if any(_luhn(re.sub(r"\D", "", match)) for match in _CARD.findall(text)):
         found.append("payment_card")
@@ -46,8 +48,7 @@ def shown(text: str | bytes, limit: int = 120) -> str:
     Control characters, marks that reverse the direction of writing, and lone surrogates
     are written as escapes. What holds a credential or personal data is named instead.
     """
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "backslashreplace")
+    text = _decoded(text)
     kinds = secrets_in(text) + personal_data_in(text)
     if kinds:
         return f"[withheld: {', '.join(kinds)}]"
@@ -56,6 +57,11 @@ def shown(text: str | bytes, limit: int = 120) -> str:
         for c in text[:limit]
     )
     return escaped[:limit] + ("…" if len(escaped) > limit or len(text) > limit else "")
+
+
+def _decoded(text: str | bytes) -> str:
+    """Text as it is; bytes as UTF-8 with escapes for what is not."""
+    return text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
 
 
 def _luhn(digits: str) -> bool:
