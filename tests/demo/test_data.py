@@ -133,6 +133,14 @@ def test_a_fault_leaves_the_shipped_rows_alone(story: Story) -> None:
     np.testing.assert_array_equal(before, after)
 
 
+def test_the_columns_handed_in_are_left_alone() -> None:
+    true = {"distance_miles": np.array([100.0, 200.0], dtype=np.float32)}
+    day = np.array([DAY, DAY], dtype="datetime64[D]")
+    sent = data.faulted(true, day, [KILOMETRES])
+    assert true["distance_miles"].tolist() == [100.0, 200.0]
+    assert sent["distance_miles"][0] > 160
+
+
 @pytest.mark.parametrize("feature", ["airline", "altitude"])
 def test_a_fault_needs_a_numeric_feature(story: Story, feature: str) -> None:
     with pytest.raises(InvalidInput) as caught:

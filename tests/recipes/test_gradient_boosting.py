@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,6 +79,17 @@ def test_the_cutoff_keeps_the_rate_and_no_lower_one_would(max_fpr: float) -> Non
     assert (negatives >= cutoff).mean() <= max_fpr
     lower = scores[scores < cutoff].max()
     assert (negatives >= lower).mean() > max_fpr
+
+
+@pytest.mark.parametrize(("max_fpr", "false_alarms"), [(0.05, 5), (0.059, 5), (0.001, 0)])
+def test_the_cutoff_spends_the_whole_allowance_and_no_more(
+    max_fpr: float, false_alarms: int
+) -> None:
+    negatives = np.linspace(0.1, 0.8, 100, dtype=np.float32).astype(float)
+    scores = np.append(negatives, np.full(10, 0.9))
+    label = np.repeat([0, 1], [100, 10])
+    cutoff = recipe.choose_cutoff(scores, label, max_fpr=max_fpr)
+    assert (negatives >= cutoff).sum() == false_alarms
 
 
 def test_no_cutoff_for_a_model_that_ranks_backwards() -> None:
@@ -280,6 +292,17 @@ def test_it_runs_as_a_command(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "model.onnx").read_bytes() == model.onnx
     assert told == json.loads(json.dumps(model.result()))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.onnx", "result.json"]
+
+
+@pytest.mark.slow
+def test_the_bytes_do_not_depend_on_the_order_of_hashes(tmp_path: Path) -> None:
+    made = set()
+    for seed in range(6):  # the chance that six orders of two domains agree is 1 in 32
+        command = [sys.executable, "-m", "trimtab.recipes.gradient_boosting", *files(tmp_path)]
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        subprocess.run(command, check=True, timeout=60, env=environment)
+        made.add((tmp_path / "out" / "model.onnx").read_bytes())
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
