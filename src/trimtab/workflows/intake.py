@@ -1,0 +1,403 @@
+"""A version appears: bytes stored, inspected, signed; checked; put before who must answer.
+
+upload -> version.registered -> checks -> approval requested or given -> approved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trimtab.approvals import service as approvals
+from trimtab.approvals.automatic import Facts, criteria
+from trimtab.approvals.model import Target
+from trimtab.artifacts import binding as bindings
+from trimtab.artifacts.binding import Binding
+from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust
+from trimtab.audit.ledger import Entry
+from trimtab.audit.work import Reading
+from trimtab.checks import artifact as artifact_checks
+from trimtab.checks import performance
+from trimtab.checks import service as checks
+from trimtab.checks import store as check_store
+from trimtab.checks.model import Conclusion, Result, conclude
+from trimtab.kernel.actor import Actor, system
+from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted
+from trimtab.kernel.ids import Digest, TenantId
+from trimtab.kernel.verdict import Verdict
+from trimtab.policies.model import TierPolicy
+from trimtab.policies.risk import RiskFacts, assess
+from trimtab.registry import deployment_store, store
+from trimtab.registry import service as registry
+from trimtab.registry.deployments import Deployment
+from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
+from trimtab.registry.service import Registration
+from trimtab.workflows.parts import ENVIRONMENT, Parts
+
+METADATA_BYTES = 1 << 20
+"""Bound on a signature bundle or a binding; ours are a few kilobytes."""
+
+_MIB = 1 << 20
+_INTAKE = system("intake")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What somebody hands in for one version; the three streams are read to their ends.
+
+    `reference` is what drift is measured against (as the model was trained), `holdout` is
+    what its performance is checked on; both Parquet. `digest` is what the sender says the
+    artifact's bytes have.
+    """
+
+    model: str
+    version: str
+    tenant: TenantId | None
+    framework: str
+    cutoff: float
+    training_metrics: dict[str, float]
+    training_trigger: TrainingTrigger
+    parent: str | None
+    lineage: dict[str, Any]
+    digest: Digest | None
+    artifact: BinaryIO
+    reference: BinaryIO
+    holdout: BinaryIO
+    contributors: tuple[str, ...] = ()
+
+
+def policy_of(parts: Parts, model: Model) -> tuple[TierPolicy, str]:
+    """What is demanded of a model, and the digest of the policy that demands it."""
+    policy = parts.policy(model.policy)
+    return policy.tier(model.tier), policy.digest
+
+
+def register_model(
+    parts: Parts,
+    actor: Actor,
+    *,
+    name: str,
+    owner: str,
+    description: str,
+    facts: RiskFacts,
+    features: tuple[Feature, ...],
+    label: str,
+    policy: str,
+    reason: str,
+) -> Model:
+    """Register a model; its risk tier follows from the facts, nobody chooses it.
+
+    Raises:
+        InvalidInput: a name or a fact that cannot be taken, or an unknown policy.
+        Conflict: the name is taken.
+    """
+    chosen = policy or parts.default_policy
+    if chosen not in parts.policies:
+        raise InvalidInput(
+            f"there is no policy called {ascii(chosen)[:60]}",
+            field="policy",
+            remedy="the policies are " + ", ".join(sorted(parts.policies)),
+        )
+    assessment = assess(facts, parts.policies[chosen].risk)
+    with parts.records.begin(actor, reason=reason) as work:
+        return registry.register_model(
+            work,
+            name=name,
+            owner=owner,
+            description=description,
+            risk_facts=asdict(facts),
+            tier=int(assessment.tier),
+            risk_level=assessment.level.value,
+            risk_reasons=[r.text for r in assessment.reasons],
+            policy=chosen,
+            features=features,
+            label=label,
+        )
+
+
+def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version:
+    """Store, inspect and sign what was handed in, and register it as a version.
+
+    Nothing is decided here: the ledger entry starts the checks. Safe to repeat with the
+    same bytes.
+
+    Raises:
+        NotFound: there is no such model.
+        NotPermitted: a tenant's credential for somebody else's version.
+        InvalidInput: something about the upload cannot be taken.
+        IntegrityFailed: the bytes are not those that the sender named.
+        Conflict: the version number stands for other bytes.
+    """
+    if actor.tenant is not None and given.tenant != actor.tenant:
+        raise NotPermitted("this credential can only register its own tenant's versions")
+    with parts.records.look() as reading:
+        model = store.model_named(reading, given.model)
+    demands, _digest = policy_of(parts, model)
+    if not 0 <= given.cutoff <= 1:
+        raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
+    limit = int(demands.checks.child.max_artifact_mib * _MIB)
+    artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
+    reference = _table(parts, given.reference, limit, model, "reference")
+    holdout = _table(parts, given.holdout, limit, model, "holdout")
+    inspection = artifact_checks.inspect(parts.blobs.path(artifact.digest), demands.checks.child)
+    binding = Binding(given.model, given.version, given.tenant, artifact.digest, reference)
+    bundle = parts.signer.sign(parts.blobs.path(artifact.digest), binding)
+    person = {actor.person} if actor.person else set()
+    registration = Registration(
+        model=given.model,
+        tenant=given.tenant,
+        version=given.version,
+        digest=artifact.digest,
+        size_bytes=artifact.size,
+        framework=given.framework,
+        cutoff=given.cutoff,
+        training_metrics=given.training_metrics,
+        training_trigger=given.training_trigger,
+        parent=given.parent,
+        reference_digest=reference,
+        holdout_digest=holdout,
+        lineage=given.lineage,
+        binding=binding.to_bytes().decode(),
+        signature=bundle.decode(),
+        signer=parts.signer.key_id,
+        inspection=inspection,
+        contributors=tuple(sorted({*given.contributors, *person})),
+    )
+    with parts.records.begin(actor, reason=reason) as work:
+        return registry.register_version(work, registration)
+
+
+def run_checks(parts: Parts, entry: Entry) -> None:
+    """Run what the policy asks on a version that was registered, then go on accordingly."""
+    with parts.records.look() as reading:
+        version = store.version_by_id(reading, entry.subject)
+        model = store.model_named(reading, version.model)
+        production = _production(reading, version)
+    if version.lifecycle not in (Lifecycle.DEVELOPMENT, Lifecycle.STAGING):
+        return
+    demands, policy_digest = policy_of(parts, model)
+    results = _results(parts, model, version, production, demands)
+    with parts.records.begin(_INTAKE, reason="checks of the policy", cause=entry.sequence) as work:
+        if version.lifecycle is Lifecycle.DEVELOPMENT:
+            registry.move_version(work, version.id, Lifecycle.STAGING, why="checks were run")
+        runs = checks.keep(
+            work,
+            results,
+            model=version.model,
+            tenant=version.tenant,
+            version_id=version.id,
+            version=version.version,
+            digest=version.digest,
+            policy_digest=policy_digest,
+            attempt=1,
+        )
+        conclusion = conclude(runs, [name.value for name in demands.checks.required])
+        if conclusion.verdict is Verdict.FAIL:
+            failed = [n for n, v in conclusion.verdicts.items() if v is Verdict.FAIL]
+            why = "; ".join(f"{name}: {conclusion.reasons[name]}" for name in failed)
+            registry.move_version(work, version.id, Lifecycle.REJECTED, why=why)
+
+
+def request_approval(parts: Parts, entry: Entry) -> None:
+    """Ask for approval of a version whose checks have all passed, as who handed it in."""
+    assert entry.data is not None
+    with parts.records.look() as reading:
+        version = store.version_by_id(reading, str(entry.data["version_id"]))
+        model = store.model_named(reading, version.model)
+        runs = check_store.of_version(reading, version.id)
+        production = _production(reading, version)
+    demands, policy_digest = policy_of(parts, model)
+    conclusion = conclude(runs, [name.value for name in demands.checks.required])
+    if version.lifecycle is not Lifecycle.STAGING or conclusion.verdict is not Verdict.PASS:
+        return
+    target = Target(
+        model=version.model,
+        version_id=version.id,
+        version=version.version,
+        digest=version.digest,
+        tenant=version.tenant,
+        environment=ENVIRONMENT,
+        max_percent=demands.rollout.max_traffic_percent,
+        checks_digest=conclusion.digest,
+        policy_digest=policy_digest,
+    )
+    facts = _facts(version, production, target, conclusion, demands)
+    with parts.records.begin(_INTAKE, reason="all checks passed", cause=entry.sequence) as work:
+        approvals.request(
+            work,
+            target,
+            comment=f"{version.model} {version.version}, trained because of "
+            f"{version.training_trigger.value}",
+            contributors=version.contributors,
+            criteria=criteria(facts, demands.approvals.auto_approve),
+            demands=demands.approvals,
+        )
+
+
+def follow_approval(parts: Parts, entry: Entry) -> None:
+    """Move a version as its approval was decided."""
+    assert entry.data is not None
+    automatic = entry.kind == "approval.approved_automatically"
+    phase = "approved" if automatic else str(entry.data["phase"])
+    moves = {"approved": Lifecycle.APPROVED, "rejected": Lifecycle.REJECTED}
+    if phase not in moves:
+        return
+    why = "every criterion is met" if automatic else f"{entry.data['name']}: {entry.reason}"
+    with parts.records.begin(_INTAKE, reason=why, cause=entry.sequence) as work:
+        version = store.version_by_id(work, str(entry.data["version_id"]))
+        if version.lifecycle is Lifecycle.STAGING and version.digest == entry.data["digest"]:
+            registry.move_version(work, version.id, moves[phase], why=why)
+
+
+def files_of(parts: Parts, version: Version) -> dict[str, Any]:
+    """The files that a version's signature is about, as stored."""
+    return {
+        MODEL_FILE: parts.blobs.path(version.digest),
+        bindings.FILE_NAME: version.binding.encode(),
+    }
+
+
+def trust_of(parts: Parts) -> Trust:
+    """Whose signatures on artifacts count."""
+    return Trust({parts.signer.key_id: parts.signer.public_key})
+
+
+def expected_of(version: Version) -> Expected:
+    """What a version's signature has to be about."""
+    return Expected(version.model, version.version, version.tenant, version.digest)
+
+
+def _results(
+    parts: Parts,
+    model: Model,
+    version: Version,
+    production: Version | None,
+    demands: TierPolicy,
+) -> list[Result]:
+    features = {feature.name: feature.kind for feature in model.features}
+    columns = _kinds(parts.blobs.read_verified(version.holdout_digest, max_bytes=1 << 30))
+    return [
+        artifact_checks.integrity(
+            files_of(parts, version),
+            version.signature.encode(),
+            trust=trust_of(parts),
+            expected=expected_of(version),
+            max_metadata_bytes=METADATA_BYTES,
+        ),
+        artifact_checks.schema(version.inspection, features, columns, model.label),
+        artifact_checks.security(version.inspection),
+        _performance(parts, model, version, production, demands),
+    ]
+
+
+def _performance(
+    parts: Parts,
+    model: Model,
+    version: Version,
+    production: Version | None,
+    demands: TierPolicy,
+) -> Result:
+    if version.inspection["result"] in ("malicious", "unreadable"):
+        reason = "it is not run: " + str(version.inspection["result"])
+        return Result(performance.NAME, Verdict.FAIL, reason)
+
+    def scored(candidate: Version) -> performance.Scored:
+        return performance.score(
+            parts.blobs.path(candidate.digest),
+            candidate.digest,
+            parts.blobs.path(version.holdout_digest),
+            features=[feature.name for feature in model.features],
+            label=model.label,
+            limits=demands.checks.child,
+        )
+
+    try:
+        own = scored(version)
+        theirs = None if production is None else (scored(production), production.cutoff)
+    except performance.ChildFailed as error:
+        return Result(performance.NAME, Verdict.FAIL, error.message)
+    return performance.judge(own, version.cutoff, demands.checks.performance, production=theirs)
+
+
+def _facts(
+    version: Version,
+    production: Version | None,
+    target: Target,
+    conclusion: Conclusion,
+    demands: TierPolicy,
+) -> Facts:
+    change = gain = None
+    if production is not None:
+        ours = version.training_metrics.get("accuracy")
+        theirs = production.training_metrics.get("accuracy")
+        if ours is not None and theirs:
+            change = 100 * (ours - theirs) / theirs
+            gain = 100 * (ours - theirs)
+    return Facts(
+        checks=conclusion.verdicts,
+        required_checks=tuple(name.value for name in demands.checks.required),
+        first_of_model=production is None,
+        percent=target.max_percent,
+        metric_change_percent=change,
+        gain_percent_points=gain,
+        retrained=version.training_trigger is not TrainingTrigger.MANUAL,
+    )
+
+
+def _production(reading: Reading, version: Version) -> Version | None:
+    """The stable version that this one would succeed: its tenant's own, or the global one."""
+    for tenant in dict.fromkeys((version.tenant, None)):
+        stable = deployment_store.in_place(
+            reading, version.model, tenant, ENVIRONMENT, Deployment.STABLE
+        )
+        if stable is not None:
+            return store.find_version(reading, version.model, stable.version)
+    return None
+
+
+def _table(parts: Parts, stream: BinaryIO, limit: int, model: Model, field: str) -> Digest:
+    """Store a Parquet file after seeing that it is one and has the registered columns."""
+    blob = parts.blobs.put(stream, max_bytes=limit)
+    content = parts.blobs.read_verified(blob.digest, max_bytes=limit)
+    kinds = _kinds(content, field=field)
+    wanted = {feature.name for feature in model.features} | {model.label}
+    missing = sorted(wanted - set(kinds))
+    if missing:
+        raise InvalidInput(
+            f"the {field} data has no column {', '.join(missing)}",
+            field=field,
+            remedy="send one column for each registered feature, and the label",
+        )
+    return blob.digest
+
+
+def _kinds(content: bytes, *, field: str = "holdout") -> Mapping[str, str]:
+    """Kind of each column of a Parquet file: numeric or category."""
+    try:
+        schema = pq.read_schema(BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(f"the {field} data is not a Parquet file", field=field) from error
+
+    def kind(column: pa.DataType) -> str:
+        number = pa.types.is_integer(column) or pa.types.is_floating(column)
+        return "numeric" if number or pa.types.is_boolean(column) else "category"
+
+    return {f.name: kind(f.type) for f in schema}
+
+
+def visible_version(reading: Reading, actor: Actor, model: str, version: str) -> Version:
+    """A version that `actor` may see: its tenant's own, or a global one.
+
+    Raises:
+        NotFound: there is none, or it is another tenant's.
+    """
+    found = store.find_version(reading, model, version)
+    foreign = found is not None and found.tenant not in (None, actor.tenant)
+    if found is None or (foreign and actor.tenant is not None):
+        raise NotFound(f"{ascii(model)[:60]} has no version {ascii(version)[:30]}", field="version")
+    return found

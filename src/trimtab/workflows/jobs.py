@@ -1,0 +1,55 @@
+"""What every job of a loop begins with: the ledger entry that it reacts to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trimtab.audit import ledger
+from trimtab.audit.ledger import Entry
+from trimtab.audit.reactions import Reaction
+from trimtab.kernel.errors import NotFound
+from trimtab.platform.durable import Job, JobArgs
+from trimtab.workflows.parts import Parts
+
+MAX_ATTEMPTS = 5
+"""Tries of one job before it is a dead letter; a property of the house, not of a model."""
+
+Reacts = Callable[[Parts, Entry], None]
+
+
+def entry_of(parts: Parts, args: JobArgs) -> Entry:
+    """The entry that a job was started by.
+
+    Raises:
+        NotFound: there is none under this number; the database is not the one that the
+            engine's work belongs to.
+    """
+    sequence = args.values["sequence"]
+    assert isinstance(sequence, int)
+    with parts.records.look() as reading:
+        found = ledger.entries(reading.connection, after=sequence - 1, limit=1)
+    if not found or found[0].sequence != sequence:
+        raise NotFound(f"the ledger has no entry {sequence}")
+    return found[0]
+
+
+def reaction(
+    parts: Parts, name: str, kinds: tuple[str, ...], react: Reacts, *, queue: str = "default"
+) -> tuple[Reaction, Job]:
+    """A reaction and the job that carries it out, under one name."""
+
+    def run(args: JobArgs) -> None:
+        react(parts, entry_of(parts, args))
+
+    return Reaction(name, kinds, name), Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
+
+
+def sweep(
+    parts: Parts, name: str, turn: Callable[[Parts, str], None], *, queue: str = "default"
+) -> Job:
+    """A job that gives one row, by its id, one turn."""
+
+    def run(args: JobArgs) -> None:
+        turn(parts, str(args.values["id"]))
+
+    return Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
