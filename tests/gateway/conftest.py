@@ -384,7 +384,7 @@ def kit(tmp_path: Path) -> Iterator[Kit]:
         flush_seconds=0.02,
         backoff_seconds=0.01,
         backoff_max_seconds=0.05,
-        drain_seconds=2.0,
+        drain_seconds=0.3,
         control_seconds=2.0,
     )
     made = Kit(world, settings)

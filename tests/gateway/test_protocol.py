@@ -282,18 +282,48 @@ def test_a_body_that_does_not_arrive_is_given_up(kit: Any) -> None:
         assert b" 408 " in slow.recv(1000)
 
 
+def endless_model() -> bytes:
+    """A model over [N, 3] that adds for about a year."""
+    from onnx import TensorProto, helper
+
+    floats = TensorProto.FLOAT
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["still"]),
+            helper.make_node("Add", ["sum", "sum"], ["more"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", floats, [None, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("more", floats, [None, 3]),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["steps", "", "X"], ["y"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("X", floats, [None, 3])],
+        [helper.make_tensor_value_info("y", floats, [None, 3])],
+        [helper.make_tensor("steps", TensorProto.INT64, [], [10**13])],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
 def test_an_inference_that_takes_too_long_is_stopped(kit: Any) -> None:
-    kit.world.route(kit.a_table(("delay", kit.stable())))
-    running = kit.start(inference_seconds=0.001, inline_seconds=0.0, max_rows=10**6)
+    slow = kit.world.publish("slow", "1.0.0", endless_model())
+    kit.world.route(kit.a_table(("delay", kit.stable()), ("slow", Route(None, slow, None))))
+    running = kit.start(inference_seconds=0.2, workers=1)
     running.reaches(1)
-    raw = np.zeros((400_000, 3), dtype="<f4").tobytes()
-    parameters = {"binary_data_size": len(raw)}
-    head = {
-        "inputs": [
-            {"name": "X", "datatype": "FP32", "shape": [400_000, 3], "parameters": parameters}
-        ]
-    }
-    assert post_binary(running, kit, head, raw).status_code in (503, 504)
+    assert running.health()["refused"] == []
+    answer = running.infer(ROWS, model="slow")
+    assert (answer.status_code, answer.json()["code"]) == (504, "inference_too_slow")
+    # The one worker is free again, so the run itself has ended and not only its answer.
+    assert running.infer(ROWS).status_code == 200
 
 
 def test_a_model_must_take_what_its_callers_were_told_to_send(kit: Any) -> None:

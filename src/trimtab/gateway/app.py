@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -175,7 +175,7 @@ class Gateway:
             raise Unavailable("no verified routing table yet", remedy="ask /v2/health/ready")
         return serving
 
-    def _asked(self, scope: Scope, model: str, version: str | None) -> Asked:
+    def _asked(self, headers: Mapping[bytes, bytes], model: str, version: str | None) -> Asked:
         """Who asks for what, and which version that is.
 
         Raises:
@@ -183,7 +183,7 @@ class Gateway:
             NotFound: no such model for this caller, or a version it may not name.
         """
         serving = self._serving()
-        caller = identify(single_headers(scope["headers"]), serving.table)
+        caller = identify(headers, serving.table)
         found, loaded = serving.resolve(model, caller.tenant, caller.endpoint)
         if version is None or version == found.version:
             return Asked(caller, found, loaded, serving)
@@ -205,7 +205,7 @@ class Gateway:
                 pass
             case _:
                 raise NotFound("there is nothing at this path")
-        asked = self._asked(scope, model, version)
+        asked = self._asked(single_headers(scope["headers"]), model, version)
         if rest and rest[-1] == "ready" and len(rest) != 2:
             return _json(200, {"name": model, "ready": True})
         named = [target.version for _, target in asked.serving.stables(model, asked.caller.tenant)]
@@ -215,8 +215,8 @@ class Gateway:
         self, scope: Scope, receive: Receive, model: str, version: str | None
     ) -> Answer:
         started = time.perf_counter()
-        asked = self._asked(scope, model, version)
         headers = single_headers(scope["headers"])
+        asked = self._asked(headers, model, version)
         body = await self._body(headers, receive)
         loaded = asked.version
         header_length = _size(headers, b"inference-header-content-length")

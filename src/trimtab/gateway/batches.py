@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -37,13 +37,13 @@ class Captured:
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
 
-    @property
+    @cached_property
     def stream(self) -> Stream:
         """What calls must share to stand in one batch."""
         entry = self.version.entry
         return (entry.digest, entry.model, entry.version, entry.tenant)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes held in memory, texts by estimate."""
         arrays = [*self.inputs.values(), *self.outputs.values()]
@@ -64,10 +64,10 @@ class Batch:
 def encode(calls: list[Captured]) -> Batch:
     """`calls` of one stream as one Arrow IPC stream with one record batch."""
     table = record_batch(calls)
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_batch(table)
-    return Batch(new_id("bat"), table.num_rows, sink.getvalue())
+    return Batch(new_id("bat"), table.num_rows, sink.getvalue().to_pybytes())
 
 
 def record_batch(calls: list[Captured]) -> pa.RecordBatch:

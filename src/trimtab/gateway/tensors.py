@@ -35,6 +35,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BYTES": np.dtype(object),
 }
 
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
 _ONNX = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -246,7 +248,4 @@ def to_bytes(values: Array) -> bytes:
 
 def datatype_of_array(values: Array) -> str:
     """The protocol's name of an array's type."""
-    if values.dtype.kind in "OU":
-        return "BYTES"
-    little = values.dtype.newbyteorder("<")
-    return next(name for name, dtype in DTYPES.items() if dtype == little)
+    return _NAMES[values.dtype]
