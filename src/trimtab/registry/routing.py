@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -55,6 +55,9 @@ GATEWAYS = plain_table(
     sa.Column("seen_at", Moment, nullable=False),
 )
 """What each gateway said last. `seen_at` is real time: it tells who is alive."""
+
+
+_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def build(
@@ -105,16 +108,15 @@ def routes(placed: Sequence[Deployed]) -> tuple[ModelRoutes, ...]:
 
 
 def publish(work: Work, table: RoutingTable, key: Ed25519PrivateKey) -> tuple[int, bytes]:
-    """Seal `table` under the next epoch, or give what was published if nothing changed."""
-    content = hashlib.sha256(serialise(replace(table, expires_at=table.now))).hexdigest()
+    """Seal `table` under the next epoch, or give what was published if that still stands."""
     newest = latest(work)
-    if newest is not None and newest["content"] == content:
+    if newest is not None and not outdated(newest, table):
         return int(newest["epoch"]), bytes(newest["sealed"])
     epoch = 1 if newest is None else int(newest["epoch"]) + 1
     sealed = envelope.seal(serialise(replace(table, epoch=epoch)), PAYLOAD_TYPE, key)
     row = {
         "epoch": epoch,
-        "content": content,
+        "content": _content_digest(table),
         "exposure": exposure_digest(table),
         "sealed": sealed,
         "at": work.now,
@@ -126,6 +128,29 @@ def publish(work: Work, table: RoutingTable, key: Ed25519PrivateKey) -> tuple[in
 def latest(reading: Reading) -> sa.RowMapping | None:
     """The row of the newest published table, or None."""
     return reading.row(sa.select(PUBLISHED).order_by(PUBLISHED.c.epoch.desc()).limit(1))
+
+
+def outdated(newest: sa.RowMapping, table: RoutingTable) -> bool:
+    """Whether `table` has to be published after the newest one: it says something else, it
+    carries a clock that has been stepped, or half of the newest one's time is over."""
+    half = newest["at"] + (table.expires_at - table.now) / 2
+    stepped = table.clock is TableClock.STEPPED and newest["at"] != table.now
+    return bool(newest["content"] != _content_digest(table) or stepped or table.now >= half)
+
+
+def exposure_since(reading: Reading) -> int | None:
+    """The first epoch that exposes versions as the newest table does, or None.
+
+    A gateway that has applied this epoch or a later one serves what is recorded now.
+    """
+    newest = latest(reading)
+    if newest is None:
+        return None
+    other = sa.select(sa.func.max(PUBLISHED.c.epoch).label("epoch")).where(
+        PUBLISHED.c.exposure != newest["exposure"]
+    )
+    row = reading.row(other)
+    return 1 if row is None or row["epoch"] is None else int(row["epoch"]) + 1
 
 
 def exposure_digest(table: RoutingTable) -> str:
@@ -160,6 +185,12 @@ def resolve_now(
     placed = deployment_store.carrying(reading, environment, model=model)
     table = RoutingTable("", 0, reading.now, reading.now, routes(placed), (), ())
     return resolve(table, model, tenant, endpoint)
+
+
+def _content_digest(table: RoutingTable) -> str:
+    """What tells two tables apart, their times and epochs aside."""
+    timeless = replace(table, epoch=0, now=_EPOCH_START, expires_at=_EPOCH_START)
+    return hashlib.sha256(serialise(timeless)).hexdigest()
 
 
 def _entries(placed: Sequence[Deployed]) -> tuple[VersionEntry, ...]:

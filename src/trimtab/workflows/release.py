@@ -1,0 +1,368 @@
+"""Approved -> permit -> canary, judged step by step -> stable, or taken back.
+
+Intend, act, observe. A turn of a rollout does whatever is next, and may be repeated at any
+time: bring the deployment to what is intended (with a permit for every increase), see what
+the gateways report, judge only what was observed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from trimtab.approvals import store as approval_store
+from trimtab.approvals.model import Approval
+from trimtab.approvals.model import Phase as ApprovalPhase
+from trimtab.audit.ledger import Entry
+from trimtab.audit.work import Reading, Work
+from trimtab.identity import store as people
+from trimtab.kernel.actor import system
+from trimtab.kernel.errors import InvalidInput, NotFound, PolicyRefused
+from trimtab.observations import frame as frames
+from trimtab.observations.frame import Frame
+from trimtab.policies.model import TierPolicy
+from trimtab.registry import deployment_store, routing, store
+from trimtab.registry import service as registry
+from trimtab.registry.deployments import Deployment
+from trimtab.registry.model import Lifecycle, Version
+from trimtab.registry.permits import Permit
+from trimtab.rollouts import service as rollouts
+from trimtab.rollouts import store as rollout_store
+from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
+from trimtab.rollouts.model import Phase, Rollout
+from trimtab.sdk.routing import ApiKey, TableClock
+from trimtab.workflows.intake import policy_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts
+
+INFER = "models:infer"
+"""The scope of keys that gateways accept."""
+
+GATEWAY_SILENCE = timedelta(seconds=60)
+"""Real time after which a gateway that says nothing is no more counted as serving."""
+
+_RELEASE = system("release")
+
+
+def start_approved(parts: Parts, entry: Entry) -> None:
+    """Begin the rollout of a version that has just been approved."""
+    assert entry.data is not None
+    if entry.data["after"] != Lifecycle.APPROVED.value or entry.data["before"] != "staging":
+        return
+    with parts.records.begin(_RELEASE, reason="it was approved", cause=entry.sequence) as work:
+        version = store.version_by_id(work, entry.subject)
+        start(parts, work, version)
+
+
+def start(parts: Parts, work: Work, version: Version) -> Rollout:
+    """Begin the rollout of an approved version where its approval says.
+
+    Raises:
+        PolicyRefused: no approval of exactly these bytes is valid now.
+        Conflict: another rollout of this place is not settled.
+    """
+    demands, policy_digest = policy_of(parts, store.model_named(work, version.model))
+    approval = valid_approval(
+        work, version, policy_digest, demands.rollout.steps_percent[0], work.now
+    )
+    active = deployment_store.in_place(
+        work, version.model, version.tenant, ENVIRONMENT, Deployment.STABLE
+    ) or deployment_store.in_place(work, version.model, None, ENVIRONMENT, Deployment.STABLE)
+    return rollouts.start(
+        work,
+        model=version.model,
+        tenant=version.tenant,
+        environment=ENVIRONMENT,
+        version_id=version.id,
+        version=version.version,
+        digest=version.digest,
+        active_version=None if active is None else active.version,
+        approval=approval.id,
+        policy_digest=policy_digest,
+        demands=demands.rollout,
+    )
+
+
+def turn(parts: Parts, rollout_id: str) -> None:
+    """Do what is next for a rollout; whatever was done before is not done again."""
+    with parts.records.look() as reading:
+        rollout = rollout_store.get(reading, rollout_id)
+        model = store.model_named(reading, rollout.model)
+    if rollout.settled:
+        return
+    demands, _ = policy_of(parts, model)
+    _act(parts, rollout_id, demands)
+    _observe(parts, rollout_id, demands)
+    _judge(parts, rollout_id, demands)
+    _act(parts, rollout_id, demands)
+
+
+def _act(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
+    """Bring the deployment to the intended share, with a permit where exposure grows."""
+    with parts.records.begin(_RELEASE, reason="bring about what is intended") as work:
+        rollout = rollout_store.get(work, rollout_id)
+        if rollout.observed and rollout.phase not in (Phase.PROMOTING, Phase.ROLLING_BACK):
+            return
+        if rollout.phase is Phase.ROLLING_BACK:
+            registry.withdraw_canary(
+                work,
+                rollout.model,
+                rollout.tenant,
+                rollout.environment,
+                version=rollout.version,
+                why=rollout.outcome_reason or "taken back",
+            )
+            return
+        version = store.version_by_id(work, rollout.version_id)
+        if _deployed_percent(work, rollout) == rollout.intended_percent:
+            return
+        permit = permit_for(parts, work, version, rollout.intended_percent, demands)
+        why = f"rollout {rollout.id}, step {rollout.step + 1} of {len(rollout.steps)}"
+        if rollout.phase is Phase.PROMOTING:
+            registry.promote_canary(
+                work, version, environment=rollout.environment, permit=permit, why=why
+            )
+        else:
+            registry.set_canary(
+                work,
+                version,
+                environment=rollout.environment,
+                percent=rollout.intended_percent,
+                permit=permit,
+                salt=rollout.id,
+                why=why,
+            )
+
+
+def permit_for(
+    parts: Parts, work: Work, version: Version, percent: float, demands: TierPolicy
+) -> Permit:
+    """A permit for one increase of exposure, if an approval allows it now.
+
+    Raises:
+        PolicyRefused: no approval does.
+    """
+    model = store.model_named(work, version.model)
+    _, policy_digest = policy_of(parts, model)
+    approval = valid_approval(work, version, policy_digest, percent, work.now)
+    return registry.issue_permit(
+        work,
+        version,
+        environment=ENVIRONMENT,
+        max_percent=percent,
+        approval=approval.id,
+        policy_digest=policy_digest,
+        lifetime=timedelta(minutes=demands.permits.permit_lifetime_minutes),
+        key=parts.permit_key,
+    )
+
+
+def valid_approval(
+    reading: Reading, version: Version, policy_digest: str, percent: float, now: datetime
+) -> Approval:
+    """The newest approval that allows this version this share, its quorum counted again.
+
+    Raises:
+        PolicyRefused: none does, with the reason of the newest.
+    """
+    found = [
+        a
+        for a in approval_store.of_version(reading, version.id)
+        if a.phase is ApprovalPhase.APPROVED
+    ]
+    if not found:
+        raise PolicyRefused(
+            f"version {version.version} of {version.model} has no approval",
+            remedy="ask for one; its checks must have passed",
+        )
+    approval = found[-1]
+    approval.demand(
+        digest=version.digest,
+        policy_digest=policy_digest,
+        tenant=version.tenant,
+        environment=ENVIRONMENT,
+        percent=percent,
+        eligible=_still_eligible(reading, approval),
+        now=now,
+    )
+    return approval
+
+
+def _still_eligible(reading: Reading, approval: Approval) -> set[str]:
+    """Who of those that signed is still here and still holds the role they signed in."""
+    eligible = set()
+    for vote in approval.votes:
+        try:
+            person = people.person(reading, vote.person)
+        except NotFound:
+            continue
+        if not person.disabled and vote.role in person.roles:
+            eligible.add(vote.person)
+    return eligible
+
+
+def _deployed_percent(work: Work, rollout: Rollout) -> float:
+    """The share that the records give this version now."""
+    place = (rollout.model, rollout.tenant, rollout.environment)
+    for state in (Deployment.STABLE, Deployment.CANARY):
+        deployed = deployment_store.in_place(work, *place, state)
+        if deployed is not None and deployed.digest == rollout.digest:
+            return deployed.percent
+    return 0.0
+
+
+def publish_routing(parts: Parts) -> tuple[int, bytes]:
+    """The routing table as it has to be now: its epoch, and its sealed bytes."""
+    with parts.records.look() as reading:
+        keys = tuple(
+            ApiKey(key.id, key.sha256, key.tenant)
+            for key in people.usable_keys(reading, INFER, reading.now)
+        )
+        minutes = parts.policies[parts.default_policy].tier(1).permits
+        table = routing.build(
+            reading,
+            origin=parts.heads.signer.origin,
+            environment=ENVIRONMENT,
+            keys=keys,
+            lifetime=timedelta(minutes=minutes.routing_table_lifetime_minutes),
+            clock=TableClock.STEPPED if parts.stepped else TableClock.REAL,
+        )
+        newest = routing.latest(reading)
+        if newest is not None and not routing.outdated(newest, table):
+            return int(newest["epoch"]), bytes(newest["sealed"])
+    with parts.records.begin(_RELEASE, reason="the routing table changed") as work:
+        return routing.publish(work, table, parts.permit_key)
+
+
+def _observe(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
+    """Write down the share that every live gateway has applied, once they agree."""
+    publish_routing(parts)
+    with parts.records.look() as reading:
+        rollout = rollout_store.get(reading, rollout_id)
+        seen = _seen_percent(parts, reading, rollout)
+    if seen is None or rollout.settled:
+        return
+    with parts.records.begin(_RELEASE, reason="what the gateways report") as work:
+        rollouts.observe(work, rollout_id, seen, demands=demands.rollout)
+
+
+def _seen_percent(parts: Parts, reading: Reading, rollout: Rollout) -> float | None:
+    """The share that live gateways serve of this version; None as long as one lags behind,
+    cannot load it, or none is there at all."""
+    horizon = parts.real_clock.now() - GATEWAY_SILENCE
+    live = [row for row in routing.gateways(reading) if row["seen_at"] >= horizon]
+    since = routing.exposure_since(reading)
+    if not live or since is None or any(row["epoch"] < since for row in live):
+        return None
+    wanted = _recorded_percent(reading, rollout)
+    if wanted > 0:
+        refused = [r for row in live for r in row["report"].get("refused", ())]
+        if any(rollout.digest in str(item) for item in refused):
+            return None
+    return wanted
+
+
+def _recorded_percent(reading: Reading, rollout: Rollout) -> float:
+    placed = deployment_store.carrying(reading, rollout.environment, model=rollout.model)
+    for deployed in placed:
+        if (deployed.tenant, deployed.digest) == (rollout.tenant, rollout.digest):
+            return deployed.percent
+    return 0.0
+
+
+def _judge(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
+    with parts.records.look() as reading:
+        rollout = rollout_store.get(reading, rollout_id)
+        due = rollout.due_at is not None and rollout.due_at <= reading.now
+        judged = rollout.phase in (Phase.RUNNING, Phase.HELD) and rollout.observed
+        if not (due and judged and rollout.observed_percent > 0):
+            return
+        analysis = analyse(reading, rollout, demands)
+    reason = f"look at the canary: {analysis.verdict.value}"
+    with parts.records.begin(_RELEASE, reason=reason) as work:
+        rollouts.advance(
+            work, rollout_id, analysis, revision=rollout.revision, demands=demands.rollout
+        )
+
+
+def analyse(reading: Reading, rollout: Rollout, demands: TierPolicy) -> Analysis:
+    """Judge a rollout on every outcome that is known since it began."""
+    cutoffs = {
+        v.version: v.cutoff for v in store.versions_of(reading, rollout.model, everyone=True)
+    }
+    try:
+        frame = frames.load(reading, rollout.model, rollout.started_at, reading.now)
+    except InvalidInput:
+        nothing = Evidence(
+            (), 0, reading.now - rollout.step_since, rollout.active_version is not None
+        )
+        return judge(nothing, demands.rollout)
+    sides = _sides(frame, rollout)
+    outcomes = _Outcomes.of(frame, sides, cutoffs)
+    on_step = (frame.at >= np.datetime64(rollout.step_since.replace(tzinfo=None), "us")) & (
+        sides == 1
+    )
+    evidence = Evidence(
+        looks=outcomes.looks(),
+        step_events=int((on_step & frame.known).sum()),
+        step_age=reading.now - rollout.step_since,
+        has_active=rollout.active_version is not None,
+    )
+    return judge(evidence, demands.rollout)
+
+
+@dataclass(frozen=True)
+class _Outcomes:
+    """Known outcomes by day: which side, whether it was a false positive."""
+
+    day: np.ndarray
+    side: np.ndarray
+    false_positive: np.ndarray
+
+    @classmethod
+    def of(cls, frame: Frame, sides: np.ndarray, cutoffs: dict[str, float]) -> _Outcomes:
+        """The known negatives of both sides."""
+        cutoff = np.array([cutoffs.get(v, np.nan) for v in frame.version], dtype=float)
+        usable = (frame.label == 0) & (sides >= 0) & np.isfinite(frame.score) & np.isfinite(cutoff)
+        return cls(
+            frame.at[usable].astype("datetime64[D]"),
+            sides[usable],
+            (frame.score >= cutoff)[usable],
+        )
+
+    def looks(self) -> tuple[Look, ...]:
+        """One look for each day: the split is the same within a day."""
+        found = []
+        for day in np.unique(self.day):
+            today = self.day == day
+            canary, active = today & (self.side == 1), today & (self.side == 0)
+            found.append(
+                Look(
+                    int((canary & self.false_positive).sum()),
+                    int(canary.sum()),
+                    int((active & self.false_positive).sum()),
+                    int(active.sum()),
+                )
+            )
+        return tuple(found)
+
+
+def _sides(frame: Frame, rollout: Rollout) -> np.ndarray:
+    """1 for the canary's rows, 0 for the active version's in the same scope, else -1."""
+    tenants = frame.tenant == rollout.tenant if rollout.tenant else np.ones(len(frame), bool)
+    sides = np.full(len(frame), -1, dtype=np.int8)
+    sides[tenants & (frame.version == rollout.version)] = 1
+    if rollout.active_version is not None:
+        sides[tenants & (frame.version == rollout.active_version)] = 0
+    return sides
+
+
+def due(reading: Reading, now: datetime) -> list[str]:
+    """Rollouts that are to get a turn: those due, and those that wait to be observed."""
+    waiting = [
+        r.id
+        for r in rollout_store.unsettled(reading)
+        if not r.observed or r.phase in (Phase.PROMOTING, Phase.ROLLING_BACK)
+    ]
+    return list(dict.fromkeys([*waiting, *rollout_store.due(reading, now)]))
