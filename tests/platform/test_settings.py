@@ -134,6 +134,12 @@ def test_no_secret_is_shown_in_any_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.database() == "postgresql://app:hunter2@db.example.org/d"
 
 
+def test_a_refused_value_is_not_repeated_by_the_model_either() -> None:
+    with pytest.raises(pydantic.ValidationError) as refused:
+        Settings.model_validate({"DATABASE_URL": "mysql://hunter2@h/d"})
+    assert "hunter2" not in str(refused.value)
+
+
 def test_settings_are_frozen_and_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = given(monkeypatch, TRIMTAB_PORT="9000")
     monkeypatch.setenv("TRIMTAB_PORT", "9001")
