@@ -126,22 +126,13 @@ def run_limited(
     _check({**wanted, "max_seconds": max_seconds, "max_output_bytes": max_output_bytes}, args)
     wanted |= {"files_readable": [str(path.resolve()) for path in files_readable]}
     seen = _Seen(max_output_bytes, stderr_tail_bytes)
-    try:
-        with _folder(folder) as place, _started(module, args, wanted, place, search_path) as child:
-            stopped = _watch(child, seen, max_seconds)
-    except OSError as error:
-        raise Unavailable(
-            f"no child process can be run: {error.strerror}",
-            remedy="Free memory, processes, files or disk on this machine, then try again.",
-        ) from error
-    return ChildResult(
-        outcome=stopped or _outcome(child.process.returncode, bytes(seen.stderr)),
-        returncode=child.process.returncode,
-        stdout=bytes(seen.stdout),
-        stderr_tail=bytes(seen.stderr).decode(errors="replace"),
-        seconds=time.monotonic() - child.since,
-        isolation=_isolation(bytes(seen.report)),
-    )
+    with (
+        _unavailable_without_room(),
+        _folder(folder) as place,
+        _started(module, args, wanted, place, search_path) as child,
+    ):
+        stopped = _watch(child, seen, max_seconds)
+    return _result(child, seen, stopped)
 
 
 @dataclass(frozen=True)
@@ -172,6 +163,29 @@ class _Seen:
                 del self.stderr[: max(0, len(self.stderr) - self.max_stderr)]
             case _:
                 self.report += chunk[: _REPORT_BYTES - len(self.report)]
+
+
+def _result(child: _Child, seen: _Seen, stopped: Outcome | None) -> ChildResult:
+    returncode = child.process.returncode
+    return ChildResult(
+        outcome=stopped or _outcome(returncode, bytes(seen.stderr)),
+        returncode=returncode,
+        stdout=bytes(seen.stdout),
+        stderr_tail=bytes(seen.stderr).decode(errors="replace"),
+        seconds=time.monotonic() - child.since,
+        isolation=_isolation(bytes(seen.report)),
+    )
+
+
+@contextlib.contextmanager
+def _unavailable_without_room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"no child process can be run: {error.strerror}",
+            remedy="Free memory, processes, files or disk on this machine, then try again.",
+        ) from error
 
 
 def _check(limits: Mapping[str, float], args: Sequence[str]) -> None:
