@@ -6,14 +6,11 @@ import io
 import json
 import os
 import pickle
-import struct
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -26,14 +23,12 @@ from trimtab.artifacts.inspection import Inspection, inspect_file
 BUDGET = Budget(max_file_bytes=8 << 20, max_tensor_bytes=16 << 20, max_unpacked_bytes=8 << 20)
 
 
-class Payload:
-    """Unpickling this runs a command."""
-
-    def __init__(self, command: str):
-        self.command = command
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.system, (self.command,)
+def zipped(entries: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return file.getvalue()
 
 
 def inspected(tmp_path: Path, data: bytes, name: str = "model.onnx") -> Inspection:
@@ -90,144 +85,6 @@ def test_a_model_with_text_inputs_is_clean(tmp_path: Path, mixed: Any) -> None:
         ("age", "float", (None, 1)),
         ("country", "string", (None, 1)),
     ]
-
-
-@pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("name", ["model.pkl", "model.bin", "model.onnx", "model", "model.pt"])
-def test_a_pickle_is_malicious_under_any_name_and_never_run(
-    tmp_path: Path, sentinel: Path, protocol: int, name: str
-) -> None:
-    data = pickle.dumps(Payload(f"touch {sentinel}"), protocol=protocol)
-    found = inspected(tmp_path, data, name)
-    assert (found.result, found.format) == (Result.MALICIOUS, Format.PICKLE)
-    details = " ".join(f.detail for f in found.findings if f.rule == "pickle_global")
-    assert "posix.system" in details or "nt.system" in details
-    assert not sentinel.exists()
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_broken_behind_its_payload_is_malicious(
-    tmp_path: Path, sentinel: Path, protocol: int
-) -> None:
-    data = pickle.dumps(Payload(f"touch {sentinel}"), protocol=protocol)
-    for broken in (data[:-1], data[:-1] + b"\xff\xff", data[:-1] + b"X\xff\xff\xff\xff"):
-        found = inspected(tmp_path, broken)
-        assert found.result is Result.MALICIOUS
-        assert {"pickle_broken", "pickle_global"} <= rules(found)
-    assert not sentinel.exists()
-
-
-@pytest.mark.parametrize(
-    ("module", "name"), [("pip", "main"), ("pkgutil", "resolve_name"), ("numpy", "load")]
-)
-def test_any_global_outside_the_allow_list_is_named(tmp_path: Path, module: str, name: str) -> None:
-    for data in (
-        f"c{module}\n{name}\n(S'x'\ntR.".encode(),
-        b"\x80\x04\x8c%c%b\x94\x8c%c%b\x94\x93."
-        % (len(module), module.encode(), len(name), name.encode()),
-        b"\x80\x04\x8c%c%b\x94\x8c%c%b\x940h\x00h\x01\x93."
-        % (len(module), module.encode(), len(name), name.encode()),
-    ):
-        found = inspected(tmp_path, data)
-        assert f"names {module}.{name}" in {f.detail for f in found.findings}
-
-
-def test_a_pickle_of_plain_numbers_is_still_a_program(tmp_path: Path) -> None:
-    found = inspected(tmp_path, pickle.dumps({"a": np.arange(3)}))
-    assert found.result is Result.MALICIOUS
-    assert rules(found) == {"pickle"}
-
-
-def test_an_array_of_objects_is_malicious_and_not_loaded(tmp_path: Path, sentinel: Path) -> None:
-    for array in (
-        np.array([Payload(f"touch {sentinel}")], dtype=object),
-        np.zeros(1, dtype=[("a", "f4"), ("b", "O")]),
-    ):
-        file = io.BytesIO()
-        np.save(file, array, allow_pickle=True)
-        found = inspected(tmp_path, file.getvalue(), "model.npy")
-        assert (found.result, found.format) == (Result.MALICIOUS, Format.NUMPY_OBJECT)
-    assert not sentinel.exists()
-
-
-def zipped(entries: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
-def test_a_pickle_in_a_zip_is_found_whatever_it_is_called(tmp_path: Path) -> None:
-    payload = pickle.dumps(Payload("true"))
-    for name, kind in (("archive/data.pkl", Format.ZIP_PYTORCH), ("notes.txt", Format.ZIP)):
-        found = inspected(tmp_path, zipped({name: payload}), "model.bin")
-        assert (found.result, found.format) == (Result.MALICIOUS, kind)
-        assert "pickle_global" in rules(found)
-
-
-def test_a_zip_whose_readers_would_disagree_is_malicious(tmp_path: Path) -> None:
-    honest = zipped({"a.txt": b"text"})
-    assert inspected(tmp_path, honest).result is Result.UNREADABLE
-    flags = bytearray(honest)
-    flags[6] ^= 0x01  # "encrypted", in the entry's own header only
-    renamed = honest.replace(b"a.txt", b"b.txt", 1)
-    for data in (bytes(flags), renamed):
-        assert inspected(tmp_path, data).result is Result.MALICIOUS
-    assert inspected(tmp_path, honest[:-30]).result is Result.MALICIOUS
-
-
-def test_two_entries_of_one_name_are_malicious(tmp_path: Path) -> None:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.pkl", b"x")
-        archive.writestr("A.pkl", b"y")
-    assert "zip_twice" in rules(inspected(tmp_path, file.getvalue()))
-
-
-@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "C:x", "a\\..\\x", "~/x"])
-def test_entries_that_would_land_elsewhere_are_malicious(tmp_path: Path, name: str) -> None:
-    assert "zip_path" in rules(inspected(tmp_path, zipped({name: b"x"})))
-
-
-def test_a_zip_bomb_is_stopped_at_the_budget(tmp_path: Path) -> None:
-    found = inspected(tmp_path, zipped({"zeros": b"\0" * (40 << 20)}))
-    assert found.size < 1 << 20
-    assert (found.result, "budget" in rules(found)) == (Result.MALICIOUS, True)
-
-
-def test_a_keras_archive_with_code_is_malicious(tmp_path: Path) -> None:
-    config = json.dumps({"layers": [{"class_name": "Lambda"}]}).encode()
-    found = inspected(
-        tmp_path, zipped({"metadata.json": b"{}", "config.json": config}), "model.keras"
-    )
-    assert (found.format, found.result) == (Format.KERAS_ZIP, Result.MALICIOUS)
-    assert "keras_code" in rules(found)
-
-
-OTHERS = {
-    "hdf5": b"\x89HDF\r\n\x1a\n" + b"\0" * 100,
-    "gguf": b"GGUF\x03\0\0\0" + b"{% for x in y %}",
-    "safetensors": struct.pack("<Q", 2) + b"{}" + b"\0" * 8,
-    "json": b'{"a": ' * 100_000,
-    "yaml": b"python_env: 3.11\nmodel: !!python/object/apply:os.system [true]\n",
-    "compressed": b"\x1f\x8b\x08\0" + b"\0" * 40,
-    "tar": b"x" * 257 + b"ustar\x0000" + b"\0" * 300,
-    "empty": b"",
-    "unknown": b"\x00",
-}
-
-
-@pytest.mark.parametrize("kind", OTHERS)
-def test_other_formats_are_recognised_and_never_clean(tmp_path: Path, kind: str) -> None:
-    found = inspected(tmp_path, OTHERS[kind])
-    assert found.format == kind
-    assert found.result in (Result.UNREADABLE, Result.MALICIOUS)
-    assert found.onnx is None
-
-
-def test_yaml_that_builds_objects_is_malicious(tmp_path: Path) -> None:
-    assert "yaml_code" in rules(inspected(tmp_path, OTHERS["yaml"], "MLmodel"))
 
 
 def external(*locations: str, **entries: str) -> onnx.ModelProto:
@@ -295,30 +152,6 @@ def test_external_data_is_found_inside_sub_graphs_and_attributes(tmp_path: Path)
         found = inspected(tmp_path, saved(a_model([node])))
         assert "external_data" in rules(found)
         assert found.result is Result.MALICIOUS
-
-
-def test_links_and_devices_are_refused(tmp_path: Path, numeric: Any) -> None:
-    real = tmp_path / "real.onnx"
-    real.write_bytes(numeric.onnx)
-    assert inspect_file(real, BUDGET).result is Result.CLEAN
-    (tmp_path / "soft.onnx").symlink_to(real)
-    os.mkfifo(tmp_path / "pipe.onnx")
-    (tmp_path / "folder.onnx").mkdir()
-    for name, rule in (
-        ("soft", "symlink"),
-        ("pipe", "not_regular"),
-        ("folder", "not_regular"),
-    ):
-        found = inspect_file(tmp_path / f"{name}.onnx", BUDGET)
-        assert (found.result, rules(found), found.digest) == (Result.MALICIOUS, {rule}, None)
-    os.link(real, tmp_path / "hard.onnx")
-    assert rules(inspect_file(real, BUDGET)) == {"hardlink"}
-    assert rules(inspect_file(Path("/dev/zero"), BUDGET)) == {"not_regular"}
-
-
-def test_a_file_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
-    found = inspect_file(tmp_path / "nothing", BUDGET)
-    assert (found.result, rules(found)) == (Result.UNREADABLE, {"unopenable"})
 
 
 def test_operators_of_other_domains_are_malicious(tmp_path: Path) -> None:
@@ -414,13 +247,6 @@ def test_too_many_nodes_are_stopped_at_the_budget(tmp_path: Path) -> None:
     assert found.result is Result.MALICIOUS
 
 
-def test_a_file_beyond_the_budget_is_hashed_but_unreadable(tmp_path: Path, numeric: Any) -> None:
-    path = tmp_path / "m.onnx"
-    path.write_bytes(numeric.onnx)
-    found = inspect_file(path, Budget(max_file_bytes=100))
-    assert (found.result, found.digest) == (Result.UNREADABLE, sha256_of(numeric.onnx))
-
-
 @pytest.mark.parametrize("calls", [["f"], ["g", "f"]])
 def test_functions_that_call_themselves_are_malicious(tmp_path: Path, calls: list[str]) -> None:
     model = a_model()
@@ -436,7 +262,7 @@ def test_functions_that_call_themselves_are_malicious(tmp_path: Path, calls: lis
 
 
 def test_an_onnx_model_with_a_zip_behind_it_is_malicious(tmp_path: Path, numeric: Any) -> None:
-    archive = zipped({"data.pkl": pickle.dumps(Payload("true"))})
+    archive = zipped({"data.pkl": pickle.dumps(os.system)})
     inside = onnx.load_from_string(numeric.onnx)
     inside.graph.initializer.append(
         TensorProto(name="w", data_type=2, dims=[len(archive)], raw_data=archive)
@@ -444,6 +270,15 @@ def test_an_onnx_model_with_a_zip_behind_it_is_malicious(tmp_path: Path, numeric
     for data in (numeric.onnx + archive, inside.SerializeToString()):
         found = inspected(tmp_path, data)
         assert (found.result, "polyglot" in rules(found)) == (Result.MALICIOUS, True)
+
+
+def test_bytes_that_belong_to_no_field_of_a_model_are_never_clean(
+    tmp_path: Path, numeric: Any
+) -> None:
+    for model in (numeric.onnx, saved(a_model(doc_string="long " * 1000))):
+        found = inspected(tmp_path, model + b"\x52\x03abc")
+        assert found.result is Result.UNREADABLE
+    assert (found.format, rules(found)) == (Format.ONNX, {"malformed"})
 
 
 def test_truncated_models_are_never_clean(tmp_path: Path, numeric: Any) -> None:
@@ -515,13 +350,6 @@ def test_text_that_is_not_utf_8_is_never_clean(tmp_path: Path) -> None:
             assert found.result is not Result.CLEAN
 
 
-def test_a_pickle_with_odd_escapes_is_read_all_the_same(tmp_path: Path) -> None:
-    found = inspected(tmp_path, b"c\\cos\nsystem\n(S'\\q'\ntR.")
-    assert found.result is not Result.CLEAN
-    data = pickle.dumps(Payload("true"), protocol=2)
-    assert inspected(tmp_path, data.replace(b"cposix", b"c\\posix")).result is Result.MALICIOUS
-
-
 def test_names_are_escaped_wherever_they_are_shown(tmp_path: Path) -> None:
     hostile = "\x1b[31mred\r\n\u202egnp\x00\x9b" + "x" * 5000
     model = a_model([helper.make_node(hostile, ["X"], ["Z"], name=hostile, domain=hostile)])
@@ -531,44 +359,3 @@ def test_names_are_escaped_wherever_they_are_shown(tmp_path: Path) -> None:
     report = json.dumps(inspected(tmp_path, saved(model)).report(), ensure_ascii=False)
     assert report.isprintable()
     assert len(report) < 10_000
-
-
-def test_the_command_prints_one_report(tmp_path: Path, numeric: Any) -> None:
-    path = tmp_path / "m.onnx"
-    path.write_bytes(numeric.onnx)
-    command = [sys.executable, "-m", "trimtab.artifacts.inspection", str(path)]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    report = json.loads(done.stdout)
-    assert done.stderr == b""
-    assert (report["result"], report["digest"]) == ("clean", sha256_of(numeric.onnx))
-    assert report["onnx"]["inputs"][0] == {"name": "X", "elem_type": "float", "dims": [None, 4]}
-    done = subprocess.run(
-        [*command, "--max-file-bytes", "10"], capture_output=True, check=True, timeout=60
-    )
-    assert json.loads(done.stdout)["result"] == "unreadable"
-
-
-def test_swapping_a_link_in_never_lets_it_be_read(tmp_path: Path, numeric: Any) -> None:
-    """Somebody replaces the file by a link between check and open, again and again."""
-    path, secret = tmp_path / "model.onnx", tmp_path / "secret"
-    secret.write_bytes(b"secret")
-    good, bad = sha256_of(numeric.onnx), sha256_of(b"secret")
-    script = (
-        "import os,sys\n"
-        "path, secret, data = sys.argv[1], sys.argv[2], open(sys.argv[3], 'rb').read()\n"
-        "while os.path.exists(secret):\n"
-        "    os.symlink(secret, path + '.a'); os.replace(path + '.a', path)\n"
-        "    open(path + '.b', 'wb').write(data); os.replace(path + '.b', path)\n"
-    )
-    source = tmp_path / "source"
-    source.write_bytes(numeric.onnx)
-    path.write_bytes(numeric.onnx)
-    arguments = [sys.executable, "-c", script, str(path), str(secret), str(source)]
-    swapper = subprocess.Popen(arguments)
-    try:
-        seen = {inspect_file(path, Budget(max_nodes=0)).digest for _ in range(2000)}
-    finally:
-        secret.unlink()
-        swapper.wait(timeout=30)
-    assert bad not in seen
-    assert seen <= {good, None}

@@ -119,7 +119,8 @@ _RESULTS = {
 }
 
 
-def overall(findings: Iterable[Finding]) -> Result:
-    """The result that the worst finding makes; of none, clean."""
-    order = list(Result.__members__.values())
-    return max((_RESULTS[f.severity] for f in findings), key=order.index, default=Result.CLEAN)
+def overall(findings: Iterable[Finding], *, read: bool) -> Result:
+    """The result that the worst finding makes; clean takes a model that was `read`, too."""
+    results = [_RESULTS[finding.severity] for finding in findings]
+    results.append(Result.CLEAN if read else Result.UNREADABLE)
+    return max(results, key=list(Result).index)

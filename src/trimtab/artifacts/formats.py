@@ -127,7 +127,7 @@ def looks_like_onnx(head: bytes, size: int) -> bool:
     except (IntegrityFailed, IndexError):
         # Cut off or broken: an ONNX file all the same if it had begun as one.
         return 1 in numbers and bool(numbers & {2, 7, 8})
-    return bool(numbers & {7, 8}) or {1, 2} <= numbers
+    return bool(numbers & {7, 8}) or (1 in numbers and len(numbers) > 1)
 
 
 def _begins_as_pickle(head: bytes, size: int) -> bool:

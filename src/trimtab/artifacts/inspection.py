@@ -128,9 +128,7 @@ def _inspection(
     summary: GraphSummary | None,
 ) -> Inspection:
     noted = findings.all()
-    result = overall(noted)
-    if result in (Result.CLEAN, Result.SUSPICIOUS) and summary is None:
-        result = Result.UNREADABLE  # nothing was read, so nothing is known
+    result = overall(noted, read=summary is not None)
     return Inspection(result, noted, found, size, digest, summary)
 
 

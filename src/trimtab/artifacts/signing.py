@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from trimtab.artifacts import binding as bindings
 from trimtab.artifacts.binding import Binding
-from trimtab.artifacts.digest import sha256_of
 from trimtab.artifacts.keys import key_id, load_or_create_signing_key, public_pem
 from trimtab.artifacts.verifying import (
     MODEL_FILE,
@@ -82,8 +81,6 @@ class ArtifactSigner:
         binding = bindings.parse_binding(
             files[bindings.FILE_NAME].read_bytes(), max_bytes=self._max_metadata_bytes
         )
-        if sha256_of(files[MODEL_FILE]) != binding.artifact:
-            raise IntegrityFailed("the binding is about another artifact", field="binding")
         bundle = self._bundle(folder)
         verify_artifact(
             files,
