@@ -19,8 +19,7 @@ from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotAuthenticated, NotPermitted
 from trimtab.workflows.parts import Parts
 
-OPEN = "open"
-"""Said of a route that anybody may ask: health, documentation, logging in."""
+__all__ = ["Actor", "May", "PartsOf", "authenticated", "may", "open_to_all", "parts_of"]
 
 
 def parts_of(request: Request) -> Parts:

@@ -143,6 +143,13 @@ def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
     return [k for k in keys if scope in k.scopes and k.usable(now)]
 
 
+def default_model(reading: Reading, account_id: str) -> str | None:
+    """The model that a service account means when it names none; None if its keys differ."""
+    query = sa.select(KEYS.c.default_model).where(KEYS.c.account == account_id).distinct()
+    found = {row["default_model"] for row in reading.rows(query)}
+    return found.pop() if len(found) == 1 else None
+
+
 def session(reading: Reading, token_sha256: str) -> sa.RowMapping | None:
     """The session that this digest of a token opens, or None."""
     return reading.row(sa.select(SESSIONS).where(SESSIONS.c.token_sha256 == token_sha256))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -14,6 +15,7 @@ from trimtab.identity.tokens import Tokens
 from trimtab.kernel.clock import Clock, SteppedClock
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.durable import Engine
+from trimtab.platform.metrics import Metrics
 from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy
 
@@ -41,6 +43,9 @@ class Parts:
     """What permits for actions are verified with; the private half is the gate's alone."""
     policies: Mapping[str, Policy]
     default_policy: str
+    metrics: Metrics
+    started_at: datetime
+    """Real time."""
 
     def policy(self, name: str) -> Policy:
         """The policy called `name`, or the default one where none is named."""

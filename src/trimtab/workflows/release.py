@@ -7,10 +7,12 @@ the gateways report, judge only what was observed.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import sqlalchemy as sa
 
 from trimtab.approvals import store as approval_store
 from trimtab.approvals.model import Approval
@@ -19,9 +21,11 @@ from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
 from trimtab.kernel.actor import system
+from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput, NotFound, PolicyRefused
 from trimtab.observations import frame as frames
 from trimtab.observations.frame import Frame
+from trimtab.policies.admission import Rollout as RolloutDemands
 from trimtab.policies.model import TierPolicy
 from trimtab.registry import deployment_store, routing, store
 from trimtab.registry import service as registry
@@ -250,8 +254,7 @@ def _observe(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
 def _seen_percent(parts: Parts, reading: Reading, rollout: Rollout) -> float | None:
     """The share that live gateways serve of this version; None as long as one lags behind,
     cannot load it, or none is there at all."""
-    horizon = parts.real_clock.now() - GATEWAY_SILENCE
-    live = [row for row in routing.gateways(reading) if row["seen_at"] >= horizon]
+    live = live_gateways(parts, reading)
     since = routing.exposure_since(reading)
     if not live or since is None or any(row["epoch"] < since for row in live):
         return None
@@ -358,11 +361,39 @@ def _sides(frame: Frame, rollout: Rollout) -> np.ndarray:
     return sides
 
 
-def due(reading: Reading, now: datetime) -> list[str]:
-    """Rollouts that are to get a turn: those due, and those that wait to be observed."""
-    waiting = [
-        r.id
-        for r in rollout_store.unsettled(reading)
-        if not r.observed or r.phase in (Phase.PROMOTING, Phase.ROLLING_BACK)
-    ]
-    return list(dict.fromkeys([*waiting, *rollout_store.due(reading, now)]))
+def due(reading: Reading) -> list[tuple[str, str]]:
+    """Rollouts that are to get a turn: those due, and those that wait to be observed.
+
+    A waiting one gets its next turn when it or the gateways have moved.
+    """
+    reports = ",".join(f"{g['name']}={g['epoch']}" for g in routing.gateways(reading))
+    mark = hashlib.sha256(reports.encode()).hexdigest()[:16]
+    found: list[tuple[str, str]] = [(r.id, f"{r.revision}:{mark}") for r in unobserved(reading)]
+    for rollout_id in rollout_store.due(reading, reading.now):
+        rollout = rollout_store.get(reading, rollout_id)
+        found.append((rollout_id, f"{rollout.revision}:{iso(reading.now)}"))
+    return found
+
+
+def unobserved(reading: Reading) -> list[Rollout]:
+    """Rollouts whose intended share has not been seen in the world yet."""
+    ending = (Phase.PROMOTING, Phase.ROLLING_BACK)
+    return [r for r in rollout_store.unsettled(reading) if not r.observed or r.phase in ending]
+
+
+def live_gateways(parts: Parts, reading: Reading) -> list[sa.RowMapping]:
+    """Gateways that have been heard of lately, in real time."""
+    horizon = parts.real_clock.now() - GATEWAY_SILENCE
+    return [row for row in routing.gateways(reading) if row["seen_at"] >= horizon]
+
+
+def demands_of(parts: Parts, rollout_id: str) -> RolloutDemands:
+    """What the policy demands of a rollout.
+
+    Raises:
+        NotFound: there is no such rollout.
+    """
+    with parts.records.look() as reading:
+        rollout = rollout_store.get(reading, rollout_id)
+        model = store.model_named(reading, rollout.model)
+    return policy_of(parts, model)[0].rollout

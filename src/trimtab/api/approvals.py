@@ -1,0 +1,79 @@
+"""Approvals: what waits, and deciding."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.approvals import service as approvals
+from trimtab.approvals import store
+from trimtab.approvals.model import Approval, Phase
+from trimtab.audit.work import Reading
+from trimtab.kernel.errors import NotFound
+from trimtab.sdk import shapes
+from trimtab.workflows.roles import roles_of
+
+router = APIRouter(prefix="/api/v1/approvals", tags=["approvals"])
+
+Reader = Annotated[Actor, may("approvals:read")]
+Decider = Annotated[Actor, may("approvals:decide")]
+
+
+@router.get("", summary="List requests for approval")
+def list_approvals(
+    actor: Reader,
+    parts: PartsOf,
+    phase: Annotated[Phase | None, Query()] = None,
+    after: Annotated[datetime | None, Query(description="what `next` said")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> shapes.Page[shapes.ApprovalShape]:
+    """Requests, newest first."""
+    with parts.records.look() as reading:
+        found = store.listed(reading, phase=phase, tenant=actor.tenant, before=after, limit=limit)
+    return shapes.Page(
+        items=[shapes.ApprovalShape.model_validate(a) for a in found],
+        next=found[-1].requested_at.isoformat() if len(found) == limit else None,
+    )
+
+
+@router.get("/{approval}", summary="One request for approval")
+def get_approval(approval: str, actor: Reader, parts: PartsOf) -> shapes.ApprovalShape:
+    """A request with its votes and what is still missing."""
+    with parts.records.look() as reading:
+        return shapes.ApprovalShape.model_validate(_visible(reading, actor, approval))
+
+
+@router.post("/{approval}/votes", summary="Say yes or no")
+def vote(
+    approval: str, body: shapes.NewVote, actor: Decider, parts: PartsOf
+) -> shapes.ApprovalShape:
+    """Put in a person's vote. `digest` is what was looked at; other bytes are a conflict."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        _visible(work, actor, approval)
+        decided = approvals.decide(
+            work, approval, roles_of(work, actor), approve=body.approve, digest=body.digest
+        )
+    return shapes.ApprovalShape.model_validate(decided)
+
+
+@router.post("/{approval}/withdraw", summary="Take a request back")
+def withdraw(
+    approval: str,
+    body: shapes.Because,
+    actor: Annotated[Actor, may("versions:register")],
+    parts: PartsOf,
+) -> shapes.ApprovalShape:
+    """Take back what oneself has asked for."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        _visible(work, actor, approval)
+        return shapes.ApprovalShape.model_validate(approvals.withdraw(work, approval))
+
+
+def _visible(reading: Reading, actor: Actor, approval_id: str) -> Approval:
+    approval = store.get(reading, approval_id)
+    if actor.tenant is not None and approval.target.tenant not in (None, actor.tenant):
+        raise NotFound("there is no such approval", field="approval")
+    return approval

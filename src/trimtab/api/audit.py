@@ -1,0 +1,68 @@
+"""The audit ledger: who did what, and is the record whole?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.audit import ledger
+from trimtab.audit.heads import read_note
+from trimtab.sdk import shapes
+from trimtab.workflows import proof
+
+router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+
+Reader = Annotated[Actor, may("audit:read")]
+Verifier = Annotated[Actor, may("audit:verify")]
+
+
+@router.get("/entries", summary="Entries of the ledger")
+def list_entries(
+    actor: Reader,
+    parts: PartsOf,
+    after: Annotated[int, Query(ge=0)] = 0,
+    kind: Annotated[list[str] | None, Query(max_length=20)] = None,
+    ref: Annotated[str | None, Query(max_length=200, description="an id it mentions")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> shapes.Page[shapes.EntryShape]:
+    """Entries in order; a tenant sees its own."""
+    with parts.records.look() as reading:
+        found = ledger.entries(
+            reading.connection,
+            after=after,
+            kinds=kind or (),
+            ref=ref,
+            tenant=actor.tenant,
+            limit=limit,
+        )
+    return shapes.Page(
+        items=[shapes.EntryShape.model_validate(e) for e in found],
+        next=str(found[-1].sequence) if len(found) == limit else None,
+    )
+
+
+@router.get("/head", summary="The signed head")
+def head(actor: Reader, parts: PartsOf) -> shapes.HeadShape:
+    """The present head, signed, and the key to verify it with."""
+    del actor
+    note = parts.heads.sign()
+    size, root = read_note(note)
+    return shapes.HeadShape(
+        size=size, root=root.hex(), note=note, verifier_key=parts.heads.signer.verifier_key
+    )
+
+
+@router.post("/verify", summary="Verify the whole ledger")
+def verify(actor: Verifier, parts: PartsOf) -> shapes.VerificationShape:
+    """Walk the whole ledger, against every head that was ever published."""
+    del actor
+    return shapes.VerificationShape.model_validate(proof.verify(parts))
+
+
+@router.get("/export", summary="Export for an independent verifier")
+def export(actor: Verifier, parts: PartsOf) -> StreamingResponse:
+    """JSON Lines: the head, then every entry; a tenant's export carries inclusion proofs."""
+    return StreamingResponse(proof.export(parts, actor.tenant), media_type="application/jsonl")

@@ -1,0 +1,93 @@
+"""What gateways and feeds send and fetch: routing tables, reports, predictions, labels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.kernel.errors import InvalidInput
+from trimtab.observations import store as observations
+from trimtab.observations.batches import parse_labels, parse_predictions
+from trimtab.registry import routing, store
+from trimtab.sdk import shapes
+from trimtab.workflows import release
+
+router = APIRouter(prefix="/api/v1", tags=["gateways"])
+
+ARROW = "application/vnd.apache.arrow.stream"
+BatchId = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=80)]
+
+
+async def arrow_body(request: Request) -> bytes:
+    """The body of a request, if it says that it is an Arrow stream."""
+    if request.headers.get("content-type", "").split(";")[0].strip() != ARROW:
+        raise InvalidInput(f"send content type {ARROW}", field="Content-Type")
+    return await request.body()
+
+
+ArrowBody = Annotated[bytes, Depends(arrow_body)]
+
+
+@router.get("/routing", summary="The signed routing table")
+def get_routing(
+    actor: Annotated[Actor, may("routing:read")],
+    parts: PartsOf,
+    if_none_match: Annotated[str | None, Header(alias="If-None-Match", max_length=200)] = None,
+) -> Response:
+    """The newest table in its DSSE envelope; 304 where the caller has it already."""
+    del actor
+    epoch, sealed = release.publish_routing(parts)
+    headers = {"ETag": f'"{epoch}"', "Cache-Control": "no-cache"}
+    if if_none_match is not None and if_none_match.strip('W/"') == str(epoch):
+        return Response(status_code=304, headers=headers)
+    return Response(sealed, media_type="application/json", headers=headers)
+
+
+@router.put("/gateways/{name}", status_code=204, summary="A gateway reports")
+def report(
+    name: Annotated[str, Path(max_length=80)],
+    body: Annotated[dict[str, Any], Body()],
+    actor: Annotated[Actor, may("gateways:report")],
+    parts: PartsOf,
+) -> Response:
+    """What a gateway has applied, loaded, refused and shed."""
+    epoch = body.get("epoch")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+        raise InvalidInput("a report names the epoch that was applied", field="epoch")
+    with parts.records.begin(actor, reason="report") as work:
+        routing.note_report(work, name, epoch, body, parts.real_clock.now())
+    return Response(status_code=204)
+
+
+@router.post("/predictions", status_code=202, summary="Predictions of a gateway")
+def predictions(
+    batch_id: BatchId,
+    body: ArrowBody,
+    actor: Annotated[Actor, may("predictions:write")],
+    parts: PartsOf,
+) -> shapes.ReceiptShape:
+    """Keep a batch of predictions. What is acknowledged is durable; a repeated batch is
+    counted once."""
+    parsed = parse_predictions(body)
+    with parts.records.begin(actor, reason="predictions") as work:
+        store.model_named(work, parsed.model)
+        receipt = observations.keep(work, observations.PREDICTIONS, batch_id, parsed)
+    return shapes.ReceiptShape.model_validate(receipt)
+
+
+@router.post("/labels", status_code=202, summary="Labels of predictions")
+def labels(
+    batch_id: BatchId,
+    body: ArrowBody,
+    actor: Annotated[Actor, may("labels:write")],
+    parts: PartsOf,
+    model: Annotated[str, Query(max_length=63)],
+) -> shapes.ReceiptShape:
+    """Keep a batch of labels, whenever they become known; the newest of a prediction counts."""
+    parsed = parse_labels(model, body)
+    with parts.records.begin(actor, reason="labels") as work:
+        store.model_named(work, model)
+        receipt = observations.keep(work, observations.LABELS, batch_id, parsed)
+    return shapes.ReceiptShape.model_validate(receipt)

@@ -1,0 +1,105 @@
+"""Tenants, people, service accounts, keys, tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from trimtab.api.access import Actor, PartsOf, may, open_to_all
+from trimtab.identity import passwords, service, store
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated
+from trimtab.kernel.ids import PersonId, TenantId
+from trimtab.sdk import shapes
+
+router = APIRouter(prefix="/api/v1", tags=["identity"])
+
+Manager = Annotated[Actor, may("identity:manage")]
+
+TOKEN_LIFETIME = timedelta(minutes=30)
+
+
+@router.post("/tenants", status_code=201, summary="Add a tenant")
+def create_tenant(body: shapes.NewTenant, actor: Manager, parts: PartsOf) -> dict[str, str]:
+    """Add a tenant."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        tenant = service.create_tenant(work, body.id, body.name)
+    return {"id": tenant.id, "name": tenant.name}
+
+
+@router.get("/tenants", summary="List tenants")
+def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
+    """All tenants."""
+    del actor
+    with parts.records.look() as reading:
+        found = store.tenants(reading)
+    return shapes.Page(items=[{"id": t.id, "name": t.name} for t in found])
+
+
+@router.post("/people", status_code=201, summary="Add a person")
+def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes.PersonShape:
+    """Add a person who may log in."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        person = service.add_person(
+            work,
+            email=body.email,
+            name=body.name,
+            roles=tuple(body.roles),
+            password=body.password,
+            tenant=None if body.tenant is None else TenantId(body.tenant),
+        )
+    return shapes.PersonShape.model_validate(person)
+
+
+@router.get("/people", summary="List people")
+def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
+    """All people; never a password."""
+    del actor
+    with parts.records.look() as reading:
+        found = store.people(reading)
+    return shapes.Page(items=[shapes.PersonShape.model_validate(p) for p in found])
+
+
+@router.post("/service-accounts", status_code=201, summary="Add a service account")
+def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shapes.IssuedKey:
+    """Add a service account, and give out its first key; its text is shown this once."""
+    owner = body.owner or actor.person
+    if owner is None:
+        raise InvalidInput("a service account has a person as its owner", field="owner")
+    with parts.records.begin(actor, reason=body.reason) as work:
+        account = service.add_account(
+            work,
+            name=body.name,
+            owner=PersonId(store.person(work, owner).id),
+            roles=tuple(body.roles),
+            tenant=None if body.tenant is None else TenantId(body.tenant),
+        )
+        key, text = service.issue_key(work, account, default_model=body.default_model)
+    return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
+
+
+@router.delete("/keys/{key}", status_code=204, summary="Revoke a key")
+def revoke_key(key: str, actor: Manager, parts: PartsOf) -> None:
+    """Make a key useless; gateways refuse it with their next routing table."""
+    with parts.records.begin(actor, reason="revoked") as work:
+        service.revoke_key(work, key)
+
+
+@router.post("/tokens", summary="Log in for a token", dependencies=[Depends(open_to_all)])
+def log_in(body: shapes.Credentials, parts: PartsOf) -> shapes.TokenShape:
+    """A short-lived bearer token for address and password."""
+    with parts.records.look() as reading:
+        person = store.person_by_email(reading, body.email)
+    known = None if person is None or person.disabled else person.password_hash
+    if not passwords.fits(known, body.password) or person is None:
+        raise NotAuthenticated("address and password do not fit", field="email")
+    return _token(parts, person.id)
+
+
+def _token(parts: PartsOf, subject: str) -> shapes.TokenShape:
+    return shapes.TokenShape(
+        access_token=parts.tokens.issue(subject, lifetime=TOKEN_LIFETIME),
+        token_type="Bearer",
+        expires_in=int(TOKEN_LIFETIME.total_seconds()),
+    )

@@ -1,0 +1,189 @@
+"""Models and versions: register, hand in, look up."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from pydantic import ValidationError
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.checks import store as check_store
+from trimtab.kernel.errors import InvalidInput
+from trimtab.kernel.ids import Digest, TenantId
+from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
+from trimtab.registry import deployment_store, store
+from trimtab.registry.model import Feature, TrainingTrigger
+from trimtab.sdk import shapes
+from trimtab.workflows import intake
+
+router = APIRouter(prefix="/api/v1/models", tags=["models"])
+
+Reader = Annotated[Actor, may("models:read")]
+Registrar = Annotated[Actor, may("models:register")]
+Contributor = Annotated[Actor, may("versions:register")]
+Downloader = Annotated[Actor, may("artifacts:download")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.post("", status_code=201, summary="Register a model")
+def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.ModelShape:
+    """Register a model under a name that nobody has; its tier follows from the facts."""
+    facts = body.risk_facts
+    model = intake.register_model(
+        parts,
+        actor,
+        name=body.name,
+        owner=body.owner,
+        description=body.description,
+        facts=RiskFacts(
+            customer_facing=facts.customer_facing,
+            pii=facts.pii,
+            sensitive_data=facts.sensitive_data,
+            annual_financial_impact_usd=facts.annual_financial_impact_usd,
+            regulated_domain=facts.regulated_domain,
+            criticality=None if facts.criticality is None else Criticality(facts.criticality),
+            reversible=facts.reversible,
+            environment_cap=None
+            if facts.environment_cap is None
+            else EnvironmentCap(facts.environment_cap),
+        ),
+        features=tuple(Feature(f.name, f.kind) for f in body.features),
+        label=body.label,
+        policy=body.policy,
+        reason=body.reason,
+    )
+    return shapes.ModelShape.model_validate(model)
+
+
+@router.get("", summary="List models")
+def list_models(
+    actor: Reader, parts: PartsOf, after: str = "", limit: Limit = 100
+) -> shapes.Page[shapes.ModelShape]:
+    """Registered models by name."""
+    del actor
+    with parts.records.look() as reading:
+        found = store.models(reading, after=after, limit=limit)
+    return shapes.Page(
+        items=[shapes.ModelShape.model_validate(m) for m in found],
+        next=found[-1].name if len(found) == limit else None,
+    )
+
+
+@router.get("/{model}", summary="One model")
+def get_model(model: str, actor: Reader, parts: PartsOf) -> shapes.ModelShape:
+    """A model by its name."""
+    del actor
+    with parts.records.look() as reading:
+        return shapes.ModelShape.model_validate(store.model_named(reading, model))
+
+
+@router.post("/{model}/versions", status_code=201, summary="Hand in a version")
+def upload(
+    model: str,
+    metadata: Annotated[str, Form(max_length=200_000, description="JSON: see NewVersion")],
+    artifact: Annotated[UploadFile, File(description="The model, ONNX")],
+    reference: Annotated[UploadFile, File(description="What it was trained on, Parquet")],
+    holdout: Annotated[UploadFile, File(description="Labelled rows to check on, Parquet")],
+    actor: Contributor,
+    parts: PartsOf,
+) -> shapes.VersionShape:
+    """Store, inspect and sign a version; checks start by themselves.
+
+    The same bytes again give the version there is; other bytes under the same number are
+    a conflict.
+    """
+    body = _metadata(metadata)
+    version = intake.upload(
+        parts,
+        actor,
+        intake.Upload(
+            model=model,
+            version=body.version,
+            tenant=actor.tenant or (None if body.tenant is None else TenantId(body.tenant)),
+            framework=body.framework,
+            cutoff=body.cutoff,
+            training_metrics=body.training_metrics,
+            training_trigger=TrainingTrigger(body.training_trigger),
+            parent=body.parent,
+            lineage=body.lineage,
+            digest=None if body.digest is None else Digest(body.digest),
+            artifact=artifact.file,
+            reference=reference.file,
+            holdout=holdout.file,
+        ),
+        reason=body.reason,
+    )
+    return shapes.VersionShape.model_validate(version)
+
+
+@router.get("/{model}/versions", summary="Versions of a model")
+def list_versions(model: str, actor: Reader, parts: PartsOf) -> shapes.Page[shapes.VersionShape]:
+    """Versions that the caller may see, oldest first."""
+    with parts.records.look() as reading:
+        store.model_named(reading, model)
+        found = store.versions_of(
+            reading, model, visible_to=actor.tenant, everyone=actor.tenant is None
+        )
+    return shapes.Page(items=[shapes.VersionShape.model_validate(v) for v in found])
+
+
+@router.get("/{model}/versions/{version}", summary="One version")
+def get_version(model: str, version: str, actor: Reader, parts: PartsOf) -> shapes.VersionShape:
+    """A version by its number."""
+    with parts.records.look() as reading:
+        found = intake.visible_version(reading, actor, model, version)
+    return shapes.VersionShape.model_validate(found)
+
+
+@router.get("/{model}/versions/{version}/signature", summary="Signature of a version")
+def get_signature(
+    model: str,
+    version: str,
+    actor: Downloader,
+    parts: PartsOf,
+) -> shapes.SignatureShape:
+    """The OpenSSF Model Signing bundle, and the binding that it signs with the model."""
+    with parts.records.look() as reading:
+        found = intake.visible_version(reading, actor, model, version)
+    return shapes.SignatureShape(bundle=found.signature, binding=found.binding)
+
+
+@router.get("/{model}/versions/{version}/checks", summary="Checks of a version")
+def list_checks(
+    model: str, version: str, actor: Reader, parts: PartsOf
+) -> shapes.Page[shapes.CheckShape]:
+    """Every run of every check, in order."""
+    with parts.records.look() as reading:
+        found = intake.visible_version(reading, actor, model, version)
+        runs = check_store.of_version(reading, found.id)
+    return shapes.Page(items=[shapes.CheckShape.model_validate(run) for run in runs])
+
+
+@router.get("/{model}/deployments", summary="Deployments of a model")
+def list_deployments(
+    model: str, actor: Reader, parts: PartsOf
+) -> shapes.Page[shapes.DeploymentShape]:
+    """Where versions carry or carried traffic, oldest first."""
+    with parts.records.look() as reading:
+        store.model_named(reading, model)
+        found = [
+            d
+            for d in deployment_store.history(reading, model)
+            if actor.tenant is None or d.tenant in (None, actor.tenant)
+        ]
+    return shapes.Page(items=[shapes.DeploymentShape.model_validate(d) for d in found])
+
+
+def _metadata(text: str) -> shapes.NewVersion:
+    try:
+        return shapes.NewVersion.model_validate(json.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "metadata"
+        raise InvalidInput(
+            f"metadata: {where}: {first['msg']}", field=f"metadata.{where}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("metadata is not JSON", field="metadata") from error

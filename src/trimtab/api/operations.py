@@ -1,0 +1,101 @@
+"""How the control plane is: health, metrics, and the stepped clock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from trimtab import __version__
+from trimtab.api.access import Actor, PartsOf, may, open_to_all
+from trimtab.kernel.errors import Unavailable
+from trimtab.platform.metrics import CONTENT_TYPE
+from trimtab.sdk import shapes
+from trimtab.workflows.parts import Parts
+
+router = APIRouter(tags=["operations"])
+
+NOT_CONFIGURED = "not configured"
+SETTLE_SECONDS = 120.0
+"""How long a step of the clock waits for what became due, in real time."""
+
+
+@router.get("/health", summary="Health", dependencies=[Depends(open_to_all)])
+def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
+    """Every part that this process depends on; 503 while one does not answer."""
+    components = {
+        "database": "connected" if parts.records.database.healthy() else "unreachable",
+        "artifacts": "accessible" if parts.blobs.unhealthy is None else "failing",
+        "jobs": _jobs(parts),
+        "redis": NOT_CONFIGURED,
+        "s3": NOT_CONFIGURED,
+        "mlflow": NOT_CONFIGURED,
+        "prometheus": NOT_CONFIGURED,
+    }
+    good = {"connected", "accessible", "running", NOT_CONFIGURED}
+    healthy = all(state in good for state in components.values())
+    response.status_code = 200 if healthy else 503
+    return shapes.HealthShape(
+        status="healthy" if healthy else "unhealthy",
+        components=components,
+        version=__version__,
+        uptime=_uptime((parts.real_clock.now() - parts.started_at).total_seconds()),
+    )
+
+
+@router.get("/metrics", summary="Metrics", dependencies=[Depends(open_to_all)])
+def metrics(parts: PartsOf) -> Response:
+    """Prometheus' text format."""
+    return Response(parts.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@router.get("/api/v1/clock", summary="Domain time")
+def clock(actor: Annotated[Actor, may("models:read")], parts: PartsOf) -> shapes.ClockShape:
+    """Domain time, and whether everything that was due has been done."""
+    del actor
+    return _clock(parts)
+
+
+@router.post("/api/v1/clock/step", summary="Step the clock")
+def step(
+    body: shapes.StepTo,
+    actor: Annotated[Actor, may("clock:step")],
+    parts: PartsOf,
+    request: Request,
+) -> shapes.ClockShape:
+    """Move a stepped clock, and wait until everything that became due has been done."""
+    del actor
+    stepped = parts.stepped
+    if stepped is None:
+        raise Unavailable(
+            "the clock of this control plane is the real one",
+            remedy="start it with TRIMTAB_CLOCK=stepped:<RFC 3339 time> to step it",
+        )
+    stepped.step_to(body.to)
+    if not request.app.state.loop.settle(SETTLE_SECONDS):
+        raise Unavailable(
+            f"not everything that was due was done within {SETTLE_SECONDS:g} seconds",
+            remedy="look at /health and at the log; the step can be repeated",
+        )
+    return _clock(parts)
+
+
+def _clock(parts: Parts) -> shapes.ClockShape:
+    return shapes.ClockShape(
+        now=parts.clock.now(),
+        idle=parts.engine.idle(),
+        failed_jobs=len(parts.engine.failed()),
+    )
+
+
+def _jobs(parts: Parts) -> str:
+    try:
+        parts.engine.idle()
+    except Unavailable:
+        return "stopped"
+    return "running"
+
+
+def _uptime(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    return f"{minutes // 1440}d {minutes // 60 % 24}h {minutes % 60}m"

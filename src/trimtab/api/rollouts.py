@@ -1,0 +1,103 @@
+"""Rollouts: what is moving, and taking hold of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.audit.work import Reading
+from trimtab.kernel.errors import NotFound, NotPermitted
+from trimtab.rollouts import service as rollouts
+from trimtab.rollouts import store
+from trimtab.rollouts.model import Rollout
+from trimtab.sdk import shapes
+from trimtab.workflows import intake, release
+
+router = APIRouter(prefix="/api/v1/rollouts", tags=["rollouts"])
+
+Reader = Annotated[Actor, may("rollouts:read")]
+Operator = Annotated[Actor, may("rollouts:operate")]
+
+
+@router.get("", summary="List rollouts")
+def list_rollouts(
+    actor: Reader,
+    parts: PartsOf,
+    model: Annotated[str | None, Query(max_length=63)] = None,
+    after: Annotated[datetime | None, Query(description="what `next` said")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> shapes.Page[shapes.RolloutShape]:
+    """Rollouts, newest first."""
+    with parts.records.look() as reading:
+        found = store.of_model(reading, model, tenant=actor.tenant, after=after, limit=limit)
+    return shapes.Page(
+        items=[shapes.RolloutShape.model_validate(r) for r in found],
+        next=found[-1].started_at.isoformat() if len(found) == limit else None,
+    )
+
+
+@router.post("", status_code=201, summary="Start a rollout")
+def start(
+    body: shapes.NewRollout, actor: Annotated[Actor, may("rollouts:start")], parts: PartsOf
+) -> shapes.RolloutShape:
+    """Release an approved version; without a valid approval of its bytes, refused."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        version = intake.visible_version(work, actor, body.model, body.version)
+        if actor.tenant is not None and version.tenant != actor.tenant:
+            raise NotPermitted("a tenant's credential cannot release a global version")
+        return shapes.RolloutShape.model_validate(release.start(parts, work, version))
+
+
+@router.get("/{rollout}", summary="One rollout")
+def get_rollout(rollout: str, actor: Reader, parts: PartsOf) -> shapes.RolloutShape:
+    """A rollout with its last analysis."""
+    with parts.records.look() as reading:
+        return shapes.RolloutShape.model_validate(_visible(reading, actor, rollout))
+
+
+@router.post("/{rollout}/hold", summary="Hold a rollout")
+def hold(
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+) -> shapes.RolloutShape:
+    """Freeze traffic where it stands. Safe to repeat."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        _operable(work, actor, rollout)
+        return shapes.RolloutShape.model_validate(rollouts.hold(work, rollout))
+
+
+@router.post("/{rollout}/resume", summary="Resume a held rollout")
+def resume(
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+) -> shapes.RolloutShape:
+    """Let a held rollout run on. Safe to repeat."""
+    demands = release.demands_of(parts, rollout)
+    with parts.records.begin(actor, reason=body.reason) as work:
+        _operable(work, actor, rollout)
+        resumed = rollouts.resume(work, rollout, demands=demands)
+        return shapes.RolloutShape.model_validate(resumed)
+
+
+@router.post("/{rollout}/abort", summary="Take a rollout back")
+def abort(
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+) -> shapes.RolloutShape:
+    """Take a rollout back for good. Safe to repeat."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        _operable(work, actor, rollout)
+        return shapes.RolloutShape.model_validate(rollouts.abort(work, rollout))
+
+
+def _visible(reading: Reading, actor: Actor, rollout_id: str) -> Rollout:
+    rollout = store.get(reading, rollout_id)
+    if actor.tenant is not None and rollout.tenant not in (None, actor.tenant):
+        raise NotFound("there is no such rollout", field="rollout")
+    return rollout
+
+
+def _operable(reading: Reading, actor: Actor, rollout_id: str) -> None:
+    rollout = _visible(reading, actor, rollout_id)
+    if actor.tenant is not None and rollout.tenant != actor.tenant:
+        raise NotPermitted("a tenant's credential cannot move a global rollout")

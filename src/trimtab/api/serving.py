@@ -1,0 +1,140 @@
+"""What endpoints ask: which version answers me, and its bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
+from trimtab.registry import service as registry
+from trimtab.registry.model import Lifecycle, Version
+from trimtab.sdk import shapes
+from trimtab.workflows import intake, serving
+from trimtab.workflows.parts import Parts
+
+router = APIRouter(prefix="/api/ml/model", tags=["serving"])
+
+Asker = Annotated[Actor, may("models:read")]
+Downloader = Annotated[Actor, may("artifacts:download")]
+Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", max_length=200)]
+ModelName = Annotated[str | None, Query(max_length=63)]
+
+_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
+_CHUNK = 1 << 16
+
+
+@router.get("/latest", summary="Which version answers me")
+def latest(
+    actor: Asker, parts: PartsOf, model: ModelName = None, endpoint: Endpoint = None
+) -> shapes.LatestShape:
+    """The version that answers this endpoint, by which rule, and what was passed over.
+
+    Without `model`, the key's default is meant. The endpoint id, or else the key, is what
+    a canary is drawn by.
+    """
+    found = serving.latest(parts, actor, model, endpoint)
+    return shapes.LatestShape.model_validate(found)
+
+
+@router.get("/download", summary="Bytes of a version")
+def download(
+    actor: Downloader,
+    parts: PartsOf,
+    version: Annotated[str, Query(max_length=40)],
+    model: ModelName = None,
+    type: Annotated[Literal["onnx"], Query()] = "onnx",  # noqa: A002 - the name is the contract
+    range_header: Annotated[str | None, Header(alias="Range", max_length=200)] = None,
+) -> Response:
+    """Stream an artifact whose digest and signature were verified before the first byte."""
+    del type
+    name = serving.model_meant(parts, actor, model)
+    with parts.records.look() as reading:
+        found = intake.visible_version(reading, actor, name, version)
+    first, last = _range(range_header, found.size_bytes)
+    file = _verified(parts, found)
+    with parts.records.begin(actor, reason="download") as work:
+        registry.record_download(work, found, first, last)
+    headers = {
+        "Content-Length": str(last - first + 1),
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{found.digest}"',
+        "Cache-Control": "private, no-transform",
+        "Vary": "X-Api-Key, Authorization, X-Tenant-Id",
+        "Content-Disposition": f'attachment; filename="{found.model}-{found.version}.onnx"',
+        "X-Trimtab-Digest": found.digest,
+        "X-Trimtab-Signer": found.signer,
+        "X-Trimtab-Signature": f"/api/v1/models/{found.model}/versions/{found.version}/signature",
+    }
+    if range_header is not None:
+        headers["Content-Range"] = f"bytes {first}-{last}/{found.size_bytes}"
+    return StreamingResponse(
+        _chunks(file, first, last),
+        status_code=200 if range_header is None else 206,
+        headers=headers,
+        media_type="application/octet-stream",
+        background=BackgroundTask(file.close),
+    )
+
+
+def _verified(parts: Parts, version: Version) -> BinaryIO:
+    """The open file, after its digest and its signature were verified.
+
+    What is damaged is quarantined: nothing of it leaves, now or later.
+    """
+    if version.lifecycle in (Lifecycle.QUARANTINED, Lifecycle.REJECTED):
+        raise NotFound(f"version {version.version} is {version.lifecycle.value}", field="version")
+    try:
+        return serving.open_verified(parts, version)
+    except (IntegrityFailed, NotFound) as error:
+        serving.quarantine(parts, version, str(error))
+        raise IntegrityFailed(
+            f"the stored bytes of {version.model} {version.version} are not those that were signed",
+            remedy="it has been quarantined; use another version, and tell the owner",
+        ) from error
+
+
+def _range(header: str | None, size: int) -> tuple[int, int]:
+    """First and last byte that a Range header asks for; one range at most.
+
+    Raises:
+        InvalidInput: several ranges, or none that this file has.
+    """
+    if header is None:
+        return 0, size - 1
+    match = _RANGE.match(header.strip())
+    if match is None or match[1] == match[2] == "":
+        raise InvalidInput(
+            "one range of bytes at most", field="Range", remedy="send bytes=FIRST-LAST"
+        )
+    if match[1] == "":
+        first, last = max(0, size - int(match[2])), size - 1
+    else:
+        first, last = int(match[1]), min(int(match[2] or size - 1), size - 1)
+    if first > last or first >= size:
+        raise RangeNotSatisfiable(
+            f"this file has {size} bytes", field="Range", remedy="ask for bytes that it has"
+        )
+    return first, last
+
+
+class RangeNotSatisfiable(InvalidInput):
+    """A range that lies outside the file."""
+
+    code = "range_not_satisfiable"
+
+
+def _chunks(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
+    file.seek(first)
+    left = last - first + 1
+    while left > 0:
+        chunk = file.read(min(_CHUNK, left))
+        if not chunk:
+            return
+        left -= len(chunk)
+        yield chunk

@@ -1,0 +1,427 @@
+"""What goes over the wire: one definition for the server, the client and the command.
+
+Requests refuse what they do not know; a field that the caller may not set (a lifecycle
+state, a signature, a tier) is not in them. Answers are read off the records' own values.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+class Request(BaseModel):
+    """Sent by a caller: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Answer(BaseModel):
+    """Sent by the server."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, extra="ignore")
+
+
+class Page(Answer, Generic[T]):
+    """Some of many; `next` goes back as `after` to get what follows, None at the end."""
+
+    items: list[T]
+    next: str | None = None
+
+
+Reason = Annotated[str, Field(min_length=3, max_length=2000, description="Why, for the ledger.")]
+Text = Annotated[str, Field(max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class FeatureShape(Request):
+    """One input of a model."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    kind: Literal["numeric", "category"]
+
+
+class RiskFactsShape(Request):
+    """What is known of a model; a fact left out is unknown, and never counts as harmless."""
+
+    customer_facing: bool | None = None
+    pii: bool | None = None
+    sensitive_data: bool | None = None
+    annual_financial_impact_usd: Annotated[float, Field(ge=0, strict=False)] | None = None
+    regulated_domain: bool | None = None
+    criticality: Literal["critical", "important", "ordinary"] | None = None
+    reversible: bool | None = None
+    environment_cap: Literal["non_production", "none"] | None = None
+
+
+class NewModel(Request):
+    """A model to register."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    owner: Name
+    description: Text = ""
+    risk_facts: RiskFactsShape = RiskFactsShape()
+    features: Annotated[list[FeatureShape], Field(min_length=1, max_length=2000)]
+    label: Annotated[str, Field(min_length=1, max_length=120)]
+    policy: Annotated[str, Field(max_length=40)] = ""
+    reason: Reason
+
+
+class ModelShape(Answer):
+    """A registered model."""
+
+    id: str
+    name: str
+    owner: str
+    description: str
+    risk_facts: dict[str, Any]
+    tier: int
+    risk_level: str
+    policy: str
+    features: list[FeatureShape]
+    label: str
+    created_at: datetime
+
+
+class NewVersion(Request):
+    """What goes with the files of a version."""
+
+    version: Annotated[str, Field(min_length=1, max_length=40)]
+    tenant: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    framework: Name = "onnx"
+    cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
+    training_metrics: dict[str, float] = Field(default_factory=dict)
+    training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
+    parent: Annotated[str, Field(max_length=40)] | None = None
+    lineage: dict[str, Any] = Field(default_factory=dict)
+    digest: Annotated[str, Field(max_length=71)] | None = None
+    reason: Reason
+
+
+class VersionShape(Answer):
+    """A version of a model."""
+
+    id: str
+    model: str
+    tenant: str | None
+    version: str
+    lifecycle: str
+    digest: str
+    size_bytes: int
+    framework: str
+    cutoff: float
+    training_metrics: dict[str, float]
+    training_trigger: str
+    parent: str | None
+    reference_digest: str
+    holdout_digest: str
+    lineage: dict[str, Any]
+    signer: str
+    signed_at: datetime
+    inspection: dict[str, Any]
+    contributors: list[str]
+    created_by: str
+    created_at: datetime
+
+
+class CheckShape(Answer):
+    """One run of one check."""
+
+    id: str
+    name: str
+    verdict: str
+    reason: str
+    numbers: dict[str, Any]
+    policy_digest: str
+    attempt: int
+    at: datetime
+
+
+class DeploymentShape(Answer):
+    """What traffic a version carries somewhere."""
+
+    id: str
+    model: str
+    tenant: str | None
+    environment: str
+    version: str
+    digest: str
+    state: str
+    percent: float
+    permit: str
+    since: datetime
+
+
+class SignatureShape(Answer):
+    """The signature bundle of a version, and the binding that it signs with the model."""
+
+    bundle: str
+    binding: str
+
+
+class RejectedShape(Answer):
+    """A candidate that does not answer, and why."""
+
+    rule: str
+    version: str | None
+    reason: str
+
+
+class LatestShape(Answer):
+    """Which version answers, by which rule, and what was passed over."""
+
+    model: str
+    version: str
+    digest: str
+    deployment: str
+    reason: str
+    tenant: str | None
+    bucket: int | None
+    rejected: list[RejectedShape]
+    signer: str
+    signed_at: datetime
+    is_signed: bool
+    size_bytes: int
+    cutoff: float
+    download: str
+
+
+class ReceiptShape(Answer):
+    """What became of a batch; what is said here is durable."""
+
+    rows: int
+    duplicate: bool
+
+
+class TargetShape(Answer):
+    """What an approval is for."""
+
+    model: str
+    version_id: str
+    version: str
+    digest: str
+    tenant: str | None
+    environment: str
+    max_percent: float
+    checks_digest: str
+    policy_digest: str
+
+
+class StepShape(Answer):
+    """Signatures of one role."""
+
+    role: str
+    people: int
+
+
+class VoteShape(Answer):
+    """One person's word."""
+
+    person: str
+    name: str
+    role: str
+    approve: bool
+    reason: str
+    at: datetime
+
+
+class ApprovalShape(Answer):
+    """A request for approval and what became of it."""
+
+    id: str
+    target: TargetShape
+    requested_by: str
+    comment: str
+    steps: list[StepShape]
+    min_people: int
+    votes: list[VoteShape]
+    criteria: list[dict[str, Any]]
+    automatic: bool
+    phase: str
+    requested_at: datetime
+    decided_at: datetime | None
+    due_at: datetime | None
+
+
+class NewVote(Request):
+    """A yes or a no to exactly these bytes."""
+
+    approve: bool
+    digest: Annotated[str, Field(min_length=71, max_length=71)]
+    reason: Reason
+
+
+class Because(Request):
+    """A reason, for a verb that needs nothing else."""
+
+    reason: Reason
+
+
+class RolloutShape(Answer):
+    """A version on its way."""
+
+    id: str
+    model: str
+    tenant: str | None
+    environment: str
+    version: str
+    version_id: str
+    digest: str
+    active_version: str | None
+    approval: str
+    policy_digest: str
+    steps: list[float]
+    step: int
+    intended_percent: float
+    observed_percent: float
+    phase: str
+    looks_undecided: int
+    started_at: datetime
+    step_since: datetime
+    due_at: datetime | None
+    last_analysis: dict[str, Any] | None
+    outcome_reason: str | None
+
+
+class NewRollout(Request):
+    """The approved version to release."""
+
+    model: Annotated[str, Field(min_length=1, max_length=63)]
+    version: Annotated[str, Field(min_length=1, max_length=40)]
+    reason: Reason
+
+
+class EntryShape(Answer):
+    """One entry of the audit ledger."""
+
+    sequence: int
+    tenant: str | None
+    tenant_sequence: int
+    kind: str
+    actor: str
+    at: datetime
+    subject: str
+    reason: str | None
+    cause: int | None
+    data: dict[str, Any] | None
+
+
+class HeadShape(Answer):
+    """The signed head of the ledger, and the key to verify it with."""
+
+    size: int
+    root: str
+    note: str
+    verifier_key: str
+
+
+class FindingShape(Answer):
+    """Something about the ledger that is not as it must be."""
+
+    code: str
+    what: str
+    sequence: int | None
+
+
+class VerificationShape(Answer):
+    """What the verification of the whole ledger found."""
+
+    ok: bool
+    entries: int
+    blanked: int
+    root: str | None
+    head: str
+    findings: list[FindingShape]
+    findings_total: int
+
+
+class NewTenant(Request):
+    """A tenant to add."""
+
+    id: Annotated[str, Field(min_length=1, max_length=63)]
+    name: Name
+    reason: Reason = "set-up"
+
+
+class NewPerson(Request):
+    """A person to add."""
+
+    email: Annotated[str, Field(min_length=3, max_length=255)]
+    name: Name
+    roles: Annotated[list[str], Field(min_length=1, max_length=20)]
+    password: Annotated[str, Field(min_length=1, max_length=500)]
+    tenant: str | None = None
+    reason: Reason = "set-up"
+
+
+class PersonShape(Answer):
+    """A person; never the password."""
+
+    id: str
+    email: str
+    name: str
+    tenant: str | None
+    roles: list[str]
+    disabled: bool
+
+
+class NewAccount(Request):
+    """A service account to add, with a first key."""
+
+    name: Name
+    roles: Annotated[list[str], Field(min_length=1, max_length=20)]
+    tenant: str | None = None
+    owner: str | None = None
+    default_model: str | None = None
+    reason: Reason = "set-up"
+
+
+class IssuedKey(Answer):
+    """A key, whose text is shown this once."""
+
+    account: str
+    key_id: str
+    key: str
+    scopes: list[str]
+
+
+class Credentials(Request):
+    """Address and password."""
+
+    email: Annotated[str, Field(min_length=1, max_length=255)]
+    password: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class TokenShape(Answer):
+    """A short-lived bearer token."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+
+
+class StepTo(Request):
+    """Where the stepped clock is to go."""
+
+    to: Annotated[datetime, Field(strict=False)]
+
+
+class ClockShape(Answer):
+    """Domain time, and whether everything that was due has been done."""
+
+    now: datetime
+    idle: bool
+    failed_jobs: int
+
+
+class HealthShape(Answer):
+    """How the control plane is; a part that is not in use is `not configured`."""
+
+    status: str
+    components: dict[str, str]
+    version: str
+    uptime: str

@@ -1,0 +1,97 @@
+"""What drives the loops: reactions to the ledger, and sweeps over rows that are due.
+
+A pass only hands work over to the durable engine, under keys that make the effect once; it
+may be repeated, interrupted, and run by several at once. Domain timers are rows with a due
+time, found here under the injected clock: the engine's own sleeps carry no meaning.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trimtab.audit import reactions
+from trimtab.audit.reactions import Reaction
+from trimtab.audit.work import Reading
+from trimtab.platform.durable import Job
+from trimtab.registry import routing
+from trimtab.workflows import release
+from trimtab.workflows.parts import Parts
+
+Due = Callable[[Reading], Sequence[tuple[str, str]]]
+"""Rows that are to get a turn now: id, and what tells this turn from the next one."""
+
+_PAUSE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Finds what is due; `job` gives each one turn."""
+
+    job: Job
+    due: Due
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything that the loops of this house consist of."""
+
+    reactions: Sequence[Reaction]
+    jobs: Sequence[Job]
+    sweeps: Sequence[Sweep]
+
+
+class Loop:
+    """One pass after the other, by whoever asks."""
+
+    def __init__(self, parts: Parts, program: Program):
+        self._parts = parts
+        self._program = program
+        self._lock = threading.Lock()
+
+    def register(self) -> None:
+        """Tell the engine every job, before it starts."""
+        for job in (*self._program.jobs, *(sweep.job for sweep in self._program.sweeps)):
+            self._parts.engine.register(job)
+
+    def turn(self) -> int:
+        """Hand over what has happened and what is due; return how much was new."""
+        parts = self._parts
+        with self._lock:
+            handed = reactions.dispatch(
+                parts.records.database, parts.engine, self._program.reactions
+            )
+            for sweep in self._program.sweeps:
+                with parts.records.look() as reading:
+                    found = sweep.due(reading)
+                for row_id, mark in found:
+                    key = f"{sweep.job.name}:{row_id}:{mark}"
+                    handed += parts.engine.enqueue(sweep.job.name, key, {"id": row_id})
+        return handed
+
+    def settle(self, timeout: float) -> bool:
+        """Go on until nothing is left to do at the present domain time; whether it came to
+        that within `timeout` seconds.
+
+        Where gateways are alive it also waits until they have applied the newest table and
+        until every rollout's intended share has been observed.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            release.publish_routing(self._parts)
+            new = self.turn()
+            idle = self._parts.engine.wait_idle(max(0.0, deadline - time.monotonic()))
+            if new == 0 and idle and self._quiet():
+                return True
+            time.sleep(_PAUSE_SECONDS)
+        return False
+
+    def _quiet(self) -> bool:
+        with self._parts.records.look() as reading:
+            newest = routing.latest(reading)
+            live = release.live_gateways(self._parts, reading)
+            behind = [g for g in live if newest is not None and g["epoch"] < newest["epoch"]]
+            waiting = bool(live) and bool(release.unobserved(reading))
+        return not behind and not waiting

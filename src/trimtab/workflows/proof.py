@@ -1,0 +1,98 @@
+"""Proving the record: the live verification, and exports for verifiers elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trimtab.audit import ledger
+from trimtab.audit.heads import read_note
+from trimtab.kernel.ids import TenantId
+from trimtab.sdk.checkpoint import Checkpoint
+from trimtab.sdk.ledger import Entry, Finding, verify_entries
+from trimtab.workflows.parts import Parts
+
+FORMAT = "trimtab-ledger-export/1"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the independent verifier says of the live ledger."""
+
+    ok: bool
+    entries: int
+    blanked: int
+    root: str | None
+    head: str
+    findings: tuple[Finding, ...]
+    findings_total: int
+
+
+def verify(parts: Parts) -> Verification:
+    """Walk the live ledger with the independent verifier, against every published head."""
+    head = parts.heads.sign()
+    signer = parts.heads.signer
+    heads = [Checkpoint.parse(text) for text in parts.heads.published()]
+    with parts.records.look() as reading:
+        size, _root = read_note(head)
+        rows = (
+            Entry(header, salt, payload, leaf)
+            for sequence, header, salt, payload, leaf in ledger.stored(reading.connection)
+            if sequence <= size
+        )
+        report = verify_entries(rows, heads, key=signer.verifier_key, origin=signer.origin)
+    return Verification(
+        ok=report.ok,
+        entries=report.entries,
+        blanked=report.blanked,
+        root=None if report.root is None else report.root.hex(),
+        head=head,
+        findings=tuple(report.findings),
+        findings_total=report.findings_total,
+    )
+
+
+def export(parts: Parts, tenant: TenantId | None) -> Iterator[str]:
+    """The ledger as JSON Lines; see docs/reference/ledger.md for the format.
+
+    Args:
+        tenant: Whose entries, each with an inclusion proof; None for all of them.
+    """
+    head = parts.heads.sign()
+    size, _root = read_note(head)
+    yield _line(
+        {
+            "format": FORMAT,
+            "origin": parts.heads.signer.origin,
+            "tenant": tenant,
+            "scope": "all" if tenant is None else "tenant",
+            "verifier_key": parts.heads.signer.verifier_key,
+            "head": head,
+        }
+    )
+    with parts.records.look() as reading:
+        tree = ledger.tree(reading.connection, size)
+        for sequence, header, salt, payload, leaf in ledger.stored(
+            reading.connection, tenant=tenant
+        ):
+            if sequence > size:
+                return
+            line: dict[str, object] = {
+                "header": header.decode(),
+                "salt": _b64(salt),
+                "payload": None if payload is None else payload.decode(),
+                "leaf": _b64(leaf),
+            }
+            if tenant is not None:
+                line["proof"] = [_b64(node) for node in tree.inclusion(sequence - 1)]
+            yield _line(line)
+
+
+def _line(value: dict[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _b64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()

@@ -1,0 +1,122 @@
+"""Answering endpoints: which version, and verified bytes. A resolution writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+from trimtab.artifacts.verifying import verify_artifact
+from trimtab.identity import store as identity
+from trimtab.kernel.actor import Actor, system
+from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.registry import routing, store
+from trimtab.registry import service as registry
+from trimtab.registry.model import Lifecycle, Version
+from trimtab.sdk.routing import Rejected
+from trimtab.workflows.intake import METADATA_BYTES, expected_of, files_of, trust_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts
+
+_CANDIDATES = 50
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Which version answers, why, and what is known of its bytes."""
+
+    model: str
+    version: str
+    digest: str
+    deployment: str
+    reason: str
+    tenant: str | None
+    bucket: int | None
+    rejected: tuple[Rejected, ...]
+    signer: str
+    signed_at: datetime
+    is_signed: bool
+    size_bytes: int
+    cutoff: float
+    download: str
+
+
+def model_meant(parts: Parts, actor: Actor, model: str | None) -> str:
+    """The model that a request is about: the one it names, or its key's default.
+
+    Raises:
+        InvalidInput: neither; the candidates are listed.
+    """
+    if model is not None:
+        return model
+    with parts.records.look() as reading:
+        default = identity.default_model(reading, actor.id)
+        names = [m.name for m in store.models(reading, limit=_CANDIDATES)]
+    if default is not None:
+        return default
+    raise InvalidInput(
+        "which model is meant?",
+        field="model",
+        remedy="add ?model= with one of: " + (", ".join(names) or "none is registered"),
+    )
+
+
+def latest(parts: Parts, actor: Actor, model: str | None, endpoint: str | None) -> Latest:
+    """Which version answers an endpoint of the actor's tenant, by the present records.
+
+    Raises:
+        InvalidInput: no model is named, and the key has no default.
+        NotFound: nothing answers here.
+    """
+    name = model_meant(parts, actor, model)
+    with parts.records.look() as reading:
+        store.model_named(reading, name)
+        found = routing.resolve_now(reading, name, actor.tenant, endpoint or actor.id, ENVIRONMENT)
+        version = store.find_version(reading, name, found.version)
+    if version is None:
+        raise NotFound(f"nothing answers for {name} here", field="model")
+    return Latest(
+        model=name,
+        version=found.version,
+        digest=found.digest,
+        deployment=found.deployment.value,
+        reason=found.reason,
+        tenant=found.tenant,
+        bucket=found.bucket,
+        rejected=found.rejected,
+        signer=version.signer,
+        signed_at=version.signed_at,
+        is_signed=version.signer == parts.signer.key_id,
+        size_bytes=version.size_bytes,
+        cutoff=version.cutoff,
+        download=f"/api/ml/model/download?model={name}&version={found.version}&type=onnx",
+    )
+
+
+def open_verified(parts: Parts, version: Version) -> BinaryIO:
+    """The stored artifact, its digest and signature verified before the first byte.
+
+    Raises:
+        IntegrityFailed, NotFound, Unavailable: it is not what was signed, not there, or
+            cannot be read.
+    """
+    file = parts.blobs.open_verified(version.digest)
+    try:
+        verify_artifact(
+            files_of(parts, version),
+            version.signature.encode(),
+            trust=trust_of(parts),
+            expected=expected_of(version),
+            max_metadata_bytes=METADATA_BYTES,
+        )
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def quarantine(parts: Parts, version: Version, why: str) -> None:
+    """Take damaged bytes aside and mark the version; it is never served again."""
+    if parts.blobs.has(version.digest):
+        parts.blobs.quarantine(version.digest)
+    with parts.records.begin(system("integrity"), reason=why) as work:
+        registry.move_version(work, version.id, Lifecycle.QUARANTINED, why=why)
