@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
 
 from trimtab.audit import ledger
-from trimtab.audit.tables import CURSORS
+from trimtab.audit.tables import CURSORS, ENTRIES
 from trimtab.platform.database import Database
 
 
@@ -40,33 +42,66 @@ def dispatch(
 ) -> int:
     """Hand over what has happened since each reaction last looked; return how much.
 
-    Safe to repeat, to be killed at any instant, and to run twice at once.
+    Safe to repeat, to be killed at any instant, and to run twice at once. All cursors that
+    move are written in one transaction, after the last hand-over; the cursor of a reaction
+    whose kinds did not occur stays where it is, so a pass with nothing to do reads once
+    and writes nothing.
+
+    Args:
+        database: Holds the ledger and the cursors.
+        engine: Takes the jobs.
+        reactions: With distinct names.
+        batch: Most entries for each reaction in one pass.
     """
-    handed = 0
-    for reaction in reactions:
-        handed += _dispatch_one(database, engine, reaction, batch)
-    return handed
-
-
-def _dispatch_one(database: Database, engine: Enqueue, reaction: Reaction, batch: int) -> int:
     with database.read() as connection:
-        cursor = connection.execute(
-            sa.select(CURSORS.c.sequence).where(CURSORS.c.name == reaction.name)
-        ).scalar()
         newest = ledger.size(connection)
-        if cursor is not None and cursor >= newest:
-            return 0
-        waiting = ledger.entries(connection, after=cursor or 0, kinds=reaction.kinds, limit=batch)
-    for entry in waiting:
-        engine.enqueue(reaction.job, f"{reaction.name}:{entry.key}", {"sequence": entry.sequence})
-    reached = waiting[-1].sequence if len(waiting) == batch else newest
-    with database.write() as connection:
-        if cursor is None:
-            connection.execute(CURSORS.insert(), {"name": reaction.name, "sequence": reached})
-        else:
-            connection.execute(
-                CURSORS.update()
-                .where(CURSORS.c.name == reaction.name, CURSORS.c.sequence < reached)
-                .values(sequence=reached)
-            )
-    return len(waiting)
+        waiting = {
+            reaction: ledger.entries(connection, after=cursor, kinds=reaction.kinds, limit=batch)
+            for reaction, cursor in _behind(connection, reactions)
+        }
+    reached = {}
+    for reaction, entries in waiting.items():
+        for entry in entries:
+            key = f"{reaction.name}:{entry.key}"
+            engine.enqueue(reaction.job, key, {"sequence": entry.sequence})
+        reached[reaction.name] = entries[-1].sequence if len(entries) == batch else newest
+    if reached:
+        with database.write() as connection:
+            _advance(connection, reached)
+    return sum(len(entries) for entries in waiting.values())
+
+
+def _behind(connection: Connection, reactions: Sequence[Reaction]) -> list[tuple[Reaction, int]]:
+    """The reactions that have something to do, each with its cursor: one query for all."""
+    by_name = {reaction.name: reaction for reaction in reactions}
+    looks = [
+        sa.select(sa.literal(reaction.name).label("name"), cursor.label("cursor")).where(
+            sa.exists().where(ENTRIES.c.kind.in_(reaction.kinds), ENTRIES.c.sequence > cursor)
+        )
+        for reaction in by_name.values()
+        for cursor in [_cursor(reaction.name)]
+    ]
+    if not looks:
+        return []
+    found = connection.execute(sa.union_all(*looks)).all()
+    return [(by_name[row.name], row.cursor) for row in found]
+
+
+def _cursor(name: str) -> sa.ColumnElement[int]:
+    kept = sa.select(CURSORS.c.sequence).where(CURSORS.c.name == name).scalar_subquery()
+    return sa.func.coalesce(kept, 0)
+
+
+def _advance(connection: Connection, reached: dict[str, int]) -> None:
+    """Move cursors forward, never back: another pass may have come further meanwhile."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    fresh = insert(CURSORS).values(
+        [{"name": name, "sequence": sequence} for name, sequence in sorted(reached.items())]
+    )
+    connection.execute(
+        fresh.on_conflict_do_update(
+            index_elements=[CURSORS.c.name],
+            set_={"sequence": fresh.excluded.sequence},
+            where=CURSORS.c.sequence < fresh.excluded.sequence,
+        )
+    )
