@@ -1,0 +1,277 @@
+"""Rows of windows and watches. A stretch of time of one model and tenant has one window."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.errors import NotFound
+from trimtab.kernel.events import Event, plain
+from trimtab.kernel.ids import TenantId
+from trimtab.kernel.verdict import Verdict
+from trimtab.monitoring.model import Drift, Performance, Phase, Window
+from trimtab.monitoring.watch import Subject, Watch, WatchPhase
+from trimtab.platform.database import Json, Moment, decision_table
+
+WINDOWS = decision_table(
+    "windows",
+    sa.Column("model", sa.String(63), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("start", Moment, nullable=False),
+    sa.Column("end", Moment, nullable=False),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("due_at", Moment, index=True),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("drift", Json),
+    sa.Column("performance", Json),
+    sa.Column("skipped", Json, nullable=False),
+    sa.Column("policy_digest", sa.String(71), nullable=False),
+    sa.Column("closed_at", Moment),
+    sa.Column("settled_at", Moment),
+)
+sa.Index(
+    "uq_windows_place",
+    WINDOWS.c.model,
+    sa.func.coalesce(WINDOWS.c.tenant, sa.literal_column("''")),
+    WINDOWS.c.start,
+    unique=True,
+)
+sa.Index("ix_windows_start", WINDOWS.c.model, WINDOWS.c.start)
+
+WATCHES = decision_table(
+    "watches",
+    sa.Column("model", sa.String(63), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("subject", sa.String(20), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("alarming", sa.Integer, nullable=False),
+    sa.Column("calm", sa.Integer, nullable=False),
+    sa.Column("since", Moment),
+    sa.Column("judged_through", Moment),
+    sa.Column("window", sa.String(80)),
+)
+sa.Index(
+    "uq_watches_subject",
+    WATCHES.c.model,
+    sa.func.coalesce(WATCHES.c.tenant, sa.literal_column("''")),
+    WATCHES.c.subject,
+    WATCHES.c.name,
+    unique=True,
+)
+
+
+def add(work: Work, window: Window, because: Event) -> Window:
+    """Keep a new window.
+
+    Raises:
+        Conflict: this stretch of the model and tenant has one.
+    """
+    work.create(WINDOWS, _row(window), because=because)
+    return dataclasses.replace(window, revision=1)
+
+
+def save(work: Work, window: Window, because: Event) -> Window:
+    """Keep a moved window over the revision it was computed from.
+
+    Raises:
+        Conflict: somebody moved it meanwhile.
+    """
+    work.replace(WINDOWS, _row(window), because=because)
+    return dataclasses.replace(window, revision=window.revision + 1)
+
+
+def keep_watch(work: Work, watch: Watch, because: Event) -> Watch:
+    """Keep a watch, a new one or a moved one.
+
+    Raises:
+        Conflict: somebody moved it, or began the same, meanwhile.
+    """
+    row = {**_fields(watch), "subject": watch.subject.value, "phase": watch.phase.value}
+    if watch.revision:
+        work.replace(WATCHES, row, because=because)
+    else:
+        work.create(WATCHES, row, because=because)
+    return dataclasses.replace(watch, revision=watch.revision + 1)
+
+
+def get(reading: Reading, window_id: str) -> Window:
+    """The window with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = reading.row(sa.select(WINDOWS).where(WINDOWS.c.id == window_id))
+    if row is None:
+        raise NotFound("there is no such window", field="window")
+    return _window(row)
+
+
+def last_scheduled(reading: Reading, model: str) -> Window | None:
+    """The fleet's window that lies furthest ahead."""
+    return _first(reading, _of(model, None))
+
+
+def latest(reading: Reading, model: str, tenant: TenantId | None = None) -> Window | None:
+    """The newest window that was looked at, of a tenant or of the fleet."""
+    return _first(reading, _of(model, tenant).where(WINDOWS.c.phase != Phase.SCHEDULED.value))
+
+
+def beside(reading: Reading, window: Window) -> list[Window]:
+    """The windows of the same stretch: the fleet's first, then the tenants' by name."""
+    query = (
+        sa.select(WINDOWS)
+        .where(WINDOWS.c.model == window.model, WINDOWS.c.start == window.start)
+        .order_by(WINDOWS.c.tenant.is_not(None), WINDOWS.c.tenant)
+    )
+    return [_window(row) for row in reading.rows(query)]
+
+
+def has_newer(reading: Reading, window: Window, phases: Sequence[Phase]) -> bool:
+    """Whether a later window of the fleet has reached one of `phases`."""
+    query = (
+        _of(window.model, None)
+        .where(WINDOWS.c.start > window.start, WINDOWS.c.phase.in_([p.value for p in phases]))
+        .limit(1)
+    )
+    return reading.row(query) is not None
+
+
+def last_rows(reading: Reading, model: str) -> dict[str, int]:
+    """Each tenant that ever had a window, with the rows of its newest one."""
+    newest = (
+        sa.select(WINDOWS.c.tenant, sa.func.max(WINDOWS.c.start).label("start"))
+        .where(WINDOWS.c.model == model, WINDOWS.c.tenant.is_not(None))
+        .group_by(WINDOWS.c.tenant)
+        .subquery()
+    )
+    query = sa.select(WINDOWS.c.tenant, WINDOWS.c.rows).join(
+        newest,
+        sa.and_(WINDOWS.c.tenant == newest.c.tenant, WINDOWS.c.start == newest.c.start),
+    )
+    rows = reading.rows(query.where(WINDOWS.c.model == model))
+    return {row["tenant"]: row["rows"] for row in rows}
+
+
+def due(reading: Reading, now: datetime, *, limit: int = 100) -> list[str]:
+    """Ids of the windows that something is to be done with by now, oldest first."""
+    query = (
+        sa.select(WINDOWS.c.id)
+        .where(WINDOWS.c.due_at <= now)
+        .order_by(WINDOWS.c.due_at, WINDOWS.c.start)
+        .limit(limit)
+    )
+    return [row["id"] for row in reading.rows(query)]
+
+
+def next_due(reading: Reading) -> datetime | None:
+    """When something is to be done next, or None."""
+    row = reading.row(sa.select(sa.func.min(WINDOWS.c.due_at).label("at")))
+    return None if row is None else row["at"]
+
+
+def settled_between(reading: Reading, model: str, start: datetime, end: datetime) -> list[Window]:
+    """The fleet's settled windows that touch [start, end): what late labels may revise."""
+    query = _of(model, None).where(
+        WINDOWS.c.phase == Phase.SETTLED.value, WINDOWS.c.start < end, WINDOWS.c.end > start
+    )
+    return [_window(row) for row in reading.rows(query.order_by(WINDOWS.c.start))]
+
+
+def missed_windows(
+    reading: Reading, model: str, now: datetime, *, grace: timedelta
+) -> list[tuple[datetime, datetime]]:
+    """Stretches that ended more than `grace` ago and that nobody has looked at: scheduled and
+    not closed, or not even scheduled. Oldest first; a monitor that stands still shows here."""
+    query = (
+        sa.select(WINDOWS.c.start, WINDOWS.c.end)
+        .where(
+            WINDOWS.c.model == model,
+            WINDOWS.c.tenant.is_(None),
+            WINDOWS.c.phase == Phase.SCHEDULED.value,
+            WINDOWS.c.end <= now - grace,
+        )
+        .order_by(WINDOWS.c.start)
+    )
+    missed = [(row["start"], row["end"]) for row in reading.rows(query)]
+    last = last_scheduled(reading, model)
+    if last is not None and last.end <= now - grace:
+        length = last.end - last.start
+        whole = (now - grace - last.end) // length
+        missed += [(last.end + i * length, last.end + (i + 1) * length) for i in range(whole)]
+    return missed
+
+
+def windows(
+    reading: Reading,
+    model: str,
+    tenant: TenantId | None = None,
+    *,
+    since: datetime | None = None,
+    limit: int = 400,
+) -> list[Window]:
+    """Windows that were looked at, newest `limit` of them, oldest first."""
+    query = _of(model, tenant).where(WINDOWS.c.phase != Phase.SCHEDULED.value)
+    if since is not None:
+        query = query.where(WINDOWS.c.start >= since)
+    rows = reading.rows(query.order_by(WINDOWS.c.start.desc()).limit(limit))
+    return [_window(row) for row in reversed(rows)]
+
+
+def watches(
+    reading: Reading, model: str, *, subjects: Sequence[Subject] = tuple(Subject)
+) -> list[Watch]:
+    """All watches of a model, of the fleet and of its tenants."""
+    query = (
+        sa.select(WATCHES)
+        .where(WATCHES.c.model == model, WATCHES.c.subject.in_([s.value for s in subjects]))
+        .order_by(WATCHES.c.tenant.is_not(None), WATCHES.c.tenant, WATCHES.c.name)
+    )
+    return [_watch(row) for row in reading.rows(query)]
+
+
+def _of(model: str, tenant: TenantId | None) -> sa.Select[Any]:
+    mine = WINDOWS.c.tenant.is_(None) if tenant is None else WINDOWS.c.tenant == tenant
+    return sa.select(WINDOWS).where(WINDOWS.c.model == model, mine)
+
+
+def _first(reading: Reading, query: sa.Select[Any]) -> Window | None:
+    row = reading.row(query.order_by(WINDOWS.c.start.desc()).limit(1))
+    return None if row is None else _window(row)
+
+
+def _fields(thing: Window | Watch) -> dict[str, Any]:
+    return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+
+
+def _row(window: Window) -> dict[str, Any]:
+    return {
+        **_fields(window),
+        "phase": window.phase.value,
+        "drift": plain(window.drift),
+        "performance": plain(window.performance),
+        "skipped": list(window.skipped),
+    }
+
+
+def _window(row: sa.RowMapping) -> Window:
+    drift, performance = row["drift"], row["performance"]
+    return Window(
+        **{
+            **row,
+            "phase": Phase(row["phase"]),
+            "skipped": tuple(row["skipped"]),
+            "drift": drift and Drift(**{**drift, "verdict": Verdict(drift["verdict"])}),
+            "performance": performance
+            and Performance(**{**performance, "verdict": Verdict(performance["verdict"])}),
+        }
+    )
+
+
+def _watch(row: sa.RowMapping) -> Watch:
+    return Watch(**{**row, "subject": Subject(row["subject"]), "phase": WatchPhase(row["phase"])})

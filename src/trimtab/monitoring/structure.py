@@ -1,0 +1,212 @@
+"""Findings that need no quorum: something is broken or new, and a count shows it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from trimtab.monitoring.columns import Categories, Measured, Numbers, missing_share
+from trimtab.monitoring.reference import Baseline, CategoryBaseline, NumericBaseline
+from trimtab.policies.operation import Monitoring
+from trimtab.stats.categorical import Counts, new_categories, vanished_categories
+from trimtab.stats.intervals import difference_of_rates
+from trimtab.stats.sample import Sample
+
+_NAME_LENGTH = 80
+_NAMES_SHOWN = 10
+
+
+class Finding(StrEnum):
+    """What is structurally wrong with a column."""
+
+    MISSING_COLUMN = "missing_column"
+    """The feature did not come at all."""
+    TYPE_CHANGED = "type_changed"
+    """Text where numbers are expected."""
+    NULL_RATE = "null_rate"
+    """More rows lack it than the reference leads to expect."""
+    NEW_CATEGORY = "new_category"
+    """Categories that the reference never had carry real mass."""
+    VANISHED_CATEGORY = "vanished_category"
+    """A category of the reference is gone, and chance cannot explain it."""
+    CONSTANT = "constant"
+    """Every row has the same value, and chance cannot explain it."""
+    FROZEN = "frozen"
+    """From some moment on every row has the same value, and chance cannot explain it."""
+
+
+SCHEMA = frozenset({Finding.MISSING_COLUMN, Finding.TYPE_CHANGED})
+"""Findings that one window proves: there is no noise in them."""
+
+
+@dataclass(frozen=True)
+class Structural:
+    """One finding. `value` and `limit` are shares of rows, 0 to 1, except for `frozen`, where
+    they are rows. `items` are the categories it names."""
+
+    finding: Finding
+    value: float
+    limit: float
+    items: tuple[str, ...]
+    reason: str
+
+
+def structural_findings(
+    baseline: Baseline, current: Measured, demands: Monitoring, *, min_rows: int
+) -> tuple[Structural, ...]:
+    """All that is structurally wrong with a column that came in its own kind.
+
+    `demands.false_discovery_rate` bounds the chance that noise makes a finding; the
+    tolerances say how large a real one must be.
+    """
+    found = [_null_rate(baseline, current, demands)]
+    if isinstance(baseline, CategoryBaseline) and isinstance(current, Categories):
+        found += _categories(baseline, current, demands) if current.known else []
+    elif isinstance(baseline, NumericBaseline) and isinstance(current, Numbers) and current.known:
+        stuck = _constant(baseline, current, demands)
+        found.append(stuck or _frozen(baseline, current.values, demands, min_rows))
+    return tuple(one for one in found if one is not None)
+
+
+def undecided_categories(
+    baseline: Baseline, current: Measured, demands: Monitoring
+) -> tuple[str, ...]:
+    """Categories that did not come, where chance may be why: neither gone nor there."""
+    if not isinstance(baseline, CategoryBaseline) or not isinstance(current, Categories):
+        return ()
+    expected = _expected(baseline, demands)
+    gone = _vanished(expected, baseline.categories.counts, current, demands)
+    return tuple(n for n in expected if not current.counts.get(n) and n not in gone)
+
+
+def unreadable(finding: Finding, reason: str) -> Structural:
+    """A column that did not come, or not in its kind."""
+    return Structural(finding, value=1.0, limit=0.0, items=(), reason=reason)
+
+
+def _null_rate(baseline: Baseline, current: Measured, demands: Monitoring) -> Structural | None:
+    before = baseline.categories if isinstance(baseline, CategoryBaseline) else baseline.numbers
+    n_before, n_now = before.known + before.missing, current.known + current.missing
+    if not n_before or not n_now:
+        return None
+    limit = demands.max_null_rate_increase_share
+    rise = difference_of_rates(
+        current.missing,
+        n_now,
+        before.missing,
+        n_before,
+        confidence=1.0 - demands.false_discovery_rate,
+    )
+    if rise.low <= limit:
+        return None
+    return Structural(
+        Finding.NULL_RATE,
+        value=rise.estimate,
+        limit=limit,
+        items=(),
+        reason=f"{missing_share(current):.1%} of the rows lack a value, "
+        f"{missing_share(before):.1%} did in the reference",
+    )
+
+
+def _categories(
+    baseline: CategoryBaseline, current: Categories, demands: Monitoring
+) -> list[Structural | None]:
+    before = baseline.categories.counts
+    if not before:
+        return []
+    expected = _expected(baseline, demands)
+    found: list[Structural | None] = [_new(baseline.categories, current, demands)]
+    for name in _vanished(expected, before, current, demands):
+        shown = name[:_NAME_LENGTH]
+        found.append(
+            Structural(
+                Finding.VANISHED_CATEGORY,
+                value=expected[name],
+                limit=demands.min_vanished_category_mass,
+                items=(shown,),
+                reason=f"{shown} was {expected[name]:.1%} of the reference and is in none of "
+                f"{current.known} rows",
+            )
+        )
+    return found
+
+
+def _new(before: Categories, current: Categories, demands: Monitoring) -> Structural | None:
+    """Unseen categories together, beyond the mass that is to be expected: about the share of
+    the reference's rows that stand alone in their category (Good, 1953)."""
+    unseen = {n: c for n, c in current.counts.items() if n not in before.counts}
+    mass = sum(unseen.values()) / current.known
+    alone = sum(1 for count in before.counts.values() if count == 1) / before.known
+    limit = demands.max_new_category_mass + alone
+    pooled = {"seen": current.known - sum(unseen.values()), "unseen": sum(unseen.values())}
+    level = demands.false_discovery_rate
+    if mass <= limit or not new_categories({"seen": before.known}, pooled, level=level):
+        return None
+    names = sorted(unseen, key=lambda n: (-unseen[n], n))
+    return Structural(
+        Finding.NEW_CATEGORY,
+        value=mass,
+        limit=limit,
+        items=tuple(name[:_NAME_LENGTH] for name in names[:_NAMES_SHOWN]),
+        reason=f"{mass:.1%} of the rows are in {len(names)} categories never seen before",
+    )
+
+
+def _expected(baseline: CategoryBaseline, demands: Monitoring) -> dict[str, float]:
+    """Categories whose absence would be a finding, with their share of the reference."""
+    known = baseline.categories.known
+    shares = {name: count / known for name, count in baseline.categories.counts.items()}
+    return {n: s for n, s in shares.items() if s >= demands.min_vanished_category_mass}
+
+
+def _vanished(
+    expected: dict[str, float], before: Counts, current: Categories, demands: Monitoring
+) -> list[str]:
+    if not expected or not current.known:
+        return []
+    level = demands.false_discovery_rate
+    return [n for n in vanished_categories(before, current.counts, level=level) if n in expected]
+
+
+def _constant(
+    baseline: NumericBaseline, current: Numbers, demands: Monitoring
+) -> Structural | None:
+    values = current.values
+    if values.min() != values.max() or _by_chance(baseline, values, values.size, demands):
+        return None
+    return Structural(
+        Finding.CONSTANT,
+        value=1.0,
+        limit=baseline.share_of(float(values[0])),
+        items=(),
+        reason=f"all {values.size} rows have the value {values[0]:g}",
+    )
+
+
+def _frozen(
+    baseline: NumericBaseline, values: Sample, demands: Monitoring, min_rows: int
+) -> Structural | None:
+    """The last rows are all alike: enough of them to be judged as a window of their own, so
+    that values that come sorted or in batches do not look stuck."""
+    changed = np.flatnonzero(values != values[-1])
+    run = int(values.size - 1 - changed[-1]) if changed.size else int(values.size)
+    if run < min_rows or _by_chance(baseline, values, run, demands):
+        return None
+    return Structural(
+        Finding.FROZEN,
+        value=float(run),
+        limit=float(min_rows),
+        items=(),
+        reason=f"the last {run} rows all have the value {values[-1]:g}",
+    )
+
+
+def _by_chance(baseline: NumericBaseline, values: Sample, run: int, demands: Monitoring) -> bool:
+    """Whether `run` rows with the last value may be alike by chance: p^run, p being its share
+    in the reference."""
+    share = baseline.share_of(float(values[-1]))
+    return run * math.log(share) > math.log(demands.false_discovery_rate)
