@@ -1,0 +1,1 @@
+"""What broke: signals gathered into incidents, from detection to measured recovery."""
