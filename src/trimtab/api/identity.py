@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -16,8 +15,6 @@ from trimtab.sdk import shapes
 router = APIRouter(prefix="/api/v1", tags=["identity"])
 
 Manager = Annotated[Actor, may("identity:manage")]
-
-TOKEN_LIFETIME = timedelta(minutes=30)
 
 
 @router.post("/tenants", status_code=201, summary="Add a tenant")
@@ -99,7 +96,7 @@ def log_in(body: shapes.Credentials, parts: PartsOf) -> shapes.TokenShape:
 
 def _token(parts: PartsOf, subject: str) -> shapes.TokenShape:
     return shapes.TokenShape(
-        access_token=parts.tokens.issue(subject, lifetime=TOKEN_LIFETIME),
+        access_token=parts.tokens.issue(subject, lifetime=service.TOKEN_LIFETIME),
         token_type="Bearer",
-        expires_in=int(TOKEN_LIFETIME.total_seconds()),
+        expires_in=int(service.TOKEN_LIFETIME.total_seconds()),
     )

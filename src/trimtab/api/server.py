@@ -49,7 +49,7 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
     app = FastAPI(
         title="Trimtab",
         version=__version__,
-        description="One control plane for production models: decide, watch, explain, repair, prove.",
+        description="One control plane for production models.",
         redirect_slashes=False,
     )
     app.state.parts = parts

@@ -16,9 +16,9 @@ from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import PersonId, TenantId, new_id
 
-_SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
-_EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s]{1,190}$")
-_KEY = re.compile(r"^(ak_[0-9a-z]{16})\.([A-Za-z0-9_-]{43})$")
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+_KEY = re.compile(r"(ak_[0-9a-z]{16})\.([A-Za-z0-9_-]{43})")
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def new_key() -> tuple[str, str, str]:
 
 def split_key(text: str) -> tuple[str, str] | None:
     """Public id and secret of a key's text, or None if it is not the text of a key."""
-    match = _KEY.match(text)
+    match = _KEY.fullmatch(text)
     return None if match is None else (match[1], match[2])
 
 
@@ -188,7 +188,7 @@ def checked_tenant(slug: str, *, field: str = "tenant") -> TenantId:
     Raises:
         InvalidInput: it cannot be one.
     """
-    if not _SLUG.match(slug):
+    if not _SLUG.fullmatch(slug):
         raise InvalidInput(
             f"{ascii(slug)[:80]} cannot be a tenant",
             field=field,
@@ -203,7 +203,7 @@ def checked_email(text: str) -> str:
     Raises:
         InvalidInput: it cannot be one.
     """
-    if not _EMAIL.match(text):
+    if not _EMAIL.fullmatch(text):
         raise InvalidInput(f"{ascii(text)[:80]} is not an e-mail address", field="email")
     return text.lower()
 

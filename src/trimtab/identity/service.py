@@ -31,6 +31,9 @@ from trimtab.kernel.actor import Actor, ActorKind
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import PersonId, TenantId, new_id
 
+TOKEN_LIFETIME = timedelta(minutes=30)
+"""How long a bearer token lasts, in real time."""
+
 _REFUSED = "this credential is not known, or is of no use any more"
 
 
@@ -92,9 +95,10 @@ def add_account(
     """Add a service account that `owner` answers for.
 
     Raises:
-        InvalidInput, NotFound, Conflict: roles, tenant or name cannot be taken.
+        InvalidInput, NotFound, Conflict: roles, tenant, owner or name cannot be taken.
     """
     _demand_tenant(work, tenant)
+    store.person(work, owner)  # quorums count the person behind it, who so has to be one
     account = ServiceAccount(
         id=new_id("svc"),
         name=name,

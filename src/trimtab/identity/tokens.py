@@ -11,22 +11,51 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.types import Options
 
 from trimtab.kernel.clock import Clock
-from trimtab.kernel.errors import NotAuthenticated
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated
 
 ALGORITHM = "RS256"
 MAX_BYTES = 4096
-_REQUIRED = ["exp", "iat", "sub", "aud", "iss"]
+_REQUIRED = ["exp", "iat", "nbf", "sub", "aud", "iss"]
+_TIMES = ("exp", "iat", "nbf")
+
+_OPTIONS: Options = {
+    "require": _REQUIRED,
+    "strict_aud": True,
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+"""Times are judged by `Tokens` itself, by the clock that it was given."""
 
 
 class Tokens:
-    """Issues and reads tokens of one issuer. Tokens live in real time, like TLS."""
+    """Issues and reads tokens of one issuer. Tokens live in real time, like TLS.
 
-    def __init__(self, issuer: str, key: rsa.RSAPrivateKey, clock: Clock):
+    Args:
+        issuer: Who issues them, and whom alone they are for.
+        key: Signs them.
+        clock: Real time.
+        max_lifetime: A token that lasts longer is not issued, and not believed.
+        max_skew: How far ahead of this clock another one of ours may be.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        key: rsa.RSAPrivateKey,
+        clock: Clock,
+        *,
+        max_lifetime: timedelta = timedelta(hours=24),
+        max_skew: timedelta = timedelta(seconds=60),
+    ):
         self._issuer = issuer
         self._key = key
         self._clock = clock
+        self._max_lifetime = max_lifetime
+        self._max_skew = max_skew
         public = key.public_key()
         der = public.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -35,7 +64,13 @@ class Tokens:
         self._known = {self._kid: public}
 
     def issue(self, subject: str, *, lifetime: timedelta) -> str:
-        """A token for `subject`, an id of a person or of a service account."""
+        """A token for `subject`, an id of a person or of a service account.
+
+        Raises:
+            InvalidInput: it would last longer than any token may.
+        """
+        if lifetime > self._max_lifetime:
+            raise InvalidInput(f"a token may last {self._max_lifetime} at most", field="lifetime")
         now = self._clock.now()
         claims = {
             "sub": subject,
@@ -66,13 +101,30 @@ class Tokens:
                 algorithms=[ALGORITHM],
                 audience=self._issuer,
                 issuer=self._issuer,
-                options={"require": _REQUIRED, "strict_aud": True},
+                options=_OPTIONS,
             )
-        except jwt.PyJWTError as error:
-            raise NotAuthenticated(
-                "this token is not valid", remedy="log in again, or ask for a fresh token"
-            ) from error
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise _refused() from error
+        if not self._timely(claims):
+            raise _refused()
         return str(claims["sub"])
+
+    def _timely(self, claims: dict[str, Any]) -> bool:
+        """Whether a token is valid now. The library reads `"9"`, 9.5 and true as times, and
+        the machine's clock instead of ours."""
+        times: list[int] = [claims[name] for name in _TIMES]
+        if any(type(moment) is not int for moment in times):
+            return False
+        expires, issued, begins = times
+        now, skew = self._clock.now().timestamp(), self._max_skew.total_seconds()
+        begun = max(issued, begins) <= now + skew
+        return begun and now < expires <= issued + self._max_lifetime.total_seconds()
+
+
+def _refused() -> NotAuthenticated:
+    return NotAuthenticated(
+        "this token is not valid", remedy="log in again, or ask for a fresh token"
+    )
 
 
 def load_or_create_rsa(path: Path) -> rsa.RSAPrivateKey:

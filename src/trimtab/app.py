@@ -1,0 +1,148 @@
+"""The one place where parts are chosen and joined."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from trimtab.api.server import create_app
+from trimtab.artifacts.keys import load_or_create_key, public_pem
+from trimtab.artifacts.signing import ArtifactSigner
+from trimtab.audit.heads import Heads, HeadSigner
+from trimtab.audit.work import Records
+from trimtab.identity import service as identity
+from trimtab.identity import store as people
+from trimtab.identity.tokens import Tokens, load_or_create_rsa
+from trimtab.kernel.actor import system
+from trimtab.kernel.clock import SystemClock
+from trimtab.platform import migrate
+from trimtab.platform.blobs import BlobStore
+from trimtab.platform.database import Database
+from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
+from trimtab.platform.metrics import Metrics
+from trimtab.platform.settings import Settings
+from trimtab.policies.loader import load_preset, load_text, preset_names
+from trimtab.policies.model import Policy
+from trimtab.workflows.intake import METADATA_BYTES
+from trimtab.workflows.loop import Loop
+from trimtab.workflows.parts import Parts
+from trimtab.workflows.program import program
+
+ADMINISTRATOR = "admin@localhost"
+EXECUTOR = "trimtab"
+
+
+class Application:
+    """A control plane: its parts, its loop, and what it answers HTTP with."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        home = settings.home
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = home / "keys"
+        keys.mkdir(exist_ok=True, mode=0o700)
+        database = Database(settings.database(), pool_size=settings.database_pool_size)
+        self.migrated = migrate.upgrade(database)
+        clock, real_clock = settings.new_clock(), SystemClock()
+        records = Records(database, clock)
+        origin = settings.public_origin().split("://", 1)[1]
+        head_key = load_or_create_key(keys / "ledger.pem")
+        heads = Heads(database, HeadSigner(f"trimtab/{origin}", head_key), home / "heads")
+        heads.confirm()
+        self.parts = Parts(
+            settings=settings,
+            clock=clock,
+            real_clock=real_clock,
+            records=records,
+            blobs=BlobStore(home / "blobs"),
+            engine=DbosEngine(DbosSettings(_jobs_url(database, home), EXECUTOR)),
+            heads=heads,
+            tokens=Tokens(
+                settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock
+            ),
+            signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
+            permit_key=load_or_create_key(keys / "permits.pem"),
+            gate_keys={},
+            policies=_policies(settings.policy),
+            default_policy=_default_policy(settings.policy),
+            metrics=Metrics(),
+            started_at=real_clock.now(),
+        )
+        _publish_keys(self.parts, keys)
+        self.loop = Loop(self.parts, program(self.parts))
+        self.loop.register()
+
+    def http(self) -> FastAPI:
+        """The application that answers HTTP."""
+        return create_app(self.parts, self.loop)
+
+    def first_start(self) -> str | None:
+        """Add the first administrator; return the password that was made, if one was.
+
+        Safe to repeat: where somebody is there already, nothing happens.
+        """
+        with self.parts.records.look() as reading:
+            if people.people(reading):
+                return None
+        given = self.settings.admin_password
+        made = None if given is not None else _password()
+        password = made if given is None else given.get_secret_value()
+        assert password is not None
+        with self.parts.records.begin(system("start"), reason="first start") as work:
+            identity.add_person(
+                work,
+                email=ADMINISTRATOR,
+                name="Administrator",
+                roles=("admin",),
+                password=password,
+            )
+        return made
+
+    def start(self) -> None:
+        """Take up work."""
+        self.parts.engine.start()
+
+    def stop(self, drain_seconds: float) -> None:
+        """Let running work end, sign the last head, and let go."""
+        self.parts.engine.stop(drain_seconds)
+        self.parts.heads.sign()
+        self.parts.records.database.close()
+
+
+def _password() -> str:
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    picked = [alphabet[byte % len(alphabet)] for byte in os.urandom(20)]
+    return "-".join("".join(picked[i : i + 5]) for i in range(0, 20, 5))
+
+
+def _jobs_url(database: Database, home: Path) -> str:
+    """Jobs live in a second file beside SQLite, and in the same server on PostgreSQL."""
+    if database.is_sqlite:
+        return f"sqlite:///{home / 'jobs.sqlite'}"
+    return sa.make_url(database.url).render_as_string(hide_password=False)
+
+
+def _policies(chosen: str) -> dict[str, Policy]:
+    found = {name: load_preset(name) for name in preset_names()}
+    if chosen not in found:
+        path = Path(chosen)
+        own = load_text(path.read_text("utf-8"), path.name)
+        found[own.name] = own
+    return found
+
+
+def _default_policy(chosen: str) -> str:
+    if chosen in preset_names():
+        return chosen
+    path = Path(chosen)
+    return load_text(path.read_text("utf-8"), path.name).name
+
+
+def _publish_keys(parts: Parts, folder: Path) -> None:
+    """Lay the public keys out where gateways and auditors are given them from."""
+    (folder / "permits.pub.pem").write_bytes(public_pem(parts.permit_key.public_key()))
+    (folder / "artifacts.pub.pem").write_bytes(parts.signer.public_pem)
+    (folder / "ledger.pub").write_text(parts.heads.signer.verifier_key + "\n", "utf-8")

@@ -1,0 +1,126 @@
+"""The commands of `trimtab`, in the order in which a newcomer meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="trimtab",
+    help="Decide which model may carry production traffic, watch it, explain it, repair it, "
+    "and prove every decision.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+config = typer.Typer(help="Settings: what they are and where they come from.")
+audit = typer.Typer(help="The audit ledger: verify it, export it.")
+policy = typer.Typer(help="Policies: what is demanded of each tier.")
+app.add_typer(config, name="config")
+app.add_typer(audit, name="audit")
+app.add_typer(policy, name="policy")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@app.command()
+def serve(
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Run the control plane: interface, pages and workers in one process."""
+    from trimtab.worker import serve as run
+
+    run(port=port)
+
+
+@app.command()
+def gateway() -> None:
+    """How to run the serving process."""
+    typer.echo("python -m trimtab.gateway --help")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from trimtab.platform import migrate as migrations
+    from trimtab.platform.database import Database
+    from trimtab.platform.settings import load_settings
+
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    run = migrations.upgrade(Database(settings.database()))
+    typer.echo("ran " + ", ".join(run) if run else "nothing to do: the schema is the newest")
+
+
+@app.command()
+def token(
+    email: Annotated[str, typer.Option(help="Whose token.")] = "admin@localhost",
+) -> None:
+    """A short-lived token for the local interface, for whoever may read its keys."""
+    from trimtab.cli.local import local_token
+
+    typer.echo(local_token(email))
+
+
+@app.command()
+def health(
+    url: Annotated[str, typer.Option(help="Address of the control plane.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask the running control plane how it is; exit 1 if it is not healthy."""
+    from trimtab.cli.local import show_health
+
+    raise typer.Exit(0 if show_health(url, as_json=as_json) else 1)
+
+
+@config.command("explain")
+def config_explain(as_json: Json = False) -> None:
+    """Every setting: its value, where it comes from, what it means."""
+    from trimtab.cli.local import show_settings
+
+    show_settings(as_json=as_json)
+
+
+@audit.command("verify")
+def audit_verify(
+    export: Annotated[
+        Path | None, typer.Argument(help="An export to verify offline; else the live ledger.")
+    ] = None,
+    key: Annotated[str, typer.Option(help="The verifier key that you know from elsewhere.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Verify the ledger; exit 1 if anything is not as it must be."""
+    from trimtab.cli.ledger import verify_export, verify_live
+
+    good = (
+        verify_live(as_json=as_json)
+        if export is None
+        else verify_export(export, key or None, as_json=as_json)
+    )
+    raise typer.Exit(0 if good else 1)
+
+
+@audit.command("export")
+def audit_export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    tenant: Annotated[str, typer.Option(help="Only this tenant's entries, with proofs.")] = "",
+) -> None:
+    """Write the ledger as JSON Lines, for an independent verifier."""
+    from trimtab.cli.ledger import write_export
+
+    entries = write_export(output, tenant or None)
+    typer.echo(f"{entries} entries written to {output}")
+
+
+@policy.command("explain")
+def policy_explain(
+    name: Annotated[str, typer.Argument(help="Name of a preset.")] = "standard",
+    tier: Annotated[int, typer.Option(min=1, max=4, help="Risk tier; 1 is the highest.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Every number that a policy demands of a tier, with its unit and its meaning."""
+    from trimtab.cli.local import show_policy
+
+    show_policy(name, tier, as_json=as_json)

@@ -1,0 +1,103 @@
+"""Commands about the audit ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trimtab.kernel.ids import TenantId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimtab.app import Application
+    from trimtab.sdk.ledger import Finding
+
+
+def verify_live(*, as_json: bool) -> bool:
+    """Verify this machine's ledger, and say what was found."""
+    from trimtab.workflows import proof
+
+    application = _application()
+    found = proof.verify(application.parts)
+    _say(
+        as_json=as_json,
+        ok=found.ok,
+        entries=found.entries,
+        root=found.root,
+        findings=found.findings,
+        total=found.findings_total,
+        warnings=(),
+    )
+    return found.ok
+
+
+def verify_export(path: Path, key: str | None, *, as_json: bool) -> bool:
+    """Verify an export offline, and say what was found."""
+    from trimtab.sdk.ledger import verify_export as verify
+
+    report = verify(path, pinned_key=key, pinned_origin=None)
+    _say(
+        as_json=as_json,
+        ok=report.ok,
+        entries=report.entries,
+        root=None if report.root is None else report.root.hex(),
+        findings=report.findings,
+        total=report.findings_total,
+        warnings=report.warnings,
+    )
+    return report.ok
+
+
+def write_export(output: Path, tenant: str | None) -> int:
+    """Write an export; return how many entries are in it."""
+    from trimtab.workflows import proof
+
+    application = _application()
+    lines = 0
+    draft = output.with_name(output.name + ".part")
+    with draft.open("w", encoding="utf-8") as file:
+        for line in proof.export(application.parts, TenantId(tenant) if tenant else None):
+            file.write(line)
+            lines += 1
+    draft.rename(output)
+    return lines - 1
+
+
+def _application() -> Application:
+    from trimtab.app import Application
+    from trimtab.platform.settings import load_settings
+
+    return Application(load_settings())
+
+
+def _say(
+    *,
+    as_json: bool,
+    ok: bool,
+    entries: int,
+    root: str | None,
+    findings: Sequence[Finding],
+    total: int,
+    warnings: Sequence[Finding],
+) -> None:
+    if as_json:
+        body = {
+            "ok": ok,
+            "entries": entries,
+            "root": root,
+            "findings": [vars(f) for f in findings],
+            "findings_total": total,
+            "warnings": [vars(w) for w in warnings],
+        }
+        print(json.dumps(body, indent=2, default=str))
+        return
+    print(f"{'whole' if ok else 'NOT WHOLE'}: {entries} entries, root {root or 'not computed'}")
+    for finding in findings:
+        where = f"entry {finding.sequence}" if finding.sequence else "ledger"
+        print(f"  {where}: {finding.what}")
+    if total > len(findings):
+        print(f"  ... and {total - len(findings)} more")
+    for warning in warnings:
+        print(f"  note: {warning.what}")

@@ -1,0 +1,85 @@
+"""The process that runs the loops, and answers HTTP beside them."""
+
+from __future__ import annotations
+
+import threading
+
+import uvicorn
+
+from trimtab.app import ADMINISTRATOR, Application
+from trimtab.kernel.errors import TrimtabError
+from trimtab.platform.logs import configure_logs, logger
+from trimtab.platform.settings import load_settings
+
+log = logger(__name__)
+
+PAUSE_SECONDS = 0.25
+"""Between two passes of the loop while nothing happens."""
+
+HEAD_SECONDS = 10.0
+"""Between two signed heads of a growing ledger, in real time."""
+
+DRAIN_SECONDS = 25.0
+
+
+class Worker:
+    """A thread that makes one pass of the loop after the other, until it is stopped."""
+
+    def __init__(self, application: Application):
+        self._application = application
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the pass at hand, and end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        since_head = 0.0
+        while not self._stopping.is_set():
+            try:
+                handed = self._application.loop.turn()
+                if since_head >= HEAD_SECONDS:
+                    since_head = 0.0
+                    self._application.parts.heads.sign()
+            except TrimtabError as error:
+                handed = 0
+                log.error("a pass of the loop failed", code=error.code, what=error.message)
+            if not handed:
+                self._stopping.wait(PAUSE_SECONDS)
+                since_head += PAUSE_SECONDS
+
+
+def serve(*, port: int | None = None) -> None:
+    """Run the control plane until it is told to stop."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    application = Application(settings)
+    made = application.first_start()
+    if made is not None:
+        log.warning("first start: log in once, then change it", who=ADMINISTRATOR)
+        print(f"first administrator: {ADMINISTRATOR}\ninitial password:    {made}", flush=True)  # noqa: T201 - shown once, and not to the log
+    application.start()
+    worker = Worker(application)
+    worker.start()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application.http(),
+            host=settings.host,
+            port=port or settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(DRAIN_SECONDS),
+        )
+    )
+    try:
+        server.run()
+    finally:
+        worker.stop()
+        application.stop(DRAIN_SECONDS)
