@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.database import Database
 
-_FOLDER = Path(__file__).parent / "migrations"
+FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_141_592_653  # of PostgreSQL's advisory locks: ours for migrations
 
 
@@ -44,16 +44,8 @@ def upgrade(database: Database) -> list[str]:
     return [script.revision for script in reversed(newer) if script.revision != before]
 
 
-def write_revision(database: Database, metadata: sa.MetaData, message: str, revision: str) -> None:
-    """Write a migration from what `database` has to what `metadata` says. For developers."""
-    config = _config()
-    with database.write() as connection:
-        config.attributes.update(connection=connection, metadata=metadata)
-        command.revision(config, message, autogenerate=True, rev_id=revision)
-
-
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("script_location", str(FOLDER))
     config.set_main_option("path_separator", "os")
     return config

@@ -2,11 +2,5 @@
 
 from alembic import context
 
-connection = context.config.attributes["connection"]
-context.configure(
-    connection=connection,
-    target_metadata=context.config.attributes.get("metadata"),
-    transactional_ddl=True,
-    transaction_per_migration=False,
-)
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
 context.run_migrations()

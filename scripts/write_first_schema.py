@@ -1,0 +1,37 @@
+"""Write the first schema as SQL, from the tables in the source.
+
+    .venv/bin/python scripts/write_first_schema.py
+
+Until the first release this may be run again whenever a table changes; after it, a change
+is a migration of its own.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+import trimtab.app  # noqa: F401 - every table is known once the house is joined
+from trimtab.audit.tables import triggers
+from trimtab.platform import migrate
+from trimtab.platform.database import metadata
+
+SEPARATOR = "\n;\n"
+
+
+def schema(dialect: sa.Dialect) -> str:
+    """Every statement that the first schema consists of, in order."""
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        for index in sorted(table.indexes, key=lambda i: str(i.name)):
+            statements.append(str(CreateIndex(index).compile(dialect=dialect)).strip())
+    statements.append("INSERT INTO ledger_size (tenant, size) VALUES ('*', 0)")
+    statements += triggers(dialect.name)
+    lines = [line.rstrip() for line in SEPARATOR.join(statements).splitlines()]
+    return "\n".join(lines) + SEPARATOR
+
+
+for known in (sqlite.dialect(), postgresql.dialect()):
+    path = migrate.FOLDER / "versions" / f"0001_{known.name}.sql"
+    path.write_text(schema(known), "utf-8")
+    print(path.name)  # noqa: T201

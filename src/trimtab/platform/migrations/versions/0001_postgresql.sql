@@ -1,0 +1,358 @@
+CREATE TABLE api_keys (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	account VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	scopes JSONB NOT NULL,
+	sha256 VARCHAR(64) NOT NULL,
+	default_model VARCHAR(63),
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE,
+	revoked_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_api_keys PRIMARY KEY (id)
+)
+;
+CREATE TABLE approvals (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	version_id VARCHAR(80) NOT NULL,
+	target JSONB NOT NULL,
+	requested_by VARCHAR(80) NOT NULL,
+	requested_person VARCHAR(80),
+	comment TEXT NOT NULL,
+	steps JSONB NOT NULL,
+	min_people INTEGER NOT NULL,
+	excluded JSONB NOT NULL,
+	votes JSONB NOT NULL,
+	criteria JSONB NOT NULL,
+	automatic BOOLEAN NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	decided_at TIMESTAMP WITH TIME ZONE,
+	due_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_approvals PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_approvals_due_at ON approvals (due_at)
+;
+CREATE INDEX ix_approvals_version_id ON approvals (version_id)
+;
+CREATE TABLE check_runs (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	version_id VARCHAR(80) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	name VARCHAR(40) NOT NULL,
+	verdict VARCHAR(20) NOT NULL,
+	reason TEXT NOT NULL,
+	numbers JSONB NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	attempt INTEGER NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_check_runs PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_check_runs_attempt ON check_runs (version_id, name, attempt)
+;
+CREATE TABLE cursors (
+	name VARCHAR(80) NOT NULL,
+	sequence BIGINT NOT NULL,
+	CONSTRAINT pk_cursors PRIMARY KEY (name)
+)
+;
+CREATE TABLE deployments (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	state VARCHAR(20) NOT NULL,
+	percent DOUBLE PRECISION NOT NULL,
+	salt VARCHAR(80) NOT NULL,
+	permit VARCHAR(80) NOT NULL,
+	since TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_deployments PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_deployments_place ON deployments (model, environment, state)
+;
+CREATE UNIQUE INDEX uq_deployments_one_canary ON deployments (model, coalesce(tenant, ''), environment) WHERE state = 'canary'
+;
+CREATE UNIQUE INDEX uq_deployments_one_stable ON deployments (model, coalesce(tenant, ''), environment) WHERE state = 'stable'
+;
+CREATE TABLE gateways (
+	name VARCHAR(80) NOT NULL,
+	epoch BIGINT NOT NULL,
+	report JSONB NOT NULL,
+	seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_gateways PRIMARY KEY (name)
+)
+;
+CREATE TABLE label_batches (
+	id VARCHAR(80) NOT NULL,
+	source VARCHAR(80) NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	rows INTEGER NOT NULL,
+	first_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	last_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	body BYTEA NOT NULL,
+	CONSTRAINT pk_label_batches PRIMARY KEY (id, source)
+)
+;
+CREATE INDEX ix_label_batches_model_time ON label_batches (model, first_at, last_at)
+;
+CREATE TABLE ledger_entries (
+	sequence BIGINT NOT NULL,
+	tenant VARCHAR(80),
+	tenant_sequence BIGINT NOT NULL,
+	kind VARCHAR(80) NOT NULL,
+	actor VARCHAR(80) NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	subject VARCHAR(200) NOT NULL,
+	header BYTEA NOT NULL,
+	leaf BYTEA NOT NULL,
+	CONSTRAINT pk_ledger_entries PRIMARY KEY (sequence)
+)
+;
+CREATE INDEX ix_ledger_entries_kind ON ledger_entries (kind, sequence)
+;
+CREATE UNIQUE INDEX uq_ledger_entries_tenant ON ledger_entries (tenant, tenant_sequence)
+;
+CREATE TABLE ledger_heads (
+	size BIGINT NOT NULL,
+	note TEXT NOT NULL,
+	CONSTRAINT pk_ledger_heads PRIMARY KEY (size)
+)
+;
+CREATE TABLE ledger_mentions (
+	ref VARCHAR(200) NOT NULL,
+	sequence BIGINT NOT NULL,
+	CONSTRAINT pk_ledger_mentions PRIMARY KEY (ref, sequence)
+)
+;
+CREATE TABLE ledger_nodes (
+	level INTEGER NOT NULL,
+	position BIGINT NOT NULL,
+	hash BYTEA NOT NULL,
+	CONSTRAINT pk_ledger_nodes PRIMARY KEY (level, position)
+)
+;
+CREATE TABLE ledger_payloads (
+	sequence BIGINT NOT NULL,
+	salt BYTEA,
+	body BYTEA,
+	CONSTRAINT pk_ledger_payloads PRIMARY KEY (sequence)
+)
+;
+CREATE TABLE ledger_size (
+	tenant VARCHAR(80) NOT NULL,
+	size BIGINT NOT NULL,
+	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
+)
+;
+CREATE TABLE models (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	name VARCHAR(63) NOT NULL,
+	owner VARCHAR(200) NOT NULL,
+	description TEXT NOT NULL,
+	risk_facts JSONB NOT NULL,
+	tier INTEGER NOT NULL,
+	risk_level VARCHAR(10) NOT NULL,
+	policy VARCHAR(80) NOT NULL,
+	features JSONB NOT NULL,
+	label VARCHAR(120) NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_models PRIMARY KEY (id),
+	CONSTRAINT uq_models_name UNIQUE (name)
+)
+;
+CREATE TABLE people (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	email VARCHAR(255) NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	tenant VARCHAR(80),
+	roles JSONB NOT NULL,
+	password_hash VARCHAR(200) NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_people PRIMARY KEY (id),
+	CONSTRAINT uq_people_email UNIQUE (email)
+)
+;
+CREATE TABLE permits (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	max_percent DOUBLE PRECISION NOT NULL,
+	approval VARCHAR(80) NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	issued_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	sealed TEXT NOT NULL,
+	consumed_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_permits PRIMARY KEY (id)
+)
+;
+CREATE TABLE prediction_batches (
+	id VARCHAR(80) NOT NULL,
+	source VARCHAR(80) NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	rows INTEGER NOT NULL,
+	first_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	last_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	body BYTEA NOT NULL,
+	CONSTRAINT pk_prediction_batches PRIMARY KEY (id, source)
+)
+;
+CREATE INDEX ix_prediction_batches_model_time ON prediction_batches (model, first_at, last_at)
+;
+CREATE TABLE rollouts (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	version_id VARCHAR(80) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	active_version VARCHAR(23),
+	approval VARCHAR(80) NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	steps JSONB NOT NULL,
+	step INTEGER NOT NULL,
+	intended_percent DOUBLE PRECISION NOT NULL,
+	observed_percent DOUBLE PRECISION NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	looks_undecided INTEGER NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	step_since TIMESTAMP WITH TIME ZONE NOT NULL,
+	due_at TIMESTAMP WITH TIME ZONE,
+	last_analysis JSONB,
+	outcome_reason TEXT,
+	CONSTRAINT pk_rollouts PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_rollouts_due_at ON rollouts (due_at)
+;
+CREATE INDEX ix_rollouts_model ON rollouts (model, started_at)
+;
+CREATE UNIQUE INDEX uq_rollouts_one_open ON rollouts (model, coalesce(tenant, ''), environment) WHERE phase IN ('running', 'held', 'promoting', 'rolling_back')
+;
+CREATE TABLE routing_tables (
+	epoch BIGINT NOT NULL,
+	content VARCHAR(64) NOT NULL,
+	exposure VARCHAR(64) NOT NULL,
+	sealed BYTEA NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_routing_tables PRIMARY KEY (epoch)
+)
+;
+CREATE TABLE service_accounts (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	owner VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	roles JSONB NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_service_accounts PRIMARY KEY (id),
+	CONSTRAINT uq_service_accounts_name UNIQUE (name)
+)
+;
+CREATE TABLE sessions (
+	token_sha256 VARCHAR(64) NOT NULL,
+	person VARCHAR(80) NOT NULL,
+	csrf VARCHAR(64) NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256)
+)
+;
+CREATE TABLE tenants (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_tenants PRIMARY KEY (id)
+)
+;
+CREATE TABLE versions (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	version VARCHAR(23) NOT NULL,
+	lifecycle VARCHAR(20) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	size_bytes BIGINT NOT NULL,
+	framework VARCHAR(40) NOT NULL,
+	cutoff DOUBLE PRECISION NOT NULL,
+	training_metrics JSONB NOT NULL,
+	training_trigger VARCHAR(30) NOT NULL,
+	parent VARCHAR(23),
+	reference_digest VARCHAR(71) NOT NULL,
+	holdout_digest VARCHAR(71) NOT NULL,
+	lineage JSONB NOT NULL,
+	binding TEXT NOT NULL,
+	signature TEXT NOT NULL,
+	signer VARCHAR(80) NOT NULL,
+	signed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	inspection JSONB NOT NULL,
+	contributors JSONB NOT NULL,
+	created_by VARCHAR(80) NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_versions PRIMARY KEY (id),
+	CONSTRAINT fk_versions_model FOREIGN KEY(model) REFERENCES models (name)
+)
+;
+CREATE INDEX ix_versions_tenant ON versions (model, tenant)
+;
+CREATE UNIQUE INDEX uq_versions_model_version ON versions (model, version)
+;
+INSERT INTO ledger_size (tenant, size) VALUES ('*', 0)
+;
+CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the ledger is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$
+;
+CREATE TRIGGER ledger_entries_frozen BEFORE UPDATE OR DELETE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_mentions_frozen BEFORE UPDATE OR DELETE ON ledger_mentions FOR EACH ROW EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_nodes_frozen BEFORE UPDATE OR DELETE ON ledger_nodes FOR EACH ROW EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_heads_frozen BEFORE UPDATE OR DELETE ON ledger_heads FOR EACH ROW EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_entries_no_truncate BEFORE TRUNCATE ON ledger_entries EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_mentions_no_truncate BEFORE TRUNCATE ON ledger_mentions EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_nodes_no_truncate BEFORE TRUNCATE ON ledger_nodes EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_heads_no_truncate BEFORE TRUNCATE ON ledger_heads EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_payloads_no_truncate BEFORE TRUNCATE ON ledger_payloads EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_size_no_truncate BEFORE TRUNCATE ON ledger_size EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_payloads_no_delete BEFORE DELETE ON ledger_payloads FOR EACH ROW EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_size_no_delete BEFORE DELETE ON ledger_size FOR EACH ROW EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_payloads_only_blank BEFORE UPDATE ON ledger_payloads FOR EACH ROW WHEN (NEW.body IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.sequence <> OLD.sequence) EXECUTE FUNCTION ledger_refuse()
+;
+CREATE TRIGGER ledger_size_only_grows BEFORE UPDATE ON ledger_size FOR EACH ROW WHEN (NEW.size < OLD.size) EXECUTE FUNCTION ledger_refuse()
+;

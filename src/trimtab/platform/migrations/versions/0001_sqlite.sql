@@ -1,0 +1,352 @@
+CREATE TABLE api_keys (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	account VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	scopes JSON NOT NULL,
+	sha256 VARCHAR(64) NOT NULL,
+	default_model VARCHAR(63),
+	created_at VARCHAR(27) NOT NULL,
+	expires_at VARCHAR(27),
+	revoked_at VARCHAR(27),
+	CONSTRAINT pk_api_keys PRIMARY KEY (id)
+)
+;
+CREATE TABLE approvals (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	version_id VARCHAR(80) NOT NULL,
+	target JSON NOT NULL,
+	requested_by VARCHAR(80) NOT NULL,
+	requested_person VARCHAR(80),
+	comment TEXT NOT NULL,
+	steps JSON NOT NULL,
+	min_people INTEGER NOT NULL,
+	excluded JSON NOT NULL,
+	votes JSON NOT NULL,
+	criteria JSON NOT NULL,
+	automatic BOOLEAN NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	requested_at VARCHAR(27) NOT NULL,
+	decided_at VARCHAR(27),
+	due_at VARCHAR(27),
+	CONSTRAINT pk_approvals PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_approvals_due_at ON approvals (due_at)
+;
+CREATE INDEX ix_approvals_version_id ON approvals (version_id)
+;
+CREATE TABLE check_runs (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	version_id VARCHAR(80) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	name VARCHAR(40) NOT NULL,
+	verdict VARCHAR(20) NOT NULL,
+	reason TEXT NOT NULL,
+	numbers JSON NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	attempt INTEGER NOT NULL,
+	at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_check_runs PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_check_runs_attempt ON check_runs (version_id, name, attempt)
+;
+CREATE TABLE cursors (
+	name VARCHAR(80) NOT NULL,
+	sequence BIGINT NOT NULL,
+	CONSTRAINT pk_cursors PRIMARY KEY (name)
+)
+;
+CREATE TABLE deployments (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	state VARCHAR(20) NOT NULL,
+	percent DOUBLE NOT NULL,
+	salt VARCHAR(80) NOT NULL,
+	permit VARCHAR(80) NOT NULL,
+	since VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_deployments PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_deployments_place ON deployments (model, environment, state)
+;
+CREATE UNIQUE INDEX uq_deployments_one_canary ON deployments (model, coalesce(tenant, ''), environment) WHERE state = 'canary'
+;
+CREATE UNIQUE INDEX uq_deployments_one_stable ON deployments (model, coalesce(tenant, ''), environment) WHERE state = 'stable'
+;
+CREATE TABLE gateways (
+	name VARCHAR(80) NOT NULL,
+	epoch BIGINT NOT NULL,
+	report JSON NOT NULL,
+	seen_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_gateways PRIMARY KEY (name)
+)
+;
+CREATE TABLE label_batches (
+	id VARCHAR(80) NOT NULL,
+	source VARCHAR(80) NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	rows INTEGER NOT NULL,
+	first_at VARCHAR(27) NOT NULL,
+	last_at VARCHAR(27) NOT NULL,
+	received_at VARCHAR(27) NOT NULL,
+	body BLOB NOT NULL,
+	CONSTRAINT pk_label_batches PRIMARY KEY (id, source)
+)
+;
+CREATE INDEX ix_label_batches_model_time ON label_batches (model, first_at, last_at)
+;
+CREATE TABLE ledger_entries (
+	sequence BIGINT NOT NULL,
+	tenant VARCHAR(80),
+	tenant_sequence BIGINT NOT NULL,
+	kind VARCHAR(80) NOT NULL,
+	actor VARCHAR(80) NOT NULL,
+	at VARCHAR(27) NOT NULL,
+	subject VARCHAR(200) NOT NULL,
+	header BLOB NOT NULL,
+	leaf BLOB NOT NULL,
+	CONSTRAINT pk_ledger_entries PRIMARY KEY (sequence)
+)
+;
+CREATE INDEX ix_ledger_entries_kind ON ledger_entries (kind, sequence)
+;
+CREATE UNIQUE INDEX uq_ledger_entries_tenant ON ledger_entries (tenant, tenant_sequence)
+;
+CREATE TABLE ledger_heads (
+	size BIGINT NOT NULL,
+	note TEXT NOT NULL,
+	CONSTRAINT pk_ledger_heads PRIMARY KEY (size)
+)
+;
+CREATE TABLE ledger_mentions (
+	ref VARCHAR(200) NOT NULL,
+	sequence BIGINT NOT NULL,
+	CONSTRAINT pk_ledger_mentions PRIMARY KEY (ref, sequence)
+)
+;
+CREATE TABLE ledger_nodes (
+	level INTEGER NOT NULL,
+	position BIGINT NOT NULL,
+	hash BLOB NOT NULL,
+	CONSTRAINT pk_ledger_nodes PRIMARY KEY (level, position)
+)
+;
+CREATE TABLE ledger_payloads (
+	sequence BIGINT NOT NULL,
+	salt BLOB,
+	body BLOB,
+	CONSTRAINT pk_ledger_payloads PRIMARY KEY (sequence)
+)
+;
+CREATE TABLE ledger_size (
+	tenant VARCHAR(80) NOT NULL,
+	size BIGINT NOT NULL,
+	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
+)
+;
+CREATE TABLE models (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	name VARCHAR(63) NOT NULL,
+	owner VARCHAR(200) NOT NULL,
+	description TEXT NOT NULL,
+	risk_facts JSON NOT NULL,
+	tier INTEGER NOT NULL,
+	risk_level VARCHAR(10) NOT NULL,
+	policy VARCHAR(80) NOT NULL,
+	features JSON NOT NULL,
+	label VARCHAR(120) NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_models PRIMARY KEY (id),
+	CONSTRAINT uq_models_name UNIQUE (name)
+)
+;
+CREATE TABLE people (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	email VARCHAR(255) NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	tenant VARCHAR(80),
+	roles JSON NOT NULL,
+	password_hash VARCHAR(200) NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_people PRIMARY KEY (id),
+	CONSTRAINT uq_people_email UNIQUE (email)
+)
+;
+CREATE TABLE permits (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	max_percent DOUBLE NOT NULL,
+	approval VARCHAR(80) NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	issued_at VARCHAR(27) NOT NULL,
+	expires_at VARCHAR(27) NOT NULL,
+	sealed TEXT NOT NULL,
+	consumed_at VARCHAR(27),
+	CONSTRAINT pk_permits PRIMARY KEY (id)
+)
+;
+CREATE TABLE prediction_batches (
+	id VARCHAR(80) NOT NULL,
+	source VARCHAR(80) NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	rows INTEGER NOT NULL,
+	first_at VARCHAR(27) NOT NULL,
+	last_at VARCHAR(27) NOT NULL,
+	received_at VARCHAR(27) NOT NULL,
+	body BLOB NOT NULL,
+	CONSTRAINT pk_prediction_batches PRIMARY KEY (id, source)
+)
+;
+CREATE INDEX ix_prediction_batches_model_time ON prediction_batches (model, first_at, last_at)
+;
+CREATE TABLE rollouts (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	version_id VARCHAR(80) NOT NULL,
+	version VARCHAR(23) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	active_version VARCHAR(23),
+	approval VARCHAR(80) NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	steps JSON NOT NULL,
+	step INTEGER NOT NULL,
+	intended_percent DOUBLE NOT NULL,
+	observed_percent DOUBLE NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	looks_undecided INTEGER NOT NULL,
+	started_at VARCHAR(27) NOT NULL,
+	step_since VARCHAR(27) NOT NULL,
+	due_at VARCHAR(27),
+	last_analysis JSON,
+	outcome_reason TEXT,
+	CONSTRAINT pk_rollouts PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_rollouts_due_at ON rollouts (due_at)
+;
+CREATE INDEX ix_rollouts_model ON rollouts (model, started_at)
+;
+CREATE UNIQUE INDEX uq_rollouts_one_open ON rollouts (model, coalesce(tenant, ''), environment) WHERE phase IN ('running', 'held', 'promoting', 'rolling_back')
+;
+CREATE TABLE routing_tables (
+	epoch BIGINT NOT NULL,
+	content VARCHAR(64) NOT NULL,
+	exposure VARCHAR(64) NOT NULL,
+	sealed BLOB NOT NULL,
+	at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_routing_tables PRIMARY KEY (epoch)
+)
+;
+CREATE TABLE service_accounts (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	owner VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	roles JSON NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_service_accounts PRIMARY KEY (id),
+	CONSTRAINT uq_service_accounts_name UNIQUE (name)
+)
+;
+CREATE TABLE sessions (
+	token_sha256 VARCHAR(64) NOT NULL,
+	person VARCHAR(80) NOT NULL,
+	csrf VARCHAR(64) NOT NULL,
+	expires_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256)
+)
+;
+CREATE TABLE tenants (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	name VARCHAR(200) NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_tenants PRIMARY KEY (id)
+)
+;
+CREATE TABLE versions (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	version VARCHAR(23) NOT NULL,
+	lifecycle VARCHAR(20) NOT NULL,
+	digest VARCHAR(71) NOT NULL,
+	size_bytes BIGINT NOT NULL,
+	framework VARCHAR(40) NOT NULL,
+	cutoff DOUBLE NOT NULL,
+	training_metrics JSON NOT NULL,
+	training_trigger VARCHAR(30) NOT NULL,
+	parent VARCHAR(23),
+	reference_digest VARCHAR(71) NOT NULL,
+	holdout_digest VARCHAR(71) NOT NULL,
+	lineage JSON NOT NULL,
+	binding TEXT NOT NULL,
+	signature TEXT NOT NULL,
+	signer VARCHAR(80) NOT NULL,
+	signed_at VARCHAR(27) NOT NULL,
+	inspection JSON NOT NULL,
+	contributors JSON NOT NULL,
+	created_by VARCHAR(80) NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_versions PRIMARY KEY (id),
+	CONSTRAINT fk_versions_model FOREIGN KEY(model) REFERENCES models (name)
+)
+;
+CREATE INDEX ix_versions_tenant ON versions (model, tenant)
+;
+CREATE UNIQUE INDEX uq_versions_model_version ON versions (model, version)
+;
+INSERT INTO ledger_size (tenant, size) VALUES ('*', 0)
+;
+CREATE TRIGGER ledger_entries_no_update BEFORE UPDATE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_entries_no_delete BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_mentions_no_update BEFORE UPDATE ON ledger_mentions BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_mentions_no_delete BEFORE DELETE ON ledger_mentions BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_nodes_no_update BEFORE UPDATE ON ledger_nodes BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_nodes_no_delete BEFORE DELETE ON ledger_nodes BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_heads_no_update BEFORE UPDATE ON ledger_heads BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_heads_no_delete BEFORE DELETE ON ledger_heads BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_payloads_no_delete BEFORE DELETE ON ledger_payloads BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_payloads_only_blank BEFORE UPDATE ON ledger_payloads WHEN NEW.body IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.sequence <> OLD.sequence BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_size_only_grows BEFORE UPDATE ON ledger_size WHEN NEW.size < OLD.size BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
+CREATE TRIGGER ledger_size_no_delete BEFORE DELETE ON ledger_size BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+;
