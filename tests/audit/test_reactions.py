@@ -182,6 +182,19 @@ def test_a_lagging_cursor_skips_nothing(records: Records) -> None:
     assert queue.calls[0][2] == 4
 
 
+def test_a_pass_that_was_overtaken_does_not_pull_the_cursor_back(records: Records) -> None:
+    happen(records, Rang)
+
+    class Slow(Queue):
+        def enqueue(self, job_name: str, key: str, args: dict[str, Any]) -> bool:
+            happen(records, Rang, Rang)
+            dispatch(records.database, Queue(), [HEAR])
+            return super().enqueue(job_name, key, args)
+
+    dispatch(records.database, Slow(), [HEAR])
+    assert cursors(records) == {"hear": 3}
+
+
 def test_a_reaction_added_later_sees_all_of_history(records: Records) -> None:
     happen(records, Rang, Fell)
     dispatch(records.database, Queue(), [HEAR])
