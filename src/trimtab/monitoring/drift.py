@@ -91,9 +91,9 @@ class Measures:
     """How far a feature is from its reference; None where a number cannot be given.
 
     `ks_d`, `category_mass` and null rates are shares, 0 to 1; `psi` and `psi_noise` (what
-    sampling alone stays below) are nats; `wasserstein_scaled` is in standard deviations of the reference.
-    `p_value` is of the Kolmogorov-Smirnov or the chi-squared test; `p_adjusted` is it over all
-    features of the look.
+    sampling alone stays below) are nats; `wasserstein_scaled` is in standard deviations of the
+    reference. `p_value` is of the Kolmogorov-Smirnov or the chi-squared test; `p_adjusted` is
+    the same as one question among those of all features of the look.
     """
 
     ks_d: float | None = None

@@ -165,7 +165,9 @@ def judge(
     """Judge every stable version of a window; a canary is judged by its rollout.
 
     The fleet's window judges the fleet's versions only: a tenant's own version answers for
-    itself, in that tenant's window. The confidence of the intervals is one minus the policy's
+    itself, in that tenant's window. There the fleet's versions answer to the absolute limit
+    alone: training has measured them on everybody, and a tenant that is harder than the fleet
+    has not decayed. The confidence of the intervals is one minus the policy's
     `false_discovery_rate`.
     """
     found: list[Judgement] = []
@@ -186,7 +188,7 @@ def verdict_of(judgements: Sequence[Judgement]) -> Verdict:
 def _of_version(
     tally: Tally, facts: VersionFacts | None, demands: Monitoring, scope: Scope
 ) -> list[Judgement]:
-    limits = _limits(facts, demands)
+    limits = _limits(facts, demands, scope)
     why = _cannot_judge(tally, facts, demands, scope)
     if why is not None:
         return [_undecided(tally, name, limit, why) for name, limit in limits.items()]
@@ -208,13 +210,11 @@ class _Limit:
     """Whether the limit is a highest value; otherwise it is a lowest."""
 
 
-def _limits(facts: VersionFacts | None, demands: Monitoring) -> dict[str, _Limit]:
+def _limits(facts: VersionFacts | None, demands: Monitoring, scope: Scope) -> dict[str, _Limit]:
     """Limits of all metrics that can be judged: a decay needs a value from training."""
-    highest = _Limit(
-        demands.max_false_positive_rate,
-        None if facts is None else facts.training_metrics.get(FALSE_POSITIVE_RATE),
-        most=True,
-    )
+    comparable = facts is not None and (scope is Scope.GLOBAL or facts.tenant is not None)
+    trained = facts.training_metrics if facts is not None and comparable else {}
+    highest = _Limit(demands.max_false_positive_rate, trained.get(FALSE_POSITIVE_RATE), most=True)
     found = {FALSE_POSITIVE_RATE: highest}
     triggers = demands.triggers
     for name, points in (
@@ -222,7 +222,7 @@ def _limits(facts: VersionFacts | None, demands: Monitoring) -> dict[str, _Limit
         ("precision", triggers.precision_decay_percent_points),
         ("recall", triggers.recall_decay_percent_points),
     ):
-        before = None if facts is None else facts.training_metrics.get(name)
+        before = trained.get(name)
         if before is not None:
             found[name] = _Limit(before - points / 100.0, before, most=False)
     return found

@@ -152,16 +152,17 @@ class Reference:
         extra = [name for name in (tenant_column, score_column) if name is not None]
         wanted = list(dict.fromkeys([*kinds, *extra]))
         try:
-            table = pq.read_table(BytesIO(content), columns=wanted)
+            file = pq.ParquetFile(BytesIO(content))
+            missing = [name for name in wanted if name not in file.schema_arrow.names]
+            if missing:
+                raise InvalidInput(f"the reference has no column {missing[0]}", field=missing[0])
+            table = file.read(columns=wanted)
         except (pa.ArrowException, OSError) as error:
             raise InvalidInput("the reference is not a Parquet file", field="reference") from error
         if table.num_rows > max_rows:
             steps = np.linspace(0, table.num_rows - 1, max_rows).astype(np.int64)
             table = table.take(pa.array(steps))
         columns = {name: _column(table[name]) for name in table.column_names}
-        missing = [name for name in wanted if name not in columns]
-        if missing:
-            raise InvalidInput(f"the reference has no column {missing[0]}", field=missing[0])
         return cls.from_columns(
             columns,
             kinds,

@@ -109,7 +109,7 @@ def get(reading: Reading, window_id: str) -> Window:
     row = reading.row(sa.select(WINDOWS).where(WINDOWS.c.id == window_id))
     if row is None:
         raise NotFound("there is no such window", field="window")
-    return _window(row)
+    return from_row(row)
 
 
 def last_scheduled(reading: Reading, model: str) -> Window | None:
@@ -129,7 +129,7 @@ def beside(reading: Reading, window: Window) -> list[Window]:
         .where(WINDOWS.c.model == window.model, WINDOWS.c.start == window.start)
         .order_by(WINDOWS.c.tenant.is_not(None), WINDOWS.c.tenant)
     )
-    return [_window(row) for row in reading.rows(query)]
+    return [from_row(row) for row in reading.rows(query)]
 
 
 def has_newer(reading: Reading, window: Window, phases: Sequence[Phase]) -> bool:
@@ -180,7 +180,7 @@ def settled_between(reading: Reading, model: str, start: datetime, end: datetime
     query = _of(model, None).where(
         WINDOWS.c.phase == Phase.SETTLED.value, WINDOWS.c.start < end, WINDOWS.c.end > start
     )
-    return [_window(row) for row in reading.rows(query.order_by(WINDOWS.c.start))]
+    return [from_row(row) for row in reading.rows(query.order_by(WINDOWS.c.start))]
 
 
 def missed_windows(
@@ -220,7 +220,7 @@ def windows(
     if since is not None:
         query = query.where(WINDOWS.c.start >= since)
     rows = reading.rows(query.order_by(WINDOWS.c.start.desc()).limit(limit))
-    return [_window(row) for row in reversed(rows)]
+    return [from_row(row) for row in reversed(rows)]
 
 
 def watches(
@@ -242,7 +242,7 @@ def _of(model: str, tenant: TenantId | None) -> sa.Select[Any]:
 
 def _first(reading: Reading, query: sa.Select[Any]) -> Window | None:
     row = reading.row(query.order_by(WINDOWS.c.start.desc()).limit(1))
-    return None if row is None else _window(row)
+    return None if row is None else from_row(row)
 
 
 def _fields(thing: Window | Watch) -> dict[str, Any]:
@@ -259,7 +259,8 @@ def _row(window: Window) -> dict[str, Any]:
     }
 
 
-def _window(row: sa.RowMapping) -> Window:
+def from_row(row: sa.RowMapping) -> Window:
+    """A window from its row."""
     drift, performance = row["drift"], row["performance"]
     return Window(
         **{
