@@ -53,9 +53,9 @@ class Deployed:
             InvalidMove: a settled deployment does not move.
             PolicyRefused: more exposure under a permit that was used before.
         """
-        if self.state is Deployment.ROLLED_BACK and state is not Deployment.STABLE:
+        if self.state is Deployment.ROLLED_BACK:
             raise InvalidMove(f"deployment {self.id} was rolled back and stays so")
-        if percent > self.percent and permit == self.permit:
+        if not percent <= self.percent and permit == self.permit:
             raise PolicyRefused(
                 "more exposure needs a permit of its own",
                 remedy="ask for a permit for the next step",

@@ -17,8 +17,8 @@ from trimtab.kernel.errors import InvalidInput, InvalidMove
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import Digest, ModelId, TenantId, VersionId
 
-_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
-_SEMVER = re.compile(r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$", re.ASCII)
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_SEMVER = re.compile(r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}")
 
 
 class Lifecycle(StrEnum):
@@ -213,7 +213,7 @@ def checked_name(name: str, *, field: str = "name") -> str:
     Raises:
         InvalidInput: it may not.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"{ascii(name)[:80]} cannot be a name",
             field=field,
@@ -228,7 +228,7 @@ def checked_version(text: str, *, field: str = "version") -> str:
     Raises:
         InvalidInput: `01.0.0`, `1.0`, `1.0.0+x` and look-alikes are not.
     """
-    if not _SEMVER.match(text):
+    if not _SEMVER.fullmatch(text):
         raise InvalidInput(
             f"{ascii(text)[:80]} is not a version",
             field=field,

@@ -57,7 +57,7 @@ class Permit:
             raise PolicyRefused(f"permit {self.id} has expired")
         if (digest, tenant, environment) != (self.digest, self.tenant, self.environment):
             raise PolicyRefused(f"permit {self.id} is made out for something else")
-        if percent > self.max_percent:
+        if not 0 < percent <= self.max_percent:  # what is no number is not allowed either
             raise PolicyRefused(
                 f"permit {self.id} allows {self.max_percent:g} %, not {percent:g} %"
             )

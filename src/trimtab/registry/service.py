@@ -29,6 +29,8 @@ from trimtab.registry.model import (
 )
 from trimtab.registry.permits import PAYLOAD_TYPE, Permit, PermitIssued
 
+_SERVABLE = (Lifecycle.APPROVED, Lifecycle.PRODUCTION)
+
 FULL = 100.0
 """The share of the endpoints of its scope that a stable version has, in percent."""
 
@@ -192,12 +194,7 @@ def issue_permit(
     Raises:
         PolicyRefused: the version is not in a state in which it may carry traffic.
     """
-    if version.lifecycle not in (Lifecycle.APPROVED, Lifecycle.PRODUCTION):
-        raise PolicyRefused(
-            f"version {version.version} of {version.model} is {version.lifecycle.value}; "
-            "only what is approved may carry traffic",
-            remedy="finish its checks and its approval first",
-        )
+    _demand_servable(version)
     permit = Permit(
         id=PermitId(new_id("per")),
         model=version.model,
@@ -245,7 +242,7 @@ def set_canary(
 
     Raises:
         Conflict: another version is the canary of this place.
-        PolicyRefused: the permit does not allow it.
+        PolicyRefused: the permit does not allow it, or the version may serve no more.
     """
     place = (version.model, version.tenant, environment)
     present = deployment_store.in_place(work, *place, Deployment.CANARY)
@@ -256,7 +253,8 @@ def set_canary(
         )
     if present is not None and present.percent == percent:
         return present
-    _consume(work, permit, version.digest, version.tenant, environment, percent)
+    _demand_servable(store.version_by_id(work, version.id))
+    _consume(work, permit, place, version.version, version.digest, percent)
     if present is not None:
         grown, event = present.to(
             Deployment.CANARY, percent=percent, permit=permit.id, why=why, at=work.now
@@ -296,7 +294,7 @@ def promote_canary(
     canary = deployment_store.in_place(work, *place, Deployment.CANARY)
     if canary is None or canary.digest != version.digest:
         raise InvalidMove(f"version {version.version} is not the canary here")
-    _consume(work, permit, version.digest, version.tenant, environment, FULL)
+    _consume(work, permit, place, version.version, version.digest, FULL)
     if stable is not None:
         retired, event = stable.to(
             Deployment.RETIRED,
@@ -347,7 +345,7 @@ def roll_back_stable(
             f"{model} has no earlier stable version to go back to here",
             remedy="withdraw the version, or release one that is approved",
         )
-    _consume(work, permit, target.digest, tenant, environment, FULL)
+    _consume(work, permit, (model, tenant, environment), target.version, target.digest, FULL)
     gone, event = stable.to(
         Deployment.ROLLED_BACK, percent=0.0, permit=stable.permit, why=why, at=work.now
     )
@@ -359,23 +357,36 @@ def roll_back_stable(
 def rollback_target(
     reading: Reading, model: str, tenant: TenantId | None, environment: str
 ) -> Deployed | None:
-    """The predecessor that is kept warm, if its version may still carry traffic."""
-    retired = deployment_store.in_place(reading, model, tenant, environment, Deployment.RETIRED)
-    if retired is None:
-        return None
-    version = store.find_version(reading, model, retired.version)
-    allowed = (Lifecycle.APPROVED, Lifecycle.PRODUCTION)
-    return retired if version is not None and version.lifecycle in allowed else None
+    """The newest predecessor in this place whose version may still carry traffic."""
+    place = (tenant, environment, Deployment.RETIRED)
+    for deployed in reversed(deployment_store.history(reading, model)):
+        if (deployed.tenant, deployed.environment, deployed.state) == place:
+            version = store.find_version(reading, model, deployed.version)
+            if version is not None and version.lifecycle in _SERVABLE:
+                return deployed
+    return None
+
+
+def _demand_servable(version: Version) -> None:
+    if version.lifecycle not in _SERVABLE:
+        raise PolicyRefused(
+            f"version {version.version} of {version.model} is {version.lifecycle.value}; "
+            "only what is approved may carry traffic",
+            remedy="finish its checks and its approval first",
+        )
 
 
 def _consume(
     work: Work,
     permit: Permit,
+    place: tuple[str, TenantId | None, str],
+    version: str,
     digest: Digest,
-    tenant: TenantId | None,
-    environment: str,
     percent: float,
 ) -> None:
+    model, tenant, environment = place
+    if (model, version) != (permit.model, permit.version):  # the same bytes may have two names
+        raise PolicyRefused(f"permit {permit.id} is made out for something else")
     used, event = permit.consume(
         digest=digest, tenant=tenant, environment=environment, percent=percent, at=work.now
     )
