@@ -53,9 +53,9 @@ def report(
     parts: PartsOf,
 ) -> Response:
     """What a gateway has applied, loaded, refused and shed."""
-    epoch = body.get("epoch")
+    epoch = body.get("epoch") or 0
     if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
-        raise InvalidInput("a report names the epoch that was applied", field="epoch")
+        raise InvalidInput("a report names the epoch that was applied, or null", field="epoch")
     with parts.records.begin(actor, reason="report") as work:
         routing.note_report(work, name, epoch, body, parts.real_clock.now())
     return Response(status_code=204)

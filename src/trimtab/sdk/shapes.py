@@ -41,6 +41,8 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class FeatureShape(Request):
     """One input of a model."""
 
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, from_attributes=True)
+
     name: Annotated[str, Field(min_length=1, max_length=120)]
     kind: Literal["numeric", "category"]
 

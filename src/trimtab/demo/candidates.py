@@ -1,0 +1,203 @@
+"""Training a version on real rows and handing it in, as a data scientist would."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trimtab.demo import data
+from trimtab.demo.story import Fault, FlightStory, HousingStory, Story
+from trimtab.recipes.gradient_boosting import Hyperparameters, Limits, TrainedModel, train
+from trimtab.sdk import shapes
+from trimtab.sdk.client import Client
+
+FLIGHTS = "flight-air-time"
+HOMES = "home-value"
+
+_LIMITS = Limits(min_rows=150, max_rows=40_000, max_parity=1e-4, max_single_auc=0.9999)
+
+
+def register_models(scientist: Client, story: Story) -> None:
+    """Register both models with the facts that their tiers follow from."""
+    scientist.models.register(
+        shapes.NewModel(
+            name=FLIGHTS,
+            owner="Flight operations",
+            description="Does a flight spend more than two hours in the air? Crews and meals "
+            "are planned on the answer.",
+            risk_facts=shapes.RiskFactsShape(
+                customer_facing=True,
+                pii=False,
+                sensitive_data=False,
+                annual_financial_impact_usd=250_000,
+                regulated_domain=False,
+                criticality="important",
+                reversible=True,
+                environment_cap="none",
+            ),
+            features=[
+                shapes.FeatureShape(name=n, kind="category" if n == "airline" else "numeric")
+                for n in story.flights.features
+            ],
+            label=data.LONG_FLIGHT,
+            reason="first registration",
+        )
+    )
+    scientist.models.register(
+        shapes.NewModel(
+            name=HOMES,
+            owner="Property research",
+            description="Is a home worth more than the median? An internal sorting aid.",
+            risk_facts=shapes.RiskFactsShape(
+                customer_facing=False,
+                pii=False,
+                sensitive_data=False,
+                annual_financial_impact_usd=0,
+                regulated_domain=False,
+                criticality="ordinary",
+                reversible=True,
+                environment_cap="none",
+            ),
+            features=[shapes.FeatureShape(name=n, kind="numeric") for n in story.housing.features],
+            label=data.VALUABLE_HOME,
+            reason="first registration",
+        )
+    )
+
+
+def hand_in_flights(
+    scientist: Client,
+    story: FlightStory,
+    *,
+    version: str,
+    until: date,
+    max_fpr: float,
+    seed: int,
+    tenant: str | None = None,
+    parent: str | None = None,
+    faults: tuple[Fault, ...] = (),
+    hyperparameters: Hyperparameters | None = None,
+    why: str,
+) -> shapes.VersionShape:
+    """Train on the flights before `until`, and hand the result in."""
+    table = data.flight_training(
+        story.history_start, until, story=story, tenant=tenant, faults=faults
+    )
+    trained = _trained(
+        table,
+        story.features,
+        data.LONG_FLIGHT,
+        max_fpr,
+        story.validation_share,
+        seed,
+        hyperparameters,
+    )
+    return _hand_in(
+        scientist,
+        FLIGHTS,
+        trained,
+        table,
+        story.validation_share,
+        version=version,
+        tenant=tenant,
+        parent=parent,
+        why=why,
+    )
+
+
+def hand_in_homes(
+    scientist: Client, story: HousingStory, *, version: str, seed: int, why: str
+) -> shapes.VersionShape:
+    """Train on the homes of the places known at first, and hand the result in."""
+    table = data.home_training(0, story.known_rows, story=story)
+    trained = _trained(
+        table, story.features, data.VALUABLE_HOME, story.max_fpr, story.validation_share, seed, None
+    )
+    return _hand_in(
+        scientist,
+        HOMES,
+        trained,
+        table,
+        story.validation_share,
+        version=version,
+        tenant=None,
+        parent=None,
+        why=why,
+    )
+
+
+def _trained(
+    table: pa.Table,
+    features: tuple[str, ...],
+    label: str,
+    max_fpr: float,
+    validation_share: float,
+    seed: int,
+    hyperparameters: Hyperparameters | None,
+) -> TrainedModel:
+    return train(
+        table,
+        features=features,
+        label=label,
+        time=data.DAY,
+        seed=seed,
+        max_fpr=max_fpr,
+        validation_share=validation_share,
+        limits=_LIMITS,
+        hyperparameters=hyperparameters,
+    )
+
+
+def _hand_in(
+    scientist: Client,
+    model: str,
+    trained: TrainedModel,
+    table: pa.Table,
+    validation_share: float,
+    *,
+    version: str,
+    tenant: str | None,
+    parent: str | None,
+    why: str,
+) -> shapes.VersionShape:
+    ordered = table.sort_by(data.DAY)
+    held_back = int(ordered.num_rows * validation_share)
+    quality = trained.quality
+    return scientist.models.upload(
+        model,
+        shapes.NewVersion(
+            version=version,
+            tenant=tenant,
+            framework="scikit-learn, ONNX",
+            cutoff=trained.cutoff,
+            training_metrics={
+                "precision": quality.precision,
+                "recall": quality.recall,
+                "f1": quality.f1,
+                "false_positive_rate": quality.false_positive_rate,
+                "brier": quality.brier,
+            },
+            parent=parent,
+            lineage={
+                "data_digest": trained.data_digest,
+                "rows": trained.training_rows,
+                "hyperparameters": vars(trained.hyperparameters),
+                "seed": trained.seed,
+                "parity": trained.parity,
+                "credit": "real data; see the README of the datasets",
+            },
+            reason=why,
+        ),
+        artifact=trained.onnx,
+        reference=_parquet(ordered.slice(0, ordered.num_rows - held_back)),
+        holdout=_parquet(ordered.slice(ordered.num_rows - held_back)),
+    )
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
