@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trimtab.kernel.errors import InvalidInput
+from trimtab.observations.stream import read
 
 FEATURE = "in."
 OUTPUT = "out."
 SCORES = ("out.probabilities", "out.output_probability", "out.score", "out.scores")
+_ID = r"\A[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\z"
 
 _PREDICTION = {
     "prediction_id": pa.types.is_string,
@@ -49,26 +51,31 @@ def parse_predictions(body: bytes) -> Parsed:
     """Check a batch of predictions as a gateway ships it.
 
     Raises:
-        InvalidInput: not Arrow, a column missing or of another type, several models, or
-            nothing in it; `field` names the column.
+        InvalidInput: not Arrow, a column missing or of another type, several models, ids
+            that are not ours, or nothing in it; `field` names the column.
     """
     table = read(body)
     _demand(table, _PREDICTION)
     models = pc.unique(table["model"]).to_pylist()
     if len(models) != 1:
         raise InvalidInput("a batch is of one model", field="model", remedy="send one for each")
-    times = pc.min_max(table["at"]).as_py()
-    return Parsed(models[0], table.num_rows, times["min"], times["max"], body)
+    _demand_features(table)
+    first, last = _moments(table["at"])
+    return Parsed(models[0], table.num_rows, first, last, body)
 
 
 def parse_labels(model: str, body: bytes) -> Parsed:
     """Check a batch of labels; when their predictions were made stands in the ids.
 
     Raises:
-        InvalidInput: as `parse_predictions`; also ids that are not ours.
+        InvalidInput: as `parse_predictions`; also ids that are not ours, and labels other
+            than 0 and 1.
     """
     table = read(body)
     _demand(table, _LABEL)
+    span = pc.min_max(table["label"].cast(pa.float64(), safe=False)).as_py()
+    if not (span["min"] >= 0 and span["max"] <= 1):
+        raise InvalidInput("a label is neither 0 nor 1", field="label")
     first, last = pc.min_max(table["prediction_id"]).as_py().values()
     return Parsed(model, table.num_rows, made_at(first), made_at(last), body)
 
@@ -108,27 +115,6 @@ def made_at(prediction_id: str) -> datetime:
         ) from error
 
 
-def read(body: bytes) -> pa.Table:
-    """An Arrow IPC stream as a table.
-
-    Raises:
-        InvalidInput: it is not one, or it is empty.
-    """
-    try:
-        with pa.ipc.open_stream(body) as reader:
-            table = reader.read_all()
-            table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise InvalidInput(
-            "the body is not an Arrow IPC stream",
-            field="body",
-            remedy="send content type application/vnd.apache.arrow.stream",
-        ) from error
-    if table.num_rows == 0:
-        raise InvalidInput("there are no rows in this batch", field="body")
-    return table
-
-
 def _demand(table: pa.Table, columns: dict[str, object]) -> None:
     for name, fits in columns.items():
         if name not in table.column_names:
@@ -138,3 +124,54 @@ def _demand(table: pa.Table, columns: dict[str, object]) -> None:
             raise InvalidInput(f"the column {name} is of type {column.type}", field=name)
         if column.null_count:
             raise InvalidInput(f"the column {name} has {column.null_count} nulls", field=name)
+    _demand_ids(table["prediction_id"])
+
+
+def _demand_ids(column: pa.ChunkedArray) -> None:
+    """Every id, not only the first and the last: a foreign one would never be found again."""
+    ours = pc.match_substring_regex(column, _ID)
+    if not pc.all(ours).as_py():
+        made_at(column.filter(pc.invert(ours))[0].as_py())
+
+
+def _demand_features(table: pa.Table) -> None:
+    """What cannot be read back as numbers or text must not come in: one such column would
+    make its whole window unreadable."""
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        if name.startswith(FEATURE) and not _plain(kind):
+            raise InvalidInput(f"the column {name} is of type {kind}", field=name)
+        if name == "tenant" and not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+            raise InvalidInput(f"the column {name} is of type {kind}", field=name)
+        if name in SCORES:
+            inner = kind.value_type if pa.types.is_list(kind) else kind
+            if not _number(inner):
+                raise InvalidInput(f"the column {name} is of type {kind}", field=name)
+
+
+def _plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or _number(kind))
+
+
+def _number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _moments(column: pa.ChunkedArray) -> tuple[datetime, datetime]:
+    """First and last moment of a column of times.
+
+    Raises:
+        InvalidInput: no offset from UTC, or a time that no calendar has.
+    """
+    if column.type.tz is None:
+        raise InvalidInput("the column at has no time zone", field="at", remedy="send it in UTC")
+    try:
+        span = pc.min_max(column.cast(pa.timestamp("us", tz="UTC"), safe=False)).as_py()
+        return span["min"].astimezone(UTC), span["max"].astimezone(UTC)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise InvalidInput("the column at holds an impossible time", field="at") from error

@@ -15,9 +15,21 @@ from numpy.typing import NDArray
 from trimtab.audit.work import Reading
 from trimtab.kernel.errors import InvalidInput
 from trimtab.observations import store
-from trimtab.observations.batches import FEATURE, SCORES, read
+from trimtab.observations.batches import FEATURE, SCORES
+from trimtab.observations.stream import read
 
 Column = NDArray[Any]
+
+_KINDS = {
+    "prediction_id": pa.string(),
+    "row": pa.int64(),
+    "tenant": pa.string(),
+    "version": pa.string(),
+    "deployment": pa.string(),
+    "endpoint": pa.string(),
+    "at": pa.timestamp("us", tz="UTC"),
+    "latency_ms": pa.float64(),
+}
 
 
 @dataclass(frozen=True)
@@ -71,20 +83,48 @@ def load(reading: Reading, model: str, start: datetime, end: datetime) -> Frame:
     Raises:
         InvalidInput: no prediction was made there.
     """
+    nothing = InvalidInput(f"no prediction of {model} was made between {start} and {end}")
     tables = [read(b) for b in store.bodies(reading, store.PREDICTIONS, model, start, end)]
     if not tables:
-        raise InvalidInput(f"no prediction of {model} was made between {start} and {end}")
-    table = pa.concat_tables(tables, promote_options="default")
+        raise nothing
+    table = _joined(tables)
     inside = pc.and_(
         pc.greater_equal(table["at"], pa.scalar(start)), pc.less(table["at"], pa.scalar(end))
     )
     table = table.filter(inside)
+    if not table.num_rows:
+        raise nothing
     keys = _keys(table)
     _, first = np.unique(keys, return_index=True)
     kept = np.sort(first)
     table, keys = table.take(kept), keys[kept]
     labels = store.bodies(reading, store.LABELS, model, start, end)
     return _frame(table, _labels(keys, [read(body) for body in labels]))
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Batches as one table, each column of one type: numbers of all widths as float64, and as
+    text where any batch has text, so that a change of type is seen instead of fatal."""
+    texts = {
+        field.name
+        for table in tables
+        for field in table.schema
+        if field.name.startswith(FEATURE) and _is_text(field.type)
+    }
+    plain = [_plain(table, texts) for table in tables]
+    return pa.concat_tables(plain, promote_options="default")
+
+
+def _plain(table: pa.Table, texts: set[str]) -> pa.Table:
+    columns = {}
+    for name in table.column_names:
+        if name in _KINDS:
+            columns[name] = table[name].cast(_KINDS[name], safe=False)
+        elif name.startswith(FEATURE):
+            kind = pa.string() if name in texts else pa.float64()
+            columns[name] = table[name].cast(kind, safe=False)
+    columns["score"] = pa.array(_score(table))
+    return pa.table(columns)
 
 
 def _labels(keys: Column, batches: Sequence[pa.Table]) -> Column:
@@ -123,8 +163,8 @@ def _frame(table: pa.Table, labels: Column) -> Frame:
         deployment=_text(table, "deployment"),
         endpoint=_text(table, "endpoint"),
         at=table["at"].cast(pa.timestamp("us")).to_numpy(),
-        score=_score(table),
-        latency_ms=table["latency_ms"].to_numpy().astype(np.float64),
+        score=table["score"].to_numpy(),
+        latency_ms=table["latency_ms"].to_numpy(),
         label=labels,
         features=features,
     )
@@ -137,9 +177,13 @@ def _text(table: pa.Table, name: str) -> Column:
 
 
 def _feature(column: pa.ChunkedArray) -> Column:
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if _is_text(column.type):
         return np.asarray(column.to_pylist(), dtype=object)
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _score(table: pa.Table) -> Column:
@@ -149,5 +193,9 @@ def _score(table: pa.Table) -> Column:
         return np.full(table.num_rows, np.nan)
     column = table[name]
     if pa.types.is_list(column.type):
-        column = pc.list_element(column, 1)
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        widths = pc.fill_null(pc.list_value_length(column), 0)
+        least = pc.min(widths).as_py()
+        if least == 0:  # no score in some row, and so no place that all of them have
+            return np.full(table.num_rows, np.nan)
+        column = pc.list_element(column, min(least, 2) - 1)
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
