@@ -116,6 +116,9 @@ class Monitoring(Slice):
     ]
     min_rows_global: Annotated[u.Rows, free("Fewest rows of a window over all tenants.")]
     min_rows_tenant: Annotated[u.Rows, free("Fewest rows of a tenant's window.")]
+    label_wait_hours: Annotated[
+        u.Hours, free("After its end a window waits so long for its labels before it is judged.")
+    ]
     min_label_coverage: Annotated[u.Share, up("Lowest share of predictions with a label.")]
     consecutive_windows: Annotated[u.Windows, down("Windows in a row before it is believed.")]
     false_discovery_rate: Annotated[
