@@ -141,12 +141,14 @@ class Approval:
         `digest` is what the voter saw: it must be what was asked.
 
         Raises:
-            InvalidMove: it has been decided.
+            InvalidMove: it has been decided, or its time has run out.
             NotPermitted: this person may not vote on it, now or at all.
             Conflict: they looked at other bytes than these.
         """
         if self.phase is not Phase.PENDING:
             raise self._refusal("be voted on")
+        if self.due_at is None or at >= self.due_at:  # swept or not, its time is over
+            raise InvalidMove(f"approval {self.id} was not decided in time", remedy="ask anew")
         refusal = self.may_vote(voter)
         if refusal is not None:
             raise NotPermitted(refusal)
@@ -244,7 +246,7 @@ class Approval:
             return "it was given under another policy"
         if (tenant, environment) != (target.tenant, target.environment):
             return "it was given for another place"
-        if percent > target.max_percent:
+        if not percent <= target.max_percent:  # what is no number is not allowed either
             return f"it allows {target.max_percent:g} % of the traffic, not {percent:g} %"
         return None
 

@@ -108,7 +108,9 @@ def withdraw(work: Work, approval_id: str) -> Approval:
         NotPermitted: somebody else asked.
     """
     approval = store.get(work, approval_id)
-    if work.actor.id != approval.requested_by and work.actor.person != approval.requested_person:
+    person = work.actor.person
+    same_person = person is not None and person == approval.requested_person
+    if work.actor.id != approval.requested_by and not same_person:
         raise NotPermitted("only who asked may take it back")
     return _end(work, approval, Phase.WITHDRAWN, work.reason)
 
