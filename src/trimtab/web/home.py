@@ -1,0 +1,211 @@
+"""Home: what needs me now?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from trimtab.approvals import store as approvals
+from trimtab.approvals.model import Approval, Phase, Voter
+from trimtab.audit import ledger
+from trimtab.audit.heads import read_note
+from trimtab.audit.work import Reading
+from trimtab.incidents import store as incidents
+from trimtab.incidents.model import Incident
+from trimtab.monitoring import store as windows
+from trimtab.registry import deployment_store, store
+from trimtab.registry.deployments import Deployed, Deployment
+from trimtab.registry.model import Model
+from trimtab.rollouts import store as rollouts
+from trimtab.rollouts.model import Rollout
+from trimtab.web.refusals import PageRoute
+from trimtab.web.rendering import page
+from trimtab.web.session import PartsOf, Visitor, looking
+from trimtab.web.watching import Glance, glance
+from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.proof import Verification
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_LISTED = 500
+_WINDOWS = 8
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The last verification by this process, and when it was, in real time."""
+
+    at: datetime
+    result: Verification
+
+
+@dataclass(frozen=True)
+class Record:
+    """How the ledger stands."""
+
+    entries: int
+    head: int | None
+    verified: Verified | None
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A model in the list."""
+
+    model: Model
+    places: tuple[Deployed, ...]
+    open_incidents: int
+    glance: Glance
+
+    @property
+    def stable(self) -> str | None:
+        """The version that serves, if one does."""
+        return next((d.version for d in self.places if d.state is Deployment.STABLE), None)
+
+
+@dataclass(frozen=True)
+class Home:
+    """What waits for this person, what moves, what broke, and what calm rests on."""
+
+    mine: tuple[Approval, ...]
+    others: tuple[Approval, ...]
+    incidents: tuple[Incident, ...]
+    moving: tuple[Rollout, ...]
+    models: tuple[ModelRow, ...]
+    record: Record
+    now: datetime
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing waits, moves or is broken."""
+        return not (self.mine or self.incidents or self.moving)
+
+    @property
+    def looked_at(self) -> datetime | None:
+        """How far back the oldest of the newest looks lies; None if a model has none."""
+        served = [row for row in self.models if row.places]
+        looks = [row.glance.looked_at for row in served]
+        known = [look for look in looks if look is not None]
+        return min(known) if known and len(known) == len(looks) else None
+
+    @property
+    def unwatched(self) -> int:
+        """Models that carry traffic and that nobody has looked at."""
+        return sum(1 for row in self.models if row.places and row.glance.looked_at is None)
+
+    @property
+    def not_calm(self) -> int:
+        """Models that carry traffic and whose newest look does not say calm."""
+        served = [row for row in self.models if row.places and row.glance.looked_at is not None]
+        return sum(1 for row in served if row.glance.drift.word != "calm")
+
+
+@router.get("/")
+def home(
+    request: Request, parts: PartsOf, visitor: Annotated[Visitor, looking("models:read")]
+) -> Response:
+    """What waits, what moves, what broke."""
+    with parts.records.look() as reading:
+        shown = read(reading, parts, visitor, getattr(request.app.state, "verified", None))
+    return page(request, "home.html", shown, title="Home", active="home", visitor=visitor)
+
+
+@router.get("/models")
+def model_list(
+    request: Request, parts: PartsOf, visitor: Annotated[Visitor, looking("models:read")]
+) -> Response:
+    """All models."""
+    with parts.records.look() as reading:
+        rows = model_rows(reading, visitor, _open_incidents(reading, visitor))
+    return page(request, "models.html", rows, title="Models", active="models", visitor=visitor)
+
+
+def read(reading: Reading, parts: Parts, visitor: Visitor, verified: Verified | None) -> Home:
+    """The page, from one look at the records."""
+    pending = approvals.listed(reading, phase=Phase.PENDING, tenant=visitor.tenant, limit=_LISTED)
+    broken = _open_incidents(reading, visitor)
+    moving = [r for r in rollouts.unsettled(reading) if visitor.sees(r.tenant)]
+    return build(
+        visitor,
+        pending if visitor.may("approvals:read") else [],
+        broken,
+        moving if visitor.may("rollouts:read") else [],
+        model_rows(reading, visitor, broken),
+        _record(parts, reading, verified),
+        reading.now,
+    )
+
+
+def build(
+    visitor: Visitor,
+    pending: Sequence[Approval],
+    broken: Sequence[Incident],
+    moving: Sequence[Rollout],
+    models: Sequence[ModelRow],
+    record: Record,
+    now: datetime,
+) -> Home:
+    """The page from what was read."""
+    voter = Voter(visitor.actor.person or visitor.actor.id, visitor.actor.name, visitor.roles)
+    own = visitor.tenant
+
+    def mine(approval: Approval) -> bool:
+        belongs = own is None or approval.target.tenant == own
+        can = visitor.may("approvals:decide") and belongs
+        return can and approval.may_vote(voter) is None
+
+    worst_first = sorted(broken, key=lambda i: (-i.severity.rank, i.detected_at))
+    return Home(
+        mine=tuple(a for a in pending if mine(a)),
+        others=tuple(a for a in pending if not mine(a)),
+        incidents=tuple(worst_first),
+        moving=tuple(moving),
+        models=tuple(models),
+        record=record,
+        now=now,
+    )
+
+
+def model_rows(
+    reading: Reading, visitor: Visitor, broken: Sequence[Incident]
+) -> tuple[ModelRow, ...]:
+    """A row for each model, with what `visitor` may see of it."""
+    carrying = deployment_store.carrying(reading, ENVIRONMENT)
+    return tuple(
+        _row(reading, visitor, model, carrying, broken)
+        for model in store.models(reading, limit=_LISTED)
+    )
+
+
+def _row(
+    reading: Reading,
+    visitor: Visitor,
+    model: Model,
+    carrying: Sequence[Deployed],
+    broken: Sequence[Incident],
+) -> ModelRow:
+    seen = [d for d in carrying if d.model == model.name and visitor.sees(d.tenant)]
+    looked = windows.windows(reading, model.name, visitor.tenant, limit=_WINDOWS)
+    watched = [w for w in windows.watches(reading, model.name) if w.tenant == visitor.tenant]
+    return ModelRow(
+        model=model,
+        places=tuple(sorted(seen, key=lambda d: (d.tenant != visitor.tenant, d.tenant or ""))),
+        open_incidents=sum(1 for i in broken if i.model == model.name),
+        glance=glance(looked, watched),
+    )
+
+
+def _open_incidents(reading: Reading, visitor: Visitor) -> list[Incident]:
+    if not visitor.may("incidents:read"):
+        return []
+    return incidents.active(reading, tenant=visitor.tenant)
+
+
+def _record(parts: Parts, reading: Reading, verified: Verified | None) -> Record:
+    notes = parts.heads.published()
+    head = read_note(notes[-1])[0] if notes else None
+    return Record(ledger.size(reading.connection), head, verified)

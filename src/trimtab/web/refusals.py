@@ -1,0 +1,155 @@
+"""When a page cannot be shown: designed pages for what was refused, lost or broken."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from trimtab.kernel import errors
+from trimtab.web.rendering import page, see_other
+from trimtab.web.session import Visitor, visitor_of
+
+log = structlog.get_logger("trimtab.web")
+
+Handler = Callable[[Request, Exception], Response]
+
+_STATUS = {
+    errors.InvalidInput.code: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TooFewValues.code: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotAuthenticated.code: HTTPStatus.UNAUTHORIZED,
+    errors.NotPermitted.code: HTTPStatus.FORBIDDEN,
+    errors.NotFound.code: HTTPStatus.NOT_FOUND,
+    errors.Conflict.code: HTTPStatus.CONFLICT,
+    errors.InvalidMove.code: HTTPStatus.CONFLICT,
+    errors.PolicyRefused.code: HTTPStatus.CONFLICT,
+    errors.IntegrityFailed.code: HTTPStatus.CONFLICT,
+    errors.Unavailable.code: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_HEADINGS = {
+    HTTPStatus.UNPROCESSABLE_ENTITY: "This cannot be taken as it is",
+    HTTPStatus.FORBIDDEN: "This is not yours to do",
+    HTTPStatus.NOT_FOUND: "There is nothing here",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This page cannot be asked for like that",
+    HTTPStatus.CONFLICT: "It is no longer what you looked at",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A part does not answer just now",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is said instead of a page: what happened, and the way out."""
+
+    status: int
+    heading: str
+    message: str
+    remedy: str | None
+    back: str
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
+        handle = super().get_route_handler()
+
+        async def marked(request: Request) -> Response:
+            request.state.page = True
+            return await handle(request)
+
+        return marked
+
+
+def install(app: FastAPI) -> None:
+    """Let pages, and addresses that lead nowhere, answer errors with pages.
+
+    What answers errors already stays in charge of everything else; so this is called last.
+    """
+    known = (errors.TrimtabError, RequestValidationError, HTTPException, Exception)
+    for kind, ours in zip(known, (_known, _invalid, _http, _unknown), strict=True):
+        app.add_exception_handler(kind, _choose(ours, app.exception_handlers.get(kind)))
+
+
+def _choose(ours: Handler, theirs: Any) -> Any:
+    async def handle(request: Request, error: Exception) -> Response:
+        if _asks_for_page(request) or theirs is None:
+            return ours(request, error)
+        answer: Any = theirs(request, error)
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        assert isinstance(answer, Response)
+        return answer
+
+    return handle
+
+
+def _asks_for_page(request: Request) -> bool:
+    if getattr(request.state, "page", False):
+        return True
+    nowhere = request.scope.get("endpoint") is None
+    return nowhere and "text/html" in request.headers.get("accept", "")
+
+
+def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.TrimtabError)
+    if isinstance(error, errors.NotAuthenticated) and request.method == "GET":
+        query = f"?{request.url.query}" if request.url.query else ""
+        return see_other("/login?next=" + quote(request.url.path + query, safe=""))
+    status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, errors.NotAuthenticated):
+        status = HTTPStatus.FORBIDDEN
+    return refused(request, status, error.message, error.remedy)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{e['loc'][-1]}: {e['msg'].lower()}" for e in error.errors()[:3])
+    remedy = "go back and complete the form"
+    return refused(request, HTTPStatus.UNPROCESSABLE_ENTITY, said, remedy)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    said = "no page has this address" if status is HTTPStatus.NOT_FOUND else str(error.detail)
+    return refused(request, status, said, None)
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    log.error("page failed", path=request.url.path, exc_info=error)
+    said = "it was written to the log; nothing was changed"
+    remedy = "try again; if it stays, send the log to the maintainers"
+    return refused(request, HTTPStatus.INTERNAL_SERVER_ERROR, said, remedy)
+
+
+def refused(request: Request, status: HTTPStatus, message: str, remedy: str | None) -> Response:
+    """The page that says what was refused and what can be done."""
+    heading = _HEADINGS.get(status, status.phrase)
+    back = request.url.path if request.method == "GET" else _page_before(request)
+    shown = Refusal(status.value, heading, message, remedy, back)
+    return page(
+        request, "refusal.html", shown, title=heading, visitor=_visitor(request), status=status
+    )
+
+
+def _visitor(request: Request) -> Visitor | None:
+    """Who looks, if that can be found out; an error page needs nobody."""
+    try:
+        return visitor_of(request)
+    except errors.TrimtabError:
+        return None
+
+
+def _page_before(request: Request) -> str:
+    """The page that a form stood on: ours are sent to an address below it."""
+    return request.url.path.rsplit("/", 1)[0] or "/"
