@@ -101,14 +101,8 @@ def close_window(
     window = store.get(work, window_id)
     if window.phase is not Phase.SCHEDULED:
         return store.beside(work, window)
-    least = min_rows(demands, Scope.TENANT)
-    before = store.last_rows(work, window.model)
-    short = {name: survey.short.get(name, 0) for name in [*survey.short, *before]}
-    short = {name: rows for name, rows in short.items() if name not in survey.tenants}
-    looks: dict[str, Look] = dict(survey.tenants)
-    for name, rows in short.items():
-        if before.get(name, least) >= least:
-            looks[name] = without_rows(rows, least)
+    silent, skipped = _short_of_rows(work, window.model, survey, demands)
+    looks: dict[str, Look] = {**survey.tenants, **silent}
     newest = not store.has_newer(work, window, [Phase.CLOSED, Phase.SETTLED])
     watches = _Watches(work, window.model, _INPUT) if newest else None
     closed: list[Window] = []
@@ -120,7 +114,7 @@ def close_window(
             at=work.now,
             label_wait=label_wait,
             policy_digest=policy_digest,
-            skipped=tuple(sorted(short)) if tenant is None else (),
+            skipped=skipped if tenant is None else (),
         )
         write = store.save if tenant is None else store.add
         closed.append(write(work, moved, event))
@@ -298,6 +292,17 @@ class _Watches:
             judged_through=None,
             window=None,
         )
+
+
+def _short_of_rows(
+    reading: Reading, model: str, survey: Survey, demands: Monitoring
+) -> tuple[dict[str, Look], tuple[str, ...]]:
+    """Tenants with too few rows: the looks of those of whom that is news, and all names."""
+    least = min_rows(demands, Scope.TENANT)
+    before = store.last_rows(reading, model)
+    names = sorted({*survey.short, *before} - set(survey.tenants))
+    news = [name for name in names if before.get(name, least) >= least]
+    return {n: without_rows(survey.short.get(n, 0), least) for n in news}, tuple(names)
 
 
 def _performance(
