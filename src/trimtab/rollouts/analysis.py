@@ -109,8 +109,9 @@ def judge(evidence: Evidence, demands: Demands) -> Analysis:
     """
     totals = _totals(evidence.looks)
     canary_fp, canary_n, _, _ = totals
-    if evidence.unreadable is not None:
-        return _analysis(Verdict.ERROR, evidence.unreadable, (), evidence, totals)
+    unreadable = evidence.unreadable or _impossible(evidence)
+    if unreadable is not None:
+        return _analysis(Verdict.ERROR, unreadable, (), evidence, totals)
     if canary_n == 0:
         nothing = "no outcome of the canary is known yet"
         return _analysis(
@@ -132,6 +133,18 @@ def judge(evidence: Evidence, demands: Demands) -> Analysis:
         return _analysis(Verdict.PASS, reason, rules, evidence, totals)
     more = _more_needed(evidence, demands, rules, totals)
     return _analysis(Verdict.INCONCLUSIVE, waiting, rules, evidence, totals, more)
+
+
+def _impossible(evidence: Evidence) -> str | None:
+    """Why the counts cannot be counts: a counter that was reset, or a join gone wrong."""
+    for look in evidence.looks:
+        for part, whole in (
+            (look.canary_false_positives, look.canary_negatives),
+            (look.active_false_positives, look.active_negatives),
+        ):
+            if not 0 <= part <= whole:
+                return f"counts that cannot be: {part} false positives among {whole} negatives"
+    return None
 
 
 def _rules(evidence: Evidence, demands: Demands, totals: tuple[int, ...]) -> tuple[Rule, ...]:

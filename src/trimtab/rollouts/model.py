@@ -130,7 +130,7 @@ class Rollout:
         """
         if self.phase is not Phase.RUNNING or not self.observed:
             raise self._refusal("step forward")
-        step = self.step + 1
+        step = min(self.step + 1, len(self.steps) - 1)  # a single step is the last one too
         phase = Phase.PROMOTING if step == len(self.steps) - 1 else Phase.RUNNING
         moved = replace(
             self,
