@@ -6,6 +6,7 @@ import io
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trimtab.demo import data
@@ -102,7 +103,7 @@ def hand_in_flights(
         table,
         story.validation_share,
         version=version,
-        tenant=tenant,
+        tenant=None if tenant is None else tenant.lower(),
         parent=parent,
         why=why,
     )
@@ -163,7 +164,7 @@ def _hand_in(
     parent: str | None,
     why: str,
 ) -> shapes.VersionShape:
-    ordered = table.sort_by(data.DAY)
+    ordered = _with_tenants(table.sort_by(data.DAY))
     held_back = int(ordered.num_rows * validation_share)
     quality = trained.quality
     return scientist.models.upload(
@@ -195,6 +196,13 @@ def _hand_in(
         reference=_parquet(ordered.slice(0, ordered.num_rows - held_back)),
         holdout=_parquet(ordered.slice(ordered.num_rows - held_back)),
     )
+
+
+def _with_tenants(table: pa.Table) -> pa.Table:
+    """With a column that says whose each row is, so that tenants are compared with themselves."""
+    if "airline" not in table.column_names:
+        return table
+    return table.append_column("tenant", pc.utf8_lower(table["airline"]))
 
 
 def _parquet(table: pa.Table) -> bytes:

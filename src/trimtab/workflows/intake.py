@@ -26,6 +26,7 @@ from trimtab.checks import performance
 from trimtab.checks import service as checks
 from trimtab.checks import store as check_store
 from trimtab.checks.model import Conclusion, Result, conclude
+from trimtab.identity import store as people
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted
 from trimtab.kernel.ids import Digest, TenantId
@@ -137,6 +138,8 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         raise NotPermitted("this credential can only register its own tenant's versions")
     with parts.records.look() as reading:
         model = store.model_named(reading, given.model)
+        if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
+            raise NotFound(f"there is no tenant {ascii(given.tenant)[:80]}", field="tenant")
     demands, _digest = policy_of(parts, model)
     if not 0 <= given.cutoff <= 1:
         raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")

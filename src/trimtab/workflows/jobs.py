@@ -44,12 +44,10 @@ def reaction(
     return Reaction(name, kinds, name), Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
 
 
-def sweep(
-    parts: Parts, name: str, turn: Callable[[Parts, str], None], *, queue: str = "default"
-) -> Job:
+def sweep(name: str, turn: Callable[[str], None], *, queue: str = "default") -> Job:
     """A job that gives one row, by its id, one turn."""
 
     def run(args: JobArgs) -> None:
-        turn(parts, str(args.values["id"]))
+        turn(str(args.values["id"]))
 
     return Job(name, run, queue, max_attempts=MAX_ATTEMPTS)

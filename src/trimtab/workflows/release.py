@@ -23,6 +23,7 @@ from trimtab.identity import store as people
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput, NotFound, PolicyRefused
+from trimtab.kernel.ids import TenantId
 from trimtab.observations import frame as frames
 from trimtab.observations.frame import Frame
 from trimtab.policies.admission import Rollout as RolloutDemands
@@ -50,13 +51,35 @@ _RELEASE = system("release")
 
 
 def start_approved(parts: Parts, entry: Entry) -> None:
-    """Begin the rollout of a version that has just been approved."""
+    """Begin the rollout of a version that has just been approved; where another one is on
+    its way in the same place, it waits for that."""
     assert entry.data is not None
     if entry.data["after"] != Lifecycle.APPROVED.value or entry.data["before"] != "staging":
         return
     with parts.records.begin(_RELEASE, reason="it was approved", cause=entry.sequence) as work:
         version = store.version_by_id(work, entry.subject)
-        start(parts, work, version)
+        if not _occupied(work, version.model, version.tenant):
+            start(parts, work, version)
+
+
+def start_next(parts: Parts, entry: Entry) -> None:
+    """When a rollout has settled, begin the one that waited for the place longest."""
+    with parts.records.begin(_RELEASE, reason="the place is free", cause=entry.sequence) as work:
+        rollout = rollout_store.get(work, entry.subject)
+        if not rollout.settled or _occupied(work, rollout.model, rollout.tenant):
+            return
+        seen = {r.version_id for r in rollout_store.of_model(work, rollout.model, limit=1000)}
+        waiting = [
+            v
+            for v in store.versions_of(work, rollout.model, everyone=True)
+            if v.tenant == rollout.tenant and v.lifecycle is Lifecycle.APPROVED and v.id not in seen
+        ]
+        if waiting:
+            start(parts, work, waiting[0])
+
+
+def _occupied(reading: Reading, model: str, tenant: TenantId | None) -> bool:
+    return any((r.model, r.tenant) == (model, tenant) for r in rollout_store.unsettled(reading))
 
 
 def start(parts: Parts, work: Work, version: Version) -> Rollout:

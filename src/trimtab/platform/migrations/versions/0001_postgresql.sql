@@ -95,6 +95,53 @@ CREATE TABLE gateways (
 	CONSTRAINT pk_gateways PRIMARY KEY (name)
 )
 ;
+CREATE TABLE incident_signals (
+	sequence BIGINT NOT NULL,
+	tenant VARCHAR(80) NOT NULL,
+	cause_key VARCHAR(200) NOT NULL,
+	incident VARCHAR(80) NOT NULL,
+	CONSTRAINT pk_incident_signals PRIMARY KEY (sequence, tenant, cause_key)
+)
+;
+CREATE INDEX ix_incident_signals_incident ON incident_signals (incident)
+;
+CREATE TABLE incidents (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	kind VARCHAR(40) NOT NULL,
+	feature VARCHAR(200),
+	cause_key VARCHAR(200) NOT NULL,
+	severity VARCHAR(20) NOT NULL,
+	title TEXT NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	signals INTEGER NOT NULL,
+	last_signal_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	affected_tenants JSONB NOT NULL,
+	children JSONB NOT NULL,
+	merged_into VARCHAR(80),
+	drift_start TIMESTAMP WITH TIME ZONE,
+	detected_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	diagnosed_at TIMESTAMP WITH TIME ZONE,
+	remediation_at TIMESTAMP WITH TIME ZONE,
+	resolved_at TIMESTAMP WITH TIME ZONE,
+	diagnosis VARCHAR(80),
+	remediations JSONB NOT NULL,
+	resolution TEXT,
+	due_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_incidents PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_incidents_detected ON incidents (detected_at, number)
+;
+CREATE INDEX ix_incidents_due_at ON incidents (due_at)
+;
+CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
+;
+CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
+;
 CREATE TABLE label_batches (
 	id VARCHAR(80) NOT NULL,
 	source VARCHAR(80) NOT NULL,
@@ -290,6 +337,49 @@ CREATE TABLE tenants (
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_tenants PRIMARY KEY (id)
 )
+;
+CREATE TABLE watches (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	subject VARCHAR(20) NOT NULL,
+	name TEXT NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	alarming INTEGER NOT NULL,
+	calm INTEGER NOT NULL,
+	since TIMESTAMP WITH TIME ZONE,
+	judged_through TIMESTAMP WITH TIME ZONE,
+	"window" VARCHAR(80),
+	CONSTRAINT pk_watches PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_watches_subject ON watches (model, coalesce(tenant, ''), subject, name)
+;
+CREATE TABLE windows (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	start TIMESTAMP WITH TIME ZONE NOT NULL,
+	"end" TIMESTAMP WITH TIME ZONE NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	due_at TIMESTAMP WITH TIME ZONE,
+	rows INTEGER NOT NULL,
+	drift JSONB,
+	performance JSONB,
+	skipped JSONB NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	closed_at TIMESTAMP WITH TIME ZONE,
+	settled_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_windows PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_windows_due_at ON windows (due_at)
+;
+CREATE INDEX ix_windows_start ON windows (model, start)
+;
+CREATE UNIQUE INDEX uq_windows_place ON windows (model, coalesce(tenant, ''), start)
 ;
 CREATE TABLE versions (
 	id VARCHAR(80) NOT NULL,
