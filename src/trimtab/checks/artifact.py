@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def inspect(path: Path, limits: ChildLimits) -> dict[str, Any]:
             str(int(limits.max_nodes)),
         ],
         max_seconds=limits.max_seconds,
-        max_cpu_seconds=int(limits.max_seconds),
+        max_cpu_seconds=math.ceil(limits.max_seconds),
         max_memory_mib=int(limits.max_memory_mib),
         max_output_bytes=_REPORT_BYTES,
         files_readable=[path],

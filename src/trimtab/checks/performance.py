@@ -7,6 +7,7 @@ one that holds the limit says how little is known: inconclusive.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def score(
             "trimtab.artifacts.execution",
             [str(folder / "request.json")],
             max_seconds=limits.max_seconds,
-            max_cpu_seconds=int(limits.max_seconds),
+            max_cpu_seconds=math.ceil(limits.max_seconds),
             max_memory_mib=int(limits.max_memory_mib),
             max_output_bytes=_ANSWER_BYTES,
             files_readable=[model, data],
@@ -85,10 +86,13 @@ def score(
         )
         if child.outcome is not Outcome.OK:
             raise ChildFailed(_why(child.outcome, child.stdout))
-        answer = json.loads(child.stdout)
-        scores = np.load(folder / "scores.npy", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
-    return Scored(scores, labels, float(answer["score_seconds"]), dict(child.isolation))
+        try:
+            seconds = float(json.loads(child.stdout)["score_seconds"])
+            scores = np.load(folder / "scores.npy", allow_pickle=False)
+            labels = np.load(folder / "labels.npy", allow_pickle=False)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ChildFailed("the child said that it was done, and left no scores") from error
+    return Scored(scores, labels, seconds, dict(child.isolation))
 
 
 def judge(
@@ -107,8 +111,12 @@ def judge(
         production: The stable version on the same rows, with its cut-off; None if there
             is none.
     """
-    usable = np.isfinite(scored.scores) & np.isin(scored.labels, (0.0, 1.0))
+    usable = np.isin(scored.labels, (0.0, 1.0))
     rows = int(usable.sum())
+    silent = int((~np.isfinite(scored.scores)).sum())
+    if silent:  # to leave them out would let a model choose the rows it is judged on
+        reason = f"{silent} of {scored.scores.size} rows got no finite score"
+        return Result(NAME, Verdict.FAIL, reason, {"rows": rows, "without_score": silent})
     if rows < demands.min_holdout_rows:
         missing = int(demands.min_holdout_rows) - rows
         return Result(
