@@ -99,6 +99,15 @@ def test_gross_harm_waits_for_no_minimum() -> None:
     assert look_at(Look(1, 2, 0, 20)).verdict is Verdict.INCONCLUSIVE
 
 
+def test_gross_harm_is_a_ground_of_its_own() -> None:
+    sure = DEMANDS.model_copy(update={"max_wrong_rollback_rate": 1e-12})
+    evidence = Evidence((Look(12, 30, 2, 270),), 30, timedelta(minutes=30), True)
+    analysis = judge(evidence, sure)
+    assert (analysis.verdict, analysis.reason[:10]) == (Verdict.FAIL, "gross harm")
+    few = Evidence((Look(9, 9, 0, 81),), 9, timedelta(minutes=30), True)
+    assert judge(few, sure).verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_first_release_is_judged_by_the_absolute_rule_alone() -> None:
     alone = look_at(Look(20, 4000, 0, 0), has_active=False)
     assert (alone.verdict, len(alone.rules)) == (Verdict.PASS, 1)
