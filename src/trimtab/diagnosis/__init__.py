@@ -1,0 +1,1 @@
+"""Why it broke: evidence in, ranked causes out, with what speaks for and against each."""
