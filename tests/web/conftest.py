@@ -107,11 +107,11 @@ class World:
         self.origin = f"http://127.0.0.1:{port}"
         self.application = Application(settings)
         self.parts = self.application.parts
-        for table in metadata.sorted_tables:
-            table.create(self.parts.records.database.engine, checkfirst=True)
         self.app = self.application.http()
         if not any(getattr(route, "path", "") == "/login" for route in self.app.routes):
             web.install(self.app)
+        for table in metadata.sorted_tables:
+            table.create(self.parts.records.database.engine, checkfirst=True)
         config = uvicorn.Config(self.app, log_level="warning", log_config=None, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

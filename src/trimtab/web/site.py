@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from trimtab.web import audit, home, login, refusals
+from trimtab.web import approvals, audit, home, login, models, refusals, rollouts, versions
 
 ROUTERS: tuple[APIRouter, ...] = (
     login.router,
     home.router,
+    models.router,
+    versions.router,
+    approvals.router,
+    rollouts.router,
     audit.router,
 )
 

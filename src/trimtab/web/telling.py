@@ -10,7 +10,7 @@ from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading
 from trimtab.identity import store as people
-from trimtab.incidents.sentences import sentence
+from trimtab.web.sentences import sentence
 from trimtab.web.session import Visitor
 
 TIMELINE = 60
@@ -44,7 +44,7 @@ def who(actor: str, known: Mapping[str, str]) -> str:
 
 def line(entry: Entry, known: Mapping[str, str]) -> Line:
     """An entry as a line."""
-    told = sentence(entry).rstrip(".")
+    told = sentence(entry)
     return Line(entry.sequence, entry.at, told, who(entry.actor, known), entry.reason)
 
 

@@ -1,0 +1,261 @@
+"""Rollouts: what is moving, on what evidence, and taking hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request, Response
+
+from trimtab.audit.work import Reading, Work
+from trimtab.kernel.clock import iso
+from trimtab.rollouts import service, store
+from trimtab.rollouts.model import MOVES, Phase, Rollout
+from trimtab.web import telling, words
+from trimtab.web.refusals import PageRoute
+from trimtab.web.rendering import page, see_other
+from trimtab.web.session import PartsOf, Visitor, looking, sending
+from trimtab.web.telling import Line
+from trimtab.web.versions import checked_reason
+from trimtab.web.watching import Gauge
+from trimtab.workflows import release
+from trimtab.workflows.parts import Parts
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_PAGE = 50
+_MANY = 500
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A rule of the judge: its number, its limit, and how strong the evidence is."""
+
+    name: str
+    value: str
+    limit: str
+    interval: str | None
+    gauge: Gauge | None
+    against: float
+    against_needed: float
+    in_favour: float
+    in_favour_needed: float
+    harmful: bool
+    harmless: bool
+
+    def bar(self, evidence: float, needed: float) -> str:
+        """How far the evidence has come, in percent of what is needed; never beyond it."""
+        return f"{100 * min(evidence / needed, 1.0) if needed else 0:.1f}"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the ladder, at its place between 0 and 100 percent."""
+
+    percent: float
+    reached: bool
+    x: float
+
+
+@dataclass(frozen=True)
+class RolloutList:
+    """What moves now, and what has settled."""
+
+    moving: tuple[Rollout, ...]
+    settled: tuple[Rollout, ...]
+    older: str | None
+    now: datetime
+
+
+@dataclass(frozen=True)
+class RolloutPage:
+    """What is shown of one rollout."""
+
+    rollout: Rollout
+    rungs: tuple[Rung, ...]
+    analysis: Mapping[str, Any] | None
+    rules: tuple[RuleRow, ...]
+    min_events: int
+    hold: timedelta
+    on_step: timedelta
+    undecided_allowed: int
+    can: frozenset[str]
+    why_not: str | None
+    timeline: tuple[Line, ...]
+    now: datetime
+
+
+@router.get("/rollouts")
+def rollout_list(
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, looking("rollouts:read")],
+    before: Annotated[datetime | None, Query()] = None,
+) -> Response:
+    """What is moving?"""
+    with parts.records.look() as reading:
+        moving = [r for r in store.unsettled(reading) if visitor.sees(r.tenant)]
+        listed = store.of_model(reading, tenant=visitor.tenant, after=before, limit=_PAGE)
+        now = reading.now
+    older = "/rollouts?before=" + iso(listed[-1].started_at) if len(listed) == _PAGE else None
+    settled = tuple(r for r in listed if r.settled)
+    shown = RolloutList(tuple(moving), settled, older, now)
+    return page(
+        request, "rollouts.html", shown, title="Rollouts", active="rollouts", visitor=visitor
+    )
+
+
+@router.get("/rollouts/{rollout}")
+def rollout_page(
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, looking("rollouts:read")],
+    rollout: str,
+) -> Response:
+    """One rollout with its evidence."""
+    demands = release.demands_of(parts, _seen(parts, visitor, rollout).id)
+    with parts.records.look() as reading:
+        shown = read(reading, visitor, rollout, demands)
+    title = f"Rollout of {shown.rollout.model} {shown.rollout.version}"
+    return page(request, "rollout.html", shown, title=title, active="rollouts", visitor=visitor)
+
+
+@router.post("/rollouts/{rollout}/hold")
+def hold(
+    parts: PartsOf,
+    visitor: Annotated[Visitor, sending("rollouts:operate")],
+    rollout: str,
+    reason: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Freeze it where it stands."""
+    return _operate(parts, visitor, rollout, reason, "held", service.hold)
+
+
+@router.post("/rollouts/{rollout}/resume")
+def resume(
+    parts: PartsOf,
+    visitor: Annotated[Visitor, sending("rollouts:operate")],
+    rollout: str,
+    reason: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Let it run on."""
+    demands = release.demands_of(parts, _seen(parts, visitor, rollout).id)
+
+    def run_on(work: Work, rollout_id: str) -> Rollout:
+        return service.resume(work, rollout_id, demands=demands)
+
+    return _operate(parts, visitor, rollout, reason, "resumed", run_on)
+
+
+@router.post("/rollouts/{rollout}/abort")
+def abort(
+    parts: PartsOf,
+    visitor: Annotated[Visitor, sending("rollouts:operate")],
+    rollout: str,
+    reason: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Take it back."""
+    return _operate(parts, visitor, rollout, reason, "aborted", service.abort)
+
+
+def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> RolloutPage:
+    """The page, from one look at the records.
+
+    Raises:
+        NotFound: there is no such rollout, or it is another tenant's.
+    """
+    rollout = store.get(reading, rollout_id)
+    visitor.demand_sight(rollout.tenant, "rollout")
+    analysis = rollout.last_analysis
+    why_not = _why_not(rollout, visitor)
+    return RolloutPage(
+        rollout=rollout,
+        rungs=tuple(
+            Rung(percent, number < rollout.step or (number == rollout.step and rollout.observed),
+                 percent)
+            for number, percent in enumerate(rollout.steps)
+        ),
+        analysis=analysis,
+        rules=tuple(_rule(rule) for rule in (analysis or {}).get("rules", ())),
+        min_events=demands.min_events_per_step,
+        hold=timedelta(hours=demands.min_hold_hours),
+        on_step=reading.now - rollout.step_since,
+        undecided_allowed=demands.max_inconclusive_looks,
+        can=frozenset() if why_not else _possible(rollout),
+        why_not=why_not,
+        timeline=telling.timeline(reading, visitor, [rollout.id]),
+        now=reading.now,
+    )  # fmt: skip
+
+
+def _possible(rollout: Rollout) -> frozenset[str]:
+    moves = MOVES[rollout.phase]
+    possible = {"hold"} if Phase.HELD in moves else set()
+    if rollout.phase is Phase.HELD:
+        possible.add("resume")
+    if Phase.ROLLING_BACK in moves:
+        possible.add("abort")
+    return frozenset(possible)
+
+
+def _why_not(rollout: Rollout, visitor: Visitor) -> str | None:
+    if rollout.settled:
+        return f"it is {words.words(rollout.phase.value)}; nothing can move it any more"
+    if not visitor.may("rollouts:operate"):
+        return "your roles do not operate rollouts"
+    if visitor.tenant is not None and rollout.tenant != visitor.tenant:
+        return "it is for the whole fleet, and you answer for one tenant"
+    return None
+
+
+def _rule(rule: Mapping[str, Any]) -> RuleRow:
+    rate = rule["name"] == "false_positive_rate"
+    low, high = rule["interval"] or (None, None)
+    value, limit = rule["value"], float(rule["limit"])
+    return RuleRow(
+        name="false-positive rate" if rate else "ratio to the active version",
+        value=words.share(value) if rate else _times(value),
+        limit=words.share(limit, 1) if rate else _times(limit),
+        interval=f"{words.share(low)} to {words.share(high)}" if rate and low is not None else None,
+        gauge=Gauge(value, low, high, limit),
+        against=_evidence(rule["against"]),
+        against_needed=float(rule["against_needed"]),
+        in_favour=_evidence(rule["in_favour"]),
+        in_favour_needed=float(rule["in_favour_needed"]),
+        harmful=bool(rule["harmful"]),
+        harmless=bool(rule["harmless"]),
+    )
+
+
+def _evidence(value: object) -> float:
+    """An e-value; one too large for a number was written down as a word."""
+    return float(value) if isinstance(value, int | float | str) else 0.0
+
+
+def _times(value: object) -> str:
+    return f"{value:.2f} times" if isinstance(value, int | float) else "unknown"
+
+
+def _seen(parts: Parts, visitor: Visitor, rollout_id: str) -> Rollout:
+    with parts.records.look() as reading:
+        rollout = store.get(reading, rollout_id)
+    visitor.demand_sight(rollout.tenant, "rollout")
+    return rollout
+
+
+def _operate(
+    parts: Parts,
+    visitor: Visitor,
+    rollout_id: str,
+    reason: str,
+    done: str,
+    verb: Callable[[Work, str], Rollout],
+) -> Response:
+    with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
+        rollout = store.get(work, rollout_id)
+        visitor.demand_sight(rollout.tenant, "rollout")
+        visitor.demand_say(rollout.tenant)
+        verb(work, rollout_id)
+    return see_other(words.path("rollouts", rollout_id) + f"?done={done}")

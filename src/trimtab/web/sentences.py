@@ -1,0 +1,86 @@
+"""A sentence for the kinds of ledger entries that the pages show most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trimtab.audit.ledger import Entry
+from trimtab.incidents.sentences import sentence as otherwise
+from trimtab.web import words
+
+_Data = Mapping[str, Any]
+
+
+def sentence(entry: Entry) -> str:
+    """What an entry says, short and without a full stop."""
+    told = _SENTENCES.get(entry.kind)
+    if entry.data is None or told is None:
+        return otherwise(entry).rstrip(".")
+    return told(entry.data).rstrip(".")
+
+
+def _v(data: _Data, name: str) -> str:
+    return words.words(words.number(data.get(name)))
+
+
+def _of(data: _Data) -> str:
+    return f"{data.get('model', '')} {data.get('version', '')}".strip()
+
+
+def _voted(data: _Data) -> str:
+    said = "approved" if data.get("approve") else "rejected"
+    return f"{_of(data)} {said} by {_v(data, 'name')} as {_v(data, 'role')}"
+
+
+def _deployment(data: _Data) -> str:
+    before, after = data.get("percent_before"), data.get("percent_after")
+    shares = f", {words.number(before)} % to {words.number(after)} % of the traffic"
+    return f"{_of(data)} is {_v(data, 'after')}{shares if before != after else ''}"
+
+
+def _moved(data: _Data) -> str:
+    return f"{_of(data)} went from {_v(data, 'before')} to {_v(data, 'after')}: {data.get('why')}"
+
+
+def _watched(data: _Data) -> str:
+    counted = f"{_v(data, 'alarming')} of {_v(data, 'needed')} alarming windows in a row"
+    return f"{data.get('name')} is {_v(data, 'after')}: {counted}"
+
+
+def _window(data: _Data) -> str:
+    start = str(data.get("start", ""))[:10]
+    return f"Window of {data.get('model')} from {start}"
+
+
+_SENTENCES: dict[str, Callable[[_Data], str]] = {
+    "model.registered": lambda d: f"{d.get('name')} registered, tier {_v(d, 'tier')}",
+    "version.registered": lambda d: f"{_of(d)} stored, inspected and signed",
+    "version.moved": _moved,
+    "artifact.downloaded": lambda d: f"{_of(d)} downloaded",
+    "check.finished": lambda d: (
+        f"Check {_v(d, 'name')} of {_of(d)}: {d.get('verdict')}, {d.get('reason')}"
+    ),
+    "approval.requested": lambda d: f"Approval of {_of(d)} requested",
+    "approval.approved_automatically": lambda d: (
+        f"{_of(d)} approved automatically: every criterion is met"
+    ),
+    "approval.voted": _voted,
+    "approval.ended": lambda d: f"Approval of {_of(d)} {_v(d, 'after')}: {d.get('why')}",
+    "permit.issued": lambda d: f"Permit for {_of(d)}, up to {_v(d, 'max_percent')} %",
+    "permit.consumed": lambda d: f"Permit for {_of(d)} used up",
+    "deployment.moved": _deployment,
+    "rollout.judged": lambda d: f"Canary {_of(d)} judged {d.get('verdict')}: {d.get('reason')}",
+    "rollout.held": lambda d: f"Rollout of {_of(d)} held",
+    "rollout.resumed": lambda d: f"Rollout of {_of(d)} runs on",
+    "rollout.aborted": lambda d: f"Rollout of {_of(d)} taken back by a person",
+    "window.scheduled": lambda d: f"{_window(d)} scheduled",
+    "window.closed": lambda d: f"{_window(d)}, input looked at: {d.get('reason')}",
+    "window.settled": lambda d: f"{_window(d)}, output judged: {d.get('reason')}",
+    "window.revised": lambda d: f"{_window(d)}, judged again with late labels: {d.get('reason')}",
+    "watch.moved": _watched,
+    "session.opened": lambda d: f"{d.get('person')} logged in",
+    "person.added": lambda d: f"{d.get('name')} may log in, as {_v(d, 'roles')}",
+    "person.disabled": lambda d: f"{d.get('name')} may log in no more",
+    "tenant.created": lambda d: f"Tenant {d.get('name')} created",
+}

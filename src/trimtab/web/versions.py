@@ -1,0 +1,277 @@
+"""A version: may this be trusted, and who said so?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+
+from trimtab.approvals import service as approvals
+from trimtab.approvals import store as approval_store
+from trimtab.approvals.model import Approval, Phase, Step, Vote, Voter
+from trimtab.audit.work import Reading
+from trimtab.checks import store as check_store
+from trimtab.checks.model import CheckRun
+from trimtab.kernel.errors import Conflict, InvalidInput
+from trimtab.registry import deployment_store, store
+from trimtab.registry.deployments import Deployed
+from trimtab.registry.model import Model, Version
+from trimtab.rollouts import store as rollouts
+from trimtab.rollouts.model import Rollout
+from trimtab.web import telling, words
+from trimtab.web.refusals import PageRoute, refused
+from trimtab.web.rendering import page, see_other
+from trimtab.web.session import PartsOf, Visitor, looking, sending
+from trimtab.web.telling import Line
+from trimtab.workflows.intake import policy_of, visible_version
+from trimtab.workflows.parts import Parts
+from trimtab.workflows.roles import roles_of
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_LISTED = 50
+MIN_REASON = 3
+"""Letters of a reason; an empty one explains nothing."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that a check looked at, with its limit and its interval where there are any."""
+
+    name: str
+    value: str
+    limit: str | None
+    interval: str | None
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """The newest run of a check, and how many came before it."""
+
+    run: CheckRun
+    numbers: tuple[Number, ...]
+    earlier: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An approval that was asked for, and what this person can do about it."""
+
+    approval: Approval
+    given: tuple[tuple[Step, tuple[Vote, ...], int], ...]
+    excluded: tuple[str, ...]
+    may: bool
+    why_not: str | None
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """What is shown of a version."""
+
+    model: Model
+    version: Version
+    mine: bool
+    signature: CheckRun | None
+    checks: tuple[CheckRow, ...]
+    missing: tuple[str, ...]
+    requests: tuple[Asked, ...]
+    places: tuple[Deployed, ...]
+    rollouts: tuple[Rollout, ...]
+    steps: tuple[float, ...]
+    hold_hours: float
+    successors: tuple[str, ...]
+    names: Mapping[str, str]
+    timeline: tuple[Line, ...]
+
+    @property
+    def open(self) -> Asked | None:
+        """The request that waits for decisions, if there is one."""
+        pending = [r for r in self.requests if r.approval.phase is Phase.PENDING]
+        return pending[-1] if pending else None
+
+
+@router.get("/models/{name}/versions/{number}")
+def version_page(
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, looking("models:read")],
+    name: str,
+    number: str,
+) -> Response:
+    """Everything that speaks for and against a version, on one page."""
+    with parts.records.look() as reading:
+        shown = read(reading, parts, visitor, name, number)
+    title = f"{name} {number}"
+    return page(request, "version.html", shown, title=title, active="models", visitor=visitor)
+
+
+@router.post("/approvals/{approval}/decide")
+def decide(
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, sending("approvals:decide")],
+    approval: str,
+    digest: Annotated[str, Form(max_length=100)],
+    decision: Annotated[str, Form(max_length=20)],
+    reason: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Put in a vote on exactly the bytes that the page showed."""
+    if decision not in ("approve", "reject"):
+        raise InvalidInput("say yes or no", field="decision")
+    try:
+        with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
+            asked = _visible(work, visitor, approval)
+            visitor.demand_say(asked.target.tenant)
+            approve = decision == "approve"
+            roles = roles_of(work, visitor.actor)
+            approvals.decide(work, approval, roles, approve=approve, digest=digest)
+    except Conflict as error:
+        return refused(request, HTTPStatus.CONFLICT, error.message, error.remedy)
+    return see_other(_address(asked) + f"?done={'approved' if approve else 'rejected'}")
+
+
+@router.post("/approvals/{approval}/withdraw")
+def withdraw(
+    parts: PartsOf,
+    visitor: Annotated[Visitor, sending("versions:register")],
+    approval: str,
+    reason: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Take back what oneself has asked for."""
+    with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
+        asked = _visible(work, visitor, approval)
+        approvals.withdraw(work, approval)
+    return see_other(_address(asked) + "?done=withdrawn")
+
+
+def checked_reason(reason: str) -> str:
+    """`reason` if it says something.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    plain = reason.strip()
+    if len(plain) < MIN_REASON:
+        raise InvalidInput(
+            "every decision needs a reason", field="reason", remedy="write why, in a few words"
+        )
+    return plain
+
+
+def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: str) -> VersionPage:
+    """The page, from one look at the records.
+
+    Raises:
+        NotFound: there is no such version, or it is another tenant's.
+    """
+    model = store.model_named(reading, name)
+    version = visible_version(reading, visitor.actor, name, number)
+    tier, _digest = policy_of(parts, model)
+    runs = check_store.of_version(reading, version.id)
+    required = [check.value for check in tier.checks.required]
+    asked = approval_store.of_version(reading, version.id)
+    names = telling.names(reading)
+    siblings = store.versions_of(
+        reading, name, visible_to=visitor.tenant, everyone=visitor.tenant is None
+    )
+    refs = [version.id, *(a.id for a in asked)]
+    return VersionPage(
+        model=model,
+        version=version,
+        mine=visitor.actor.person in version.contributors,
+        signature=next((r for r in reversed(runs) if r.name == "artifact_integrity"), None),
+        checks=check_rows(runs, required),
+        missing=tuple(n for n in required if n not in {run.name for run in runs}),
+        requests=tuple(request_of(a, visitor, names) for a in asked),
+        places=tuple(
+            d
+            for d in deployment_store.history(reading, name)
+            if (d.version, d.tenant) == (version.version, version.tenant)
+        ),
+        rollouts=tuple(
+            r
+            for r in rollouts.of_model(reading, name, tenant=visitor.tenant, limit=_LISTED)
+            if r.version_id == version.id
+        ),
+        steps=tuple(float(step) for step in tier.rollout.steps_percent),
+        hold_hours=tier.rollout.min_hold_hours,
+        successors=tuple(v.version for v in siblings if v.parent == version.version),
+        names=names,
+        timeline=telling.timeline(reading, visitor, refs),
+    )
+
+
+def check_rows(runs: Sequence[CheckRun], required: Sequence[str]) -> tuple[CheckRow, ...]:
+    """The newest run of each check, required ones first and in their order."""
+    newest: dict[str, CheckRun] = {}
+    for run in sorted(runs, key=lambda r: r.attempt):
+        newest[run.name] = run
+    order = [n for n in required if n in newest] + sorted(set(newest) - set(required))
+    counted = {name: sum(1 for run in runs if run.name == name) for name in newest}
+    return tuple(
+        CheckRow(newest[name], numbers_of(newest[name].numbers), counted[name] - 1)
+        for name in order
+    )
+
+
+def numbers_of(numbers: Mapping[str, Any]) -> tuple[Number, ...]:
+    """Numbers as lines; one that comes with a limit or an interval keeps them beside it."""
+    found = []
+    for name, value in numbers.items():
+        parts = value if isinstance(value, Mapping) else {"value": value}
+        if "value" not in parts:
+            found.append(Number(words.words(name), _flat(parts), None, None))
+            continue
+        limit, interval = parts.get("limit"), parts.get("interval")
+        found.append(
+            Number(
+                words.words(name),
+                words.number(parts["value"]),
+                None if limit is None else words.number(limit),
+                None if not interval else " to ".join(words.number(end) for end in interval),
+            )
+        )
+    return tuple(found)
+
+
+def request_of(approval: Approval, visitor: Visitor, names: Mapping[str, str]) -> Asked:
+    """A request with its signature lines, and whether `visitor` may sign."""
+    given = tuple(
+        (
+            step,
+            votes := tuple(v for v in approval.votes if v.role == step.role),
+            max(0, step.people - sum(1 for v in votes if v.approve)),
+        )
+        for step in approval.steps
+    )
+    why_not = _why_not(approval, visitor)
+    excluded = tuple(sorted(names.get(person, person) for person in approval.excluded))
+    return Asked(approval, given, excluded, why_not is None, why_not)
+
+
+def _why_not(approval: Approval, visitor: Visitor) -> str | None:
+    if approval.phase is not Phase.PENDING:
+        return f"it is {approval.phase.value}"
+    if not visitor.may("approvals:decide"):
+        return "your roles do not decide on approvals"
+    if visitor.tenant is not None and approval.target.tenant != visitor.tenant:
+        return "it is for the whole fleet, and you answer for one tenant"
+    person = visitor.actor.person or visitor.actor.id
+    return approval.may_vote(Voter(person, visitor.actor.name, visitor.roles))
+
+
+def _visible(reading: Reading, visitor: Visitor, approval_id: str) -> Approval:
+    approval = approval_store.get(reading, approval_id)
+    visitor.demand_sight(approval.target.tenant, "approval")
+    return approval
+
+
+def _address(approval: Approval) -> str:
+    return words.path("models", approval.target.model, "versions", approval.target.version)
+
+
+def _flat(parts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{words.words(k)} {words.number(v)}" for k, v in parts.items())
