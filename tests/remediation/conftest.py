@@ -131,12 +131,21 @@ class House:
 @pytest.fixture
 def house(records: Records, clock: SteppedClock, database: Database) -> House:
     """Version 1.1.0 is stable in production for the fleet, 1.0.0 is kept warm."""
+    return _built(records, clock, database)
+
+
+@pytest.fixture
+def either_house(either_database: Database, clock: SteppedClock) -> House:
+    """The same on both databases."""
+    return _built(Records(either_database, clock), clock, either_database)
+
+
+def _built(records: Records, clock: SteppedClock, database: Database) -> House:
     built = House(records, clock, database, Ed25519PrivateKey.generate())
     _model(records)
-    _released(records, "1.0.0", "a")
-    clock.step_to(clock.now() + timedelta(days=1))
-    _released(records, "1.1.0", "b")
-    clock.step_to(clock.now() + timedelta(days=1))
+    for number, letter in (("1.0.0", "a"), ("1.1.0", "b")):
+        _released(records, number, letter)
+        clock.step_to(clock.now() + timedelta(days=1))
     return built
 
 

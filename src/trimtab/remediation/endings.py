@@ -190,7 +190,8 @@ def _look_again(
     work: Work, remediation: Remediation, shown: dict[str, Any], reason: str, look_at: datetime
 ) -> Remediation:
     assert remediation.deadline is not None
-    if remediation.measured_recovery == shown and remediation.due_at == look_at:
+    assert remediation.due_at is not None
+    if remediation.measured_recovery == shown and work.now < remediation.due_at:
         return remediation
     moved, event = remediation.verify(reason, shown, look_at, remediation.deadline)
     return store.save(work, moved, event)

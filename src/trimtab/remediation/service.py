@@ -67,9 +67,17 @@ def propose(
     if confidence is not None and not (math.isfinite(confidence) and 0 <= confidence <= 1):
         raise InvalidInput("a confidence lies between 0 and 1", field="confidence")
     target = target_of(known_action, model, tenant, environment)
-    waiting = store.waiting(work, incident, action, target)
-    if waiting is not None and waiting.args == arguments:
-        return waiting
+    cause_type = None if cause is None else cause.value
+    same = (work.actor.id, arguments, cause_type, confidence, policy_digest)
+    for known in store.waiting(work, incident, action, target):
+        if same == (
+            known.requested_by,
+            known.args,
+            known.cause_type,
+            known.confidence,
+            known.policy_digest,
+        ):
+            return known
     deadline = work.now + patience
     remediation = Remediation(
         id=RemediationId(new_id("rem")),
@@ -82,7 +90,7 @@ def propose(
         target=target,
         requested_by=work.actor.id,
         automatic=work.actor.kind is not ActorKind.PERSON,
-        cause_type=None if cause is None else cause.value,
+        cause_type=cause_type,
         confidence=confidence,
         policy_digest=policy_digest,
         attempt=store.attempts_started(work, incident, action) + 1,

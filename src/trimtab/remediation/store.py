@@ -147,16 +147,15 @@ def listed(
     return [_remediation(row) for row in reading.rows(query)]
 
 
-def waiting(reading: Reading, incident: str, action: ActionName, target: str) -> Remediation | None:
-    """The one for this incident, action and target that the gate has not answered, or None."""
+def waiting(reading: Reading, incident: str, action: ActionName, target: str) -> list[Remediation]:
+    """Those for this incident, action and target that the gate has not answered."""
     query = sa.select(REMEDIATIONS).where(
         _R.incident == incident,
         _R.action == action.value,
         _R.target == target,
         _R.phase == Phase.PROPOSED.value,
     )
-    row = reading.row(query.order_by(_R.proposed_at, _R.id).limit(1))
-    return None if row is None else _remediation(row)
+    return [_remediation(row) for row in reading.rows(query.order_by(_R.proposed_at, _R.id))]
 
 
 def in_flight(reading: Reading, target: str, *, other_than: str) -> str | None:
