@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -22,6 +23,10 @@ from trimtab.kernel.errors import IntegrityFailed
 from trimtab.platform.database import Database
 
 _ED25519 = b"\x01"
+_REMEDY = (
+    "the database was restored from an older backup or changed from outside; run "
+    "`trimtab audit verify`, and see docs/operations.md before starting again"
+)
 
 
 class HeadSigner:
@@ -57,7 +62,11 @@ class Heads:
         folder.mkdir(parents=True, exist_ok=True)
 
     def sign(self) -> str:
-        """The signed head of the present ledger; signed anew only if it has grown."""
+        """The signed head of the present ledger; signed anew only if it has grown.
+
+        Raises:
+            IntegrityFailed: another head was published at this size.
+        """
         with self._database.read() as connection:
             size = ledger.size(connection)
             kept = connection.execute(
@@ -68,11 +77,11 @@ class Heads:
                 return str(kept)
             root = ledger.tree(connection, size).root()
         note = self.signer.note(size, root)
+        self._publish(size, note)  # first: what contradicts the world is not kept
         with self._database.write() as connection:
             known = connection.execute(sa.select(HEADS.c.size).where(HEADS.c.size == size)).first()
             if known is None:
                 connection.execute(HEADS.insert(), {"size": size, "note": note})
-        self._publish(size, note)
         return note
 
     def published(self) -> list[str]:
@@ -97,24 +106,36 @@ class Heads:
             raise IntegrityFailed(
                 f"the ledger has {present} entries and does not continue the head that was "
                 f"published at {size}",
-                remedy="the database was restored from an older backup or changed from "
-                "outside; run `trimtab audit verify`, and see docs/operations.md before "
-                "starting again",
+                remedy=_REMEDY,
             )
 
     def _publish(self, size: int, note: str) -> None:
         path = self._folder / f"{size:012d}.note"
         if path.exists():
+            if read_note(path.read_text("utf-8")) != read_note(note):
+                raise IntegrityFailed(
+                    f"another head was published at {size} entries: the ledger has two histories",
+                    remedy=_REMEDY,
+                )
             return
-        draft = path.with_suffix(".draft")
-        with draft.open("w", encoding="utf-8") as file:
+        # A name of its own: two that publish at once must not write into one file.
+        descriptor, draft = tempfile.mkstemp(dir=self._folder, suffix=".draft")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
             file.write(note)
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(path)
+        Path(draft).replace(path)
 
 
 def read_note(note: str) -> tuple[int, bytes]:
-    """Size and root that a note of ours claims; the signature is the verifier's matter."""
-    _origin, size, root = note.splitlines()[:3]
-    return int(size), base64.b64decode(root)
+    """Size and root that a note of ours claims; the signature is the verifier's matter.
+
+    Raises:
+        IntegrityFailed: it is not a note.
+    """
+    try:
+        _origin, size, root = note.splitlines()[:3]
+        return int(size), base64.b64decode(root, validate=True)
+    except ValueError as error:
+        raise IntegrityFailed("a published head cannot be read", remedy=_REMEDY) from error
