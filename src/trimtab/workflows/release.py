@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import sqlalchemy as sa
 
+from trimtab.approvals import service as approvals
 from trimtab.approvals import store as approval_store
 from trimtab.approvals.model import Approval
 from trimtab.approvals.model import Phase as ApprovalPhase
@@ -150,6 +151,7 @@ def _act(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
             registry.promote_canary(
                 work, version, environment=rollout.environment, permit=permit, why=why
             )
+            approvals.use(work, permit.approval, permit.max_percent)
         else:
             registry.set_canary(
                 work,
@@ -157,9 +159,16 @@ def _act(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
                 environment=rollout.environment,
                 percent=rollout.intended_percent,
                 permit=permit,
-                salt=rollout.id,
+                salt=_salt(rollout),
                 why=why,
             )
+
+
+def _salt(rollout: Rollout) -> str:
+    """Draws the endpoints of a canary: by what is released and where, so that the same
+    release meets the same endpoints whenever it is played again."""
+    place = "\0".join((rollout.model, rollout.tenant or "", rollout.version))
+    return hashlib.sha256(place.encode()).hexdigest()[:32]
 
 
 def permit_for(
