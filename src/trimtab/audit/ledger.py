@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,19 @@ from trimtab.kernel.ids import TenantId
 
 SALT_BYTES = 16
 _ID = re.compile(r"^(?:[a-z]{2,4}_[0-9a-z]{16}|inc-\d{4}-\d{2}-\d{2}-\d{3,})$")
+
+# Built once: SQLAlchemy then neither composes them nor computes their cache keys again,
+# which for transactions of one entry costs more than the database itself.
+_INSERT_ENTRIES = ENTRIES.insert()
+_INSERT_PAYLOADS = PAYLOADS.insert()
+_INSERT_MENTIONS = MENTIONS.insert()
+_TAKE_WHOLE = sa.text(
+    f"UPDATE {SIZE.name} SET size = size + :entries WHERE tenant = '{WHOLE}' RETURNING size"
+)
+_TAKE_TENANT = sa.text(
+    f"INSERT INTO {SIZE.name} (tenant, size) VALUES (:tenant, :entries) "
+    f"ON CONFLICT (tenant) DO UPDATE SET size = {SIZE.name}.size + excluded.size RETURNING size"
+)
 
 
 @dataclass(frozen=True)
@@ -68,27 +82,28 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> int:
     of sequences is the order of commits and a reader never meets a gap. To be called as
     the last thing before a commit.
     """
-    sizes = _lock_sizes(connection, {_tenant_row(d.event.tenant) for d in drafts})
+    counts = Counter(_tenant_row(draft.event.tenant) for draft in drafts)
+    last, reached = _take(connection, len(drafts), counts)
+    sequence = last - len(drafts)
+    tenant_sequences = {row: reached[row] - count for row, count in counts.items()}
     entries: list[dict[str, Any]] = []
     payloads: list[dict[str, Any]] = []
     mentions: list[dict[str, Any]] = []
     for draft in drafts:
         row = _tenant_row(draft.event.tenant)
-        sizes[WHOLE] += 1
-        sizes[row] += 1
-        entry, payload = _rows(draft, sizes[WHOLE], sizes[row])
+        sequence += 1
+        tenant_sequences[row] += 1
+        data = draft.event.payload()
+        entry, payload = _rows(draft, data, sequence, tenant_sequences[row])
         entries.append(entry)
         payloads.append(payload)
-        mentions += [
-            {"ref": ref, "sequence": entry["sequence"]} for ref in sorted(_mentioned(draft.event))
-        ]
-    connection.execute(ENTRIES.insert(), entries)
-    connection.execute(PAYLOADS.insert(), payloads)
-    connection.execute(MENTIONS.insert(), mentions)
-    for row, size in sizes.items():
-        connection.execute(SIZE.update().where(SIZE.c.tenant == row).values(size=size))
-    _complete_nodes(connection, sizes[WHOLE] - len(drafts), sizes[WHOLE])
-    return sizes[WHOLE]
+        refs = sorted(_mentioned(draft.event.subject, data))
+        mentions += [{"ref": ref, "sequence": sequence} for ref in refs]
+    connection.execute(_INSERT_ENTRIES, entries)
+    connection.execute(_INSERT_PAYLOADS, payloads)
+    connection.execute(_INSERT_MENTIONS, mentions)
+    _complete_nodes(connection, last - len(drafts), last)
+    return last
 
 
 def size(connection: Connection) -> int:
@@ -183,35 +198,35 @@ def stored(
             return
 
 
-def _lock_sizes(connection: Connection, rows: set[str]) -> dict[str, int]:
-    """Lock the ledger and give the sizes of the whole and of each tenant in `rows`.
+def _take(
+    connection: Connection, entries: int, counts: Mapping[str, int]
+) -> tuple[int, dict[str, int]]:
+    """Take the next `entries` numbers of the whole, and `counts` of each tenant.
 
-    On SQLite the writing transaction is itself the lock. On PostgreSQL it is the row of
-    the whole, locked before anything is read, so that what is read is the newest.
+    Returns the last number taken of the whole, and of each tenant. The row of the whole
+    comes first: on PostgreSQL to change it is the lock, and each change adds to what was
+    committed last, so what is returned is the newest. On SQLite the writing transaction
+    is itself the lock.
     """
-    lock = sa.select(SIZE.c.size).where(SIZE.c.tenant == WHOLE).with_for_update()
-    whole = connection.execute(lock).scalar()
-    if whole is None:
+    last = connection.execute(_TAKE_WHOLE, {"entries": entries}).scalar()
+    if last is None:
         raise LookupError("the ledger has no size row; run the migrations")
-    known = dict(
-        connection.execute(sa.select(SIZE.c.tenant, SIZE.c.size).where(SIZE.c.tenant.in_(rows)))
-        .tuples()
-        .all()
-    )
-    fresh = rows - known.keys()
-    if fresh:
-        connection.execute(SIZE.insert(), [{"tenant": row, "size": 0} for row in sorted(fresh)])
-    return {WHOLE: whole, **dict.fromkeys(fresh, 0), **known}
+    return last, {
+        tenant: connection.execute(_TAKE_TENANT, {"tenant": tenant, "entries": count}).scalar_one()
+        for tenant, count in sorted(counts.items())
+    }
 
 
-def _rows(draft: Draft, sequence: int, tenant_sequence: int) -> tuple[dict[str, Any], ...]:
+def _rows(
+    draft: Draft, data: dict[str, Any], sequence: int, tenant_sequence: int
+) -> tuple[dict[str, Any], ...]:
     event = draft.event
     body = canonical(
         {
             "subject": event.subject,
             "reason": draft.reason,
             "cause": draft.cause,
-            "data": event.payload(),
+            "data": data,
         }
     )
     salt = secrets.token_bytes(SALT_BYTES)
@@ -254,10 +269,10 @@ def _complete_nodes(connection: Connection, before: int, after: int) -> None:
         level += 1
 
 
-def _mentioned(event: Event) -> set[str]:
-    """Every id that the event speaks of, however deep, and its subject."""
-    found = {event.subject}
-    waiting: list[Any] = [event.payload()]
+def _mentioned(subject: str, data: dict[str, Any]) -> set[str]:
+    """Every id that an event speaks of in its `data`, however deep, and its subject."""
+    found = {subject}
+    waiting: list[Any] = [data]
     while waiting:
         match waiting.pop():
             case dict() as inner:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,7 +62,7 @@ class Work(Reading):
             Conflict: the id exists, or a constraint of the database refuses the row.
         """
         _demand(table, {Kind.DECISION})
-        self.connection.execute(table.insert(), {**row, "revision": 1})
+        self.connection.execute(_insert(table), {**row, "revision": 1})
         self.record(because)
 
     def replace(self, table: sa.Table, row: Mapping[str, Any], *, because: Event) -> None:
@@ -75,9 +76,8 @@ class Work(Reading):
         _demand(table, {Kind.DECISION})
         seen = row["revision"]
         changed = self.connection.execute(
-            table.update()
-            .where(table.c.id == row["id"], table.c.revision == seen)
-            .values({**row, "revision": seen + 1})
+            _update(table),
+            {**row, "revision": seen + 1, "seen_id": row["id"], "seen_revision": seen},
         )
         if changed.rowcount != 1:
             raise Conflict(
@@ -94,7 +94,7 @@ class Work(Reading):
         """Insert rows that are no decisions: observations, cursors, keys, sessions."""
         _demand(table, _FREE)
         if rows:
-            self.connection.execute(table.insert(), [dict(row) for row in rows])
+            self.connection.execute(_insert(table), [dict(row) for row in rows])
 
     def execute(self, statement: sa.Update | sa.Delete) -> int:
         """Change rows that are no decisions; return how many."""
@@ -132,6 +132,20 @@ class Records:
         """A reading transaction over one snapshot."""
         with self.database.read() as connection:
             yield Reading(connection, self.clock.now())
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Insert:
+    """The statement that inserts into `table`, built once: the columns come with the row."""
+    return table.insert()
+
+
+@cache
+def _update(table: sa.Table) -> sa.Update:
+    """The statement that writes over the revision `seen_revision` of the row `seen_id`."""
+    return table.update().where(
+        table.c.id == sa.bindparam("seen_id"), table.c.revision == sa.bindparam("seen_revision")
+    )
 
 
 def _demand(table: sa.Table, kinds: set[Kind]) -> None:
