@@ -27,6 +27,26 @@ STATUS: dict[type[errors.TrimtabError], int] = {
     errors.Unavailable: 503,
 }
 
+WAY_OUT: dict[str, str] = {
+    "invalid_input": "see /docs for the shape of this request, then send it again",
+    "too_few_values": "wait until there is more data, or ask about a longer time",
+    "not_authenticated": "send one valid credential: a key in X-Api-Key, or a bearer token",
+    "not_permitted": "ask an administrator for a role that may do this",
+    "not_found": "list what there is, and check the name and the tenant",
+    "conflict": "read the present state, then decide again",
+    "invalid_move": "read the present state; this move is not open from there",
+    "policy_refused": "meet what the policy demands, then ask again",
+    "integrity_failed": "do not use these bytes; tell the owner, and send or take them anew",
+    "unavailable": "try again shortly; /health says which part does not answer",
+    "method_not_allowed": "see /docs for the methods of this address",
+    "too_large": "send less at once",
+    "too_slow": "send the request again, without long pauses",
+    "range_not_satisfiable": "ask for bytes that the file has",
+    "http": "see /docs for what can be asked here",
+    "internal": "try again; if it stays, send the log to the maintainers",
+}
+"""What a reader can do about each code, where the error itself says nothing better."""
+
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "2"
 
@@ -51,7 +71,7 @@ def problem(
     """The document: what happened, where, and the way out; no internals."""
     body: dict[str, Any] = {"type": f"/docs/errors#{code}", "title": title, "status": status}
     body["code"] = code
-    extra = {"field": field, "remedy": remedy, "errors": errors}
+    extra = {"field": field, "remedy": remedy or WAY_OUT.get(code), "errors": errors}
     body.update({key: value for key, value in extra.items() if value})
     headers = {}
     if status == 401:
@@ -82,14 +102,19 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
         "the request is not as it must be: "
         + "; ".join(f"{f['field']}: {f['what']}" for f in found[:3]),
         field=found[0]["field"] if found else None,
-        remedy="see /docs for the shape of this request",
         errors=found,
     )
 
 
 def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "invalid_input"}
+    codes = {
+        400: "invalid_input",
+        404: "not_found",
+        405: "method_not_allowed",
+        408: "too_slow",
+        413: "too_large",
+    }
     answer = problem(error.status_code, codes.get(error.status_code, "http"), str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
@@ -101,5 +126,4 @@ def _unknown(request: Request, error: Exception) -> JSONResponse:
         500,
         "internal",
         "something went wrong here; it was written to the log",
-        remedy="try again; if it stays, send the log to the maintainers",
     )

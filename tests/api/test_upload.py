@@ -1,0 +1,204 @@
+"""Handing in a version: one winner, declared digests, bad files, bad names, bad fields."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+
+def digest_of(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def test_of_many_uploads_of_one_version_exactly_one_wins(house: Any) -> None:
+    model = house.new_model()
+    artifacts = [house.material.artifact(f"upload {i}") for i in range(16)]
+    together = threading.Barrier(len(artifacts))
+
+    def hand_in(artifact: bytes) -> httpx.Response:
+        together.wait()
+        found: httpx.Response = house.upload(model, house.metadata("1.0.0"), artifact)
+        return found
+
+    with ThreadPoolExecutor(len(artifacts)) as pool:
+        answers = list(pool.map(hand_in, artifacts))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [201] + [409] * 15
+    winner = next(i for i, answer in enumerate(answers) if answer.status_code == 201)
+    stored = house.admin.models.version(model, "1.0.0")
+    assert stored.digest == digest_of(artifacts[winner])
+    assert answers[winner].json()["digest"] == stored.digest
+    events = list(house.people["auditor"].audit.entries(kinds=("version.registered",)))
+    assert sum(e.data["model"] == model for e in events if e.data) == 1
+
+
+def test_the_same_bytes_again_are_the_same_version(house: Any) -> None:
+    model, artifact = house.new_model(), house.material.artifact()
+    first = house.upload(model, house.metadata("1.0.0"), artifact)
+    again = house.upload(model, house.metadata("1.0.0"), artifact)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["id"] == again.json()["id"]
+
+
+def test_bytes_that_are_not_the_declared_ones_are_refused(house: Any, refuses: Any) -> None:
+    model, artifact = house.new_model(), house.material.artifact()
+    lie = house.metadata("1.0.0", digest=digest_of(b"something else"))
+    body = refuses(house.upload(model, lie, artifact), 409, "integrity_failed")
+    assert body["field"] == "digest"
+    assert "again" in body["remedy"]
+    assert not list(house.admin.models.versions(model))
+    truth = house.metadata("1.0.0", digest=digest_of(artifact))
+    assert house.upload(model, truth, artifact).status_code == 201
+
+
+@pytest.mark.parametrize("digest", ["sha256:xyz", "md5:" + "0" * 32, "sha256:" + "A" * 64, "../x"])
+def test_what_is_no_digest_is_refused(house: Any, refuses: Any, digest: str) -> None:
+    model = house.new_model()
+    answer = house.upload(model, house.metadata("1.0.0", digest=digest), b"\x08\x01")
+    refuses(answer, 422, "invalid_input")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model\r\nX-Injected: 1.onnx",
+        "\x1b[31mred\x1b[0m.onnx",
+        "\u202exnno.ledom",
+        "a" * 4096,
+        "../../../../etc/cron.d/evil",
+        "..",
+        "model.onnx\x00.txt",
+    ],
+    ids=["newline", "ansi", "right-to-left", "4 kB", "climbing", "dots", "nul"],
+)
+def test_a_file_name_is_never_used(house: Any, name: str) -> None:
+    model = house.new_model()
+    before = {p for p in house.control.home.rglob("*") if "blobs" not in p.parts}
+    answer = house.upload(model, house.metadata("1.0.0"), house.material.artifact(), file_name=name)
+    assert answer.status_code in (201, 422), answer.text
+    assert "X-Injected" not in answer.headers
+    new = {p for p in house.control.home.rglob("*") if "blobs" not in p.parts} - before
+    assert not [p for p in new if "evil" in p.name or "onnx" in p.name]
+    if answer.status_code == 201:
+        with house.http("data_scientist") as http:
+            got = http.get(f"/api/ml/model/download?model={model}&version=1.0.0&type=onnx")
+        assert name not in got.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("status", "approved"),
+        ("isSigned", True),
+        ("is_signed", True),
+        ("tenantId", "ua"),
+        ("riskTier", 4),
+        ("tier", 4),
+        ("approvedBy", "me"),
+        ("lifecycle", "production"),
+        ("signature", "none"),
+    ],
+)
+def test_a_field_that_nobody_may_set_is_refused(
+    house: Any, refuses: Any, key: str, value: Any
+) -> None:
+    model = house.new_model()
+    answer = house.upload(model, house.metadata("1.0.0", **{key: value}), b"x")
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"] == f"metadata.{key}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "1", '{"version": "1.0.0"}', "[" * 100_000],
+    ids=["empty", "cut", "list", "null", "number", "partial", "deep"],
+)
+def test_metadata_that_is_no_object_of_ours_is_refused(house: Any, refuses: Any, text: str) -> None:
+    model = house.new_model()
+    with house.http("data_scientist") as http:
+        answer = http.post(
+            f"/api/v1/models/{model}/versions",
+            data={"metadata": text},
+            files={name: (name, b"x") for name in ("artifact", "reference", "holdout")},
+        )
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"].startswith("metadata")
+
+
+@pytest.mark.parametrize(
+    "version", ["../1", "1.0", "v1.0.0", "1.0.0\r\nX: 1", "1.0.0 ", "01.0.0", "9" * 41, "१.0.0"]
+)
+def test_a_version_is_a_version_number(house: Any, refuses: Any, version: str) -> None:
+    model = house.new_model()
+    answer = house.upload(model, house.metadata(version), house.material.artifact())
+    body = refuses(answer, 422, "invalid_input")
+    assert "version" in body["field"]
+
+
+def test_a_number_that_is_not_finite_is_refused(house: Any, refuses: Any) -> None:
+    model = house.new_model()
+    for text in ('{"accuracy": NaN}', '{"accuracy": Infinity}', '{"accuracy": 1e999}'):
+        metadata = json.dumps(house.metadata("1.0.0"))[:-1] + f', "training_metrics": {text}}}'
+        with house.http("data_scientist") as http:
+            answer = http.post(
+                f"/api/v1/models/{model}/versions",
+                data={"metadata": metadata},
+                files={name: (name, b"x") for name in ("artifact", "reference", "holdout")},
+            )
+        refuses(answer, 422, "invalid_input")
+
+
+@pytest.mark.parametrize("missing", ["artifact", "reference", "holdout", "metadata"])
+def test_a_missing_file_is_named(house: Any, refuses: Any, missing: str) -> None:
+    model = house.new_model()
+    files = {
+        "artifact": ("m", house.material.artifact()),
+        "reference": ("r", house.material.reference),
+        "holdout": ("h", house.material.holdout),
+    }
+    files.pop(missing, None)
+    data = {} if missing == "metadata" else {"metadata": json.dumps(house.metadata("1.0.0"))}
+    with house.http("data_scientist") as http:
+        answer = http.post(f"/api/v1/models/{model}/versions", data=data, files=files)
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"] == missing
+    assert not list(house.admin.models.versions(model))
+
+
+@pytest.mark.parametrize("which", ["reference", "holdout"])
+def test_data_that_is_not_parquet_or_lacks_a_column_is_refused(
+    house: Any, refuses: Any, which: str
+) -> None:
+    model = house.new_model()
+    for content in (b"", b"PAR1", b"a,b\n1,2\n"):
+        files = {
+            "artifact": ("m", house.material.artifact()),
+            "reference": ("r", house.material.reference),
+            "holdout": ("h", house.material.holdout),
+        }
+        files[which] = ("x", content)
+        with house.http("data_scientist") as http:
+            answer = http.post(
+                f"/api/v1/models/{model}/versions",
+                data={"metadata": json.dumps(house.metadata("1.0.0"))},
+                files=files,
+            )
+        body = refuses(answer, 422, "invalid_input")
+        assert body["field"] == which
+
+
+def test_what_is_no_model_is_rejected_by_its_checks(house: Any) -> None:
+    model = house.new_model()
+    content = b"\x80\x04\x95cposix\nsystem\n(S'true'\ntR."
+    answer = house.upload(model, house.metadata("1.0.0"), content)
+    assert answer.status_code == 201, answer.text
+    house.settle()
+    assert house.admin.models.version(model, "1.0.0").lifecycle == "rejected"
+    verdicts = {c.name: c.verdict for c in house.admin.models.checks(model, "1.0.0")}
+    assert verdicts["security_scan"] == "fail"
