@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from trimtab.kernel.errors import Conflict, PolicyRefused
 from trimtab.kernel.ids import IncidentId
 from trimtab.remediation import kill_switches, service, store
+from trimtab.remediation.gate_process import GateProcess
 from trimtab.remediation.model import Phase
 from trimtab.remediation.switches import Scope
 
@@ -67,3 +69,19 @@ def test_one_switch_for_a_scope(either_house: Any) -> None:
     assert house.do(kill_switches.engage, Scope.TENANT, "UA") == kept
     with house.records.look() as reading:
         assert store.switches_set(reading) == [kept]
+
+
+@pytest.mark.slow
+def test_the_gates_process_reads_either(either_house: Any, tmp_path: Path) -> None:
+    house = either_house
+    gate = GateProcess(
+        key=tmp_path / "gate.pem",
+        database=house.database.url.render_as_string(hide_password=False),
+        seconds=30,
+    )
+    try:
+        answer = gate.ask(house.propose().id)
+        allowed = house.do(service.record_decision, answer, trusted=gate.public_keys())
+    finally:
+        gate.stop()
+    assert allowed.phase is Phase.PERMITTED

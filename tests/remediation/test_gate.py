@@ -121,6 +121,16 @@ def test_a_predecessor_that_may_not_carry_traffic_is_none(house: Any) -> None:
     assert house.refusals(house.propose()) == {"predecessor"}
 
 
+def test_a_predecessor_with_other_bytes_than_registered_is_none(house: Any) -> None:
+    """Somebody writes another digest into the deployment, and asks for just that one."""
+    with house.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE deployments SET digest = 'sha256:{'c' * 64}' WHERE version = '1.0.0'"
+        )
+    proposed = house.propose(args=house.rollback | {"to_digest": "sha256:" + "c" * 64})
+    assert house.refusals(proposed) == {"predecessor"}
+
+
 def test_another_place_has_another_stable_version(house: Any) -> None:
     for change in ({"tenant": TenantId("UA")}, {"environment": "staging"}):
         assert house.refusals(house.propose(**change)) == {"stable", "predecessor"}
