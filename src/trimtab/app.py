@@ -26,6 +26,7 @@ from trimtab.platform.metrics import Metrics
 from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_preset, load_text, preset_names
 from trimtab.policies.model import Policy
+from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows.intake import METADATA_BYTES
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
@@ -33,6 +34,8 @@ from trimtab.workflows.program import program
 
 ADMINISTRATOR = "admin@localhost"
 EXECUTOR = "trimtab"
+GATE_SECONDS = 20.0
+"""How long the safety gate may take to start or to answer; then nothing is permitted."""
 
 
 class Application:
@@ -65,14 +68,19 @@ class Application:
             ),
             signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
             permit_key=load_or_create_key(keys / "permits.pem"),
-            gate_keys={},
             policies=_policies(settings.policy),
             default_policy=_default_policy(settings.policy),
             metrics=Metrics(),
             started_at=real_clock.now(),
         )
         _publish_keys(self.parts, keys)
-        self.loop = Loop(self.parts, program(self.parts))
+        self.gate = GateProcess(
+            key=keys / "gate.pem",
+            database=settings.database(),
+            seconds=GATE_SECONDS,
+            policies=_own_policies(settings.policy),
+        )
+        self.loop = Loop(self.parts, program(self.parts, self.gate))
         self.loop.register()
 
     def http(self) -> FastAPI:
@@ -103,11 +111,13 @@ class Application:
 
     def start(self) -> None:
         """Take up work."""
+        self.gate.start()
         self.parts.engine.start()
 
     def stop(self, drain_seconds: float) -> None:
         """Let running work end, sign the last head, and let go."""
         self.parts.engine.stop(drain_seconds)
+        self.gate.stop()
         self.parts.heads.sign()
         self.parts.records.database.close()
 
@@ -132,6 +142,10 @@ def _policies(chosen: str) -> dict[str, Policy]:
         own = load_text(path.read_text("utf-8"), path.name)
         found[own.name] = own
     return found
+
+
+def _own_policies(chosen: str) -> Path | None:
+    return None if chosen in preset_names() else Path(chosen).parent
 
 
 def _default_policy(chosen: str) -> str:

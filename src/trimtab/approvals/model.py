@@ -110,7 +110,7 @@ class Approval:
     requested_at: datetime
     decided_at: datetime | None
     due_at: datetime | None
-    """When it expires, decided or not; None once it is of no more use."""
+    """When it expires, decided or not; None once it was used to the full, or has ended."""
     revision: int = 0
 
     def open_steps(self) -> tuple[Step, ...]:
@@ -198,6 +198,17 @@ class Approval:
         decided = self.decided_at or at
         return replace(self, phase=to, decided_at=decided, due_at=None), event
 
+    def use(self, percent: float) -> tuple[Approval, Used]:
+        """The approval, used to the full: it stands as long as its version does.
+
+        Raises:
+            InvalidMove: it does not stand.
+        """
+        if self.phase is not Phase.APPROVED:
+            raise self._refusal("be used")
+        event = Used(subject=self.id, tenant=self.target.tenant, **self._words(), percent=percent)
+        return replace(self, due_at=None), event
+
     def demand(
         self,
         *,
@@ -238,7 +249,7 @@ class Approval:
         target = self.target
         if self.phase is not Phase.APPROVED:
             return f"it is {self.phase.value}"
-        if self.due_at is None or now >= self.due_at:
+        if self.due_at is not None and now >= self.due_at:
             return "it has expired"
         if digest != target.digest:
             return "it was given for other bytes"
@@ -322,6 +333,19 @@ class Voted(Event):
     reason: str
     phase: str
     still_needed: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Used(Event):
+    """The exposure that was approved has been reached; the approval expires no more."""
+
+    kind: ClassVar[str] = "approval.used"
+
+    model: str
+    version: str
+    version_id: str
+    digest: str
+    percent: float
 
 
 @dataclass(frozen=True)

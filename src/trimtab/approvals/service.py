@@ -123,6 +123,18 @@ def expire(work: Work, approval_id: str) -> Approval:
     return _end(work, approval, Phase.EXPIRED, "its time has run out")
 
 
+def use(work: Work, approval_id: str, percent: float) -> Approval:
+    """Write down that the exposure that was approved has been reached.
+
+    Safe to repeat: what was used stays so.
+    """
+    approval = store.get(work, approval_id)
+    if approval.phase is not Phase.APPROVED or approval.due_at is None:
+        return approval
+    used, event = approval.use(percent)
+    return store.save(work, used, event)
+
+
 def void(work: Work, approval_id: str, why: str) -> Approval:
     """End an approval because what it was given for is no more what it was."""
     return _end(work, store.get(work, approval_id), Phase.VOIDED, why)

@@ -401,6 +401,8 @@ def visible_version(reading: Reading, actor: Actor, model: str, version: str) ->
     """
     found = store.find_version(reading, model, version)
     foreign = found is not None and found.tenant not in (None, actor.tenant)
+    if found is None:
+        store.model_named(reading, model)  # says so where it is the model that is not there
     if found is None or (foreign and actor.tenant is not None):
         raise NotFound(f"{ascii(model)[:60]} has no version {ascii(version)[:30]}", field="version")
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.audit.heads import Heads
@@ -39,8 +39,6 @@ class Parts:
     signer: ArtifactSigner
     permit_key: Ed25519PrivateKey
     """Signs permits for exposure, and the routing table that they are consumed into."""
-    gate_keys: Mapping[str, Ed25519PublicKey]
-    """What permits for actions are verified with; the private half is the gate's alone."""
     policies: Mapping[str, Policy]
     default_policy: str
     metrics: Metrics

@@ -41,6 +41,10 @@ REFERENCE_BYTES = 1 << 30
 TENANT_COLUMN = "tenant"
 """A column of this name in reference data tells whose each row is."""
 
+EPISODE = timedelta(days=14)
+"""Drifts that begin within so long of one another are one episode."""
+
+_DRIFTING = (Kind.DATA_DRIFT, Kind.STRUCTURE, Kind.VANISHED_CATEGORY, Kind.NEW_CATEGORY)
 _KEPT = 64
 _WATCH = system("watch")
 
@@ -194,7 +198,7 @@ def signal_of(reading: Reading, entry: Entry) -> Signal | None:
     data = entry.data or {}
     match entry.kind:
         case "drift.confirmed":
-            return _drift_signal(entry, data)
+            return _drift_signal(reading, entry, data)
         case "performance.degraded":
             return _performance_signal(reading, entry, data)
         case "rollout.rolled_back":
@@ -202,7 +206,9 @@ def signal_of(reading: Reading, entry: Entry) -> Signal | None:
     return None
 
 
-def _drift_signal(entry: Entry, data: dict[str, Any]) -> Signal:
+def _drift_signal(reading: Reading, entry: Entry, data: dict[str, Any]) -> Signal:
+    """Features that move in the same days move for one reason until shown otherwise: they
+    join the drift that is open, and do not make an incident each."""
     kinds = {
         "vanished_category": Kind.VANISHED_CATEGORY,
         "new_category": Kind.NEW_CATEGORY,
@@ -217,7 +223,7 @@ def _drift_signal(entry: Entry, data: dict[str, Any]) -> Signal:
         model=data["model"],
         tenant=entry.tenant,
         kind=kind,
-        cause_key=f"{what}:{data['feature']}" + (f":{items}" if items else ""),
+        cause_key=_beside(reading, entry, data) or f"{what}:{data['feature']}",
         severity=_severity(data, kind),
         title=title,
         at=entry.at,
@@ -225,6 +231,19 @@ def _drift_signal(entry: Entry, data: dict[str, Any]) -> Signal:
         drift_start=parse_iso(data["since"]),
         data=data,
     )
+
+
+def _beside(reading: Reading, entry: Entry, data: dict[str, Any]) -> str | None:
+    """The cause key of an open incident that this drift belongs to, or None."""
+    since = parse_iso(data["since"])
+    for incident in incident_store.active(reading):
+        place = incident.model == data["model"] and incident.tenant in (None, entry.tenant)
+        if not place or incident.kind not in _DRIFTING:
+            continue
+        near = incident.drift_start is not None and abs(since - incident.drift_start) <= EPISODE
+        if incident.feature == data["feature"] or (near and incident.tenant == entry.tenant):
+            return incident.cause_key
+    return None
 
 
 def _severity(data: dict[str, Any], kind: Kind) -> Severity:

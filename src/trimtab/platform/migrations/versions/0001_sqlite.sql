@@ -1,3 +1,21 @@
+CREATE TABLE action_permits (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	remediation VARCHAR(80) NOT NULL,
+	incident VARCHAR(80) NOT NULL,
+	action VARCHAR(40) NOT NULL,
+	args_digest VARCHAR(71) NOT NULL,
+	target VARCHAR(200) NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	epoch INTEGER NOT NULL,
+	issued_at VARCHAR(27) NOT NULL,
+	expires_at VARCHAR(27) NOT NULL,
+	sealed TEXT NOT NULL,
+	consumed_at VARCHAR(27),
+	CONSTRAINT pk_action_permits PRIMARY KEY (id),
+	CONSTRAINT uq_action_permits_remediation UNIQUE (remediation)
+)
+;
 CREATE TABLE api_keys (
 	id VARCHAR(80) NOT NULL,
 	revision INTEGER NOT NULL,
@@ -87,6 +105,23 @@ CREATE UNIQUE INDEX uq_deployments_one_canary ON deployments (model, coalesce(te
 ;
 CREATE UNIQUE INDEX uq_deployments_one_stable ON deployments (model, coalesce(tenant, ''), environment) WHERE state = 'stable'
 ;
+CREATE TABLE diagnoses (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	incident VARCHAR(80) NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	verdict VARCHAR(20) NOT NULL,
+	analysis JSON NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	made_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_diagnoses PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_diagnoses_incident ON diagnoses (incident, made_at)
+;
+CREATE INDEX ix_diagnoses_model ON diagnoses (model, made_at)
+;
 CREATE TABLE gateways (
 	name VARCHAR(80) NOT NULL,
 	epoch BIGINT NOT NULL,
@@ -94,6 +129,17 @@ CREATE TABLE gateways (
 	seen_at VARCHAR(27) NOT NULL,
 	CONSTRAINT pk_gateways PRIMARY KEY (name)
 )
+;
+CREATE TABLE inbox_messages (
+	id VARCHAR(80) NOT NULL,
+	team VARCHAR(200) NOT NULL,
+	text TEXT NOT NULL,
+	tenant VARCHAR(80),
+	at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_inbox_messages PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_inbox_messages_at ON inbox_messages (at)
 ;
 CREATE TABLE incident_signals (
 	sequence BIGINT NOT NULL,
@@ -141,6 +187,20 @@ CREATE INDEX ix_incidents_due_at ON incidents (due_at)
 CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 ;
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
+;
+CREATE TABLE kill_switches (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	scope VARCHAR(10) NOT NULL,
+	name VARCHAR(80) NOT NULL,
+	"set" BOOLEAN NOT NULL,
+	why TEXT NOT NULL,
+	"by" VARCHAR(80) NOT NULL,
+	since VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_kill_switches PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_kill_switches_scope ON kill_switches (scope, name)
 ;
 CREATE TABLE label_batches (
 	id VARCHAR(80) NOT NULL,
@@ -267,6 +327,86 @@ CREATE TABLE prediction_batches (
 )
 ;
 CREATE INDEX ix_prediction_batches_model_time ON prediction_batches (model, first_at, last_at)
+;
+CREATE TABLE remediations (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	incident VARCHAR(80) NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	environment VARCHAR(40) NOT NULL,
+	action VARCHAR(40) NOT NULL,
+	args JSON NOT NULL,
+	target VARCHAR(200) NOT NULL,
+	requested_by VARCHAR(80) NOT NULL,
+	automatic BOOLEAN NOT NULL,
+	cause_type VARCHAR(40),
+	confidence DOUBLE,
+	policy_digest VARCHAR(71) NOT NULL,
+	attempt INTEGER NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	proposed_at VARCHAR(27) NOT NULL,
+	gate JSON,
+	permit VARCHAR(80),
+	fence INTEGER,
+	started_at VARCHAR(27),
+	executed_at VARCHAR(27),
+	result JSON,
+	measured_recovery JSON,
+	settled_at VARCHAR(27),
+	reason TEXT,
+	due_at VARCHAR(27),
+	deadline VARCHAR(27),
+	CONSTRAINT pk_remediations PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_remediations_due_at ON remediations (due_at)
+;
+CREATE INDEX ix_remediations_incident ON remediations (incident)
+;
+CREATE INDEX ix_remediations_model ON remediations (model, proposed_at)
+;
+CREATE INDEX ix_remediations_target ON remediations (target, started_at)
+;
+CREATE UNIQUE INDEX uq_remediations_one_in_flight ON remediations (target) WHERE phase IN ('executing', 'failed', 'permitted', 'verifying')
+;
+CREATE TABLE retrainings (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	model VARCHAR(63) NOT NULL,
+	tenant VARCHAR(80),
+	"trigger" VARCHAR(30) NOT NULL,
+	incident VARCHAR(80),
+	champion VARCHAR(23) NOT NULL,
+	champion_digest VARCHAR(71) NOT NULL,
+	proposed_version VARCHAR(23) NOT NULL,
+	policy_digest VARCHAR(71) NOT NULL,
+	data_from VARCHAR(27) NOT NULL,
+	data_until VARCHAR(27) NOT NULL,
+	phase VARCHAR(20) NOT NULL,
+	requested_at VARCHAR(27) NOT NULL,
+	attempts INTEGER NOT NULL,
+	data_digest VARCHAR(71),
+	rows BIGINT,
+	data_report JSON,
+	challenger_digest VARCHAR(71),
+	cutoff DOUBLE,
+	metrics JSON,
+	comparison JSON,
+	version_id VARCHAR(80),
+	reason TEXT,
+	settled_at VARCHAR(27),
+	due_at VARCHAR(27),
+	CONSTRAINT pk_retrainings PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_retrainings_due_at ON retrainings (due_at)
+;
+CREATE INDEX ix_retrainings_incident ON retrainings (incident)
+;
+CREATE INDEX ix_retrainings_model ON retrainings (model, requested_at)
+;
+CREATE UNIQUE INDEX uq_retrainings_one_open ON retrainings (model, coalesce(tenant, '')) WHERE phase IN ('requested', 'data_checked', 'trained', 'judged')
 ;
 CREATE TABLE rollouts (
 	id VARCHAR(80) NOT NULL,

@@ -1,0 +1,179 @@
+"""Incident -> evidence from the records -> diagnosis.
+
+The rows before and after, what the version learnt from, and what was changed lately are
+read back from the records; the analysis is pure. A diagnosis is made again when a signal
+joins that changes the question: a loss of performance, where there was only drift.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from trimtab.audit import ledger
+from trimtab.audit.ledger import Entry
+from trimtab.audit.work import Reading
+from trimtab.diagnosis import service as diagnosis
+from trimtab.diagnosis.analysis import analyse
+from trimtab.diagnosis.evidence import Change, Evidence, Stretch
+from trimtab.diagnosis.service import IncidentFacts
+from trimtab.incidents import service as incidents
+from trimtab.incidents import store as incident_store
+from trimtab.incidents.model import Incident, Kind
+from trimtab.incidents.model import Phase as IncidentPhase
+from trimtab.kernel.actor import system
+from trimtab.monitoring import store as monitoring_store
+from trimtab.monitoring.watch import Subject, WatchPhase
+from trimtab.observations.frame import Frame
+from trimtab.registry import deployment_store, store
+from trimtab.registry.deployments import Deployment
+from trimtab.registry.model import Model, Version
+from trimtab.rollouts import store as rollout_store
+from trimtab.workflows.intake import policy_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.watch import REFERENCE_BYTES, TENANT_COLUMN, rows_between
+
+CALM_WINDOWS = 5
+"""Windows before the drift that are read as the calm stretch."""
+
+CHANGES_WITHIN = timedelta(days=14)
+_REPAIR = system("repair")
+_SETTLED = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
+
+
+def diagnose(parts: Parts, entry: Entry) -> None:
+    """Diagnose the incident that an entry is about, if that can change anything."""
+    with parts.records.look() as reading:
+        incident = incident_store.get(reading, entry.subject)
+        if incident.phase in _SETTLED or not _worth_it(entry, incident):
+            return
+        model = store.model_named(reading, incident.model)
+        evidence = evidence_for(parts, reading, incident, model)
+    if evidence is None:
+        return
+    demands, policy_digest = policy_of(parts, model)
+    analysis = analyse(evidence, demands=demands.diagnosis, watch=demands.monitoring)
+    facts = IncidentFacts(incident.id, incident.model, incident.tenant)
+    with parts.records.begin(_REPAIR, reason="what is behind it", cause=entry.sequence) as work:
+        now = incident_store.get(work, incident.id)
+        if now.phase in (IncidentPhase.OPEN, IncidentPhase.DIAGNOSED, IncidentPhase.ESCALATED):
+            made = diagnosis.make(work, facts, analysis, policy_digest=policy_digest)
+            incidents.attach_diagnosis(
+                work,
+                incident.id,
+                made.id,
+                verdict=analysis.verdict.value,
+                summary=analysis.summary,
+            )
+
+
+def _worth_it(entry: Entry, incident: Incident) -> bool:
+    """A joining signal asks for another diagnosis only if it speaks of harm."""
+    if entry.kind == "incident.opened":
+        return True
+    data = entry.data or {}
+    return incident.kind is not Kind.PERFORMANCE and data.get("signal_kind") == "performance"
+
+
+def evidence_for(
+    parts: Parts, reading: Reading, incident: Incident, model: Model
+) -> Evidence | None:
+    """Everything that a diagnosis of this incident is drawn from; None where no version was
+    serving that it could be about."""
+    stable = stable_version(reading, incident)
+    if stable is None:
+        return None
+    demands, _ = policy_of(parts, model)
+    length = timedelta(hours=demands.monitoring.window_hours)
+    began = incident.drift_start or incident.detected_at - length
+    if incident.kind is Kind.ROLLOUT_ROLLED_BACK:
+        began = _rollout_start(reading, incident) or began
+    before = rows_between(reading, incident.model, began - CALM_WINDOWS * length, began)
+    after = rows_between(reading, incident.model, began, reading.now)
+    return Evidence(
+        model=incident.model,
+        tenant=incident.tenant,
+        reference=reference_of(parts, model, stable, incident.tenant),
+        before=_stretch(before, incident, model),
+        after=_stretch(after, incident, model),
+        cutoffs={
+            v.version: v.cutoff for v in store.versions_of(reading, model.name, everyone=True)
+        },
+        changes=_changes(reading, model.name, began),
+        confirmed=_confirmed(reading, incident),
+        drift_start=incident.drift_start,
+        detected_at=incident.detected_at,
+    )
+
+
+def stable_version(reading: Reading, incident: Incident) -> Version | None:
+    """The version that answers where the incident is, or None."""
+    for tenant in dict.fromkeys((incident.tenant, None)):
+        deployed = deployment_store.in_place(
+            reading, incident.model, tenant, ENVIRONMENT, Deployment.STABLE
+        )
+        if deployed is not None:
+            return store.find_version(reading, incident.model, deployed.version)
+    return None
+
+
+def reference_of(parts: Parts, model: Model, version: Version, tenant: str | None) -> Stretch:
+    """What a version learnt from; of a tenant's rows only, where they are told apart."""
+    content = parts.blobs.read_verified(version.reference_digest, max_bytes=REFERENCE_BYTES)
+    table = pq.read_table(BytesIO(content))
+    features = {f.name: _column(table[f.name], f.kind) for f in model.features}
+    label = np.asarray(table[model.label].to_numpy(zero_copy_only=False), dtype=float)
+    learnt = Stretch.of_training(features, (label > 0).astype(np.int8))
+    if tenant is None or TENANT_COLUMN not in table.column_names:
+        return learnt
+    return learnt.where(np.asarray(table[TENANT_COLUMN].to_pylist(), dtype=object) == tenant)
+
+
+def _column(column: Any, kind: str) -> np.ndarray[Any, Any]:
+    if kind == "category":
+        return np.asarray(column.to_pylist(), dtype=object)
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _stretch(frame: Frame | None, incident: Incident, model: Model) -> Stretch:
+    if frame is None:
+        kinds = {f.name: object if f.kind == "category" else np.float64 for f in model.features}
+        nothing = {name: np.array([], dtype=kind) for name, kind in kinds.items()}
+        return Stretch.of_training(nothing, np.array([], dtype=np.int8))
+    if incident.tenant is not None:
+        frame = frame.where(frame.tenant == incident.tenant)
+    registered = {f.name: frame.features[f.name] for f in model.features}
+    stretch = Stretch.of(frame)
+    return Stretch(registered, stretch.score, stretch.label, stretch.version, stretch.deployment)
+
+
+def _rollout_start(reading: Reading, incident: Incident) -> datetime | None:
+    version = incident.cause_key.removeprefix("release:")
+    found = [r for r in rollout_store.of_model(reading, incident.model) if r.version == version]
+    return found[0].started_at if found else None
+
+
+def _changes(reading: Reading, model: str, began: datetime) -> tuple[Change, ...]:
+    """What was deployed lately, as the ledger tells it."""
+    moves = ledger.entries(
+        reading.connection, kinds=("deployment.moved",), newest_first=True, limit=200
+    )
+    found = []
+    for move in moves:
+        data = move.data or {}
+        if data.get("model") == model and began - CHANGES_WITHIN <= move.at <= reading.now:
+            text = f"{data['version']} became {data['after']} at {data['percent_after']:g} %"
+            found.append(Change(move.at, text, version=data["version"]))
+    return tuple(reversed(found))
+
+
+def _confirmed(reading: Reading, incident: Incident) -> frozenset[str]:
+    """Features whose drift is believed where the incident is."""
+    watches = monitoring_store.watches(reading, incident.model, subjects=(Subject.DRIFT,))
+    return frozenset(
+        w.name for w in watches if w.tenant == incident.tenant and w.phase is WatchPhase.CONFIRMED
+    )
