@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from trimtab import web
 from trimtab.api.server import create_app
 from trimtab.artifacts.keys import load_or_create_key, public_pem
 from trimtab.artifacts.signing import ArtifactSigner
@@ -84,8 +85,10 @@ class Application:
         self.loop.register()
 
     def http(self) -> FastAPI:
-        """The application that answers HTTP."""
-        return create_app(self.parts, self.loop)
+        """The application that answers HTTP: the interface, and the pages beside it."""
+        app = create_app(self.parts, self.loop)
+        web.install(app)
+        return app
 
     def first_start(self) -> str | None:
         """Add the first administrator; return the password that was made, if one was.

@@ -14,7 +14,19 @@ from trimtab.kernel import errors
 
 log = structlog.get_logger("trimtab.api")
 
+
+class RangeNotSatisfiable(errors.InvalidInput):
+    """A range of bytes that a file does not have; `size` is what it has."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int):
+        super().__init__(f"this file has {size} bytes", field="Range")
+        self.size = size
+
+
 STATUS: dict[type[errors.TrimtabError], int] = {
+    RangeNotSatisfiable: 416,
     errors.InvalidInput: 422,
     errors.TooFewValues: 422,
     errors.NotAuthenticated: 401,
@@ -84,7 +96,10 @@ def problem(
 def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.TrimtabError)
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
-    return problem(status, error.code, error.message, field=error.field, remedy=error.remedy)
+    answer = problem(status, error.code, error.message, field=error.field, remedy=error.remedy)
+    if isinstance(error, RangeNotSatisfiable):
+        answer.headers["Content-Range"] = f"bytes */{error.size}"
+    return answer
 
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:

@@ -17,8 +17,10 @@ from trimtab.api import (
     gateways,
     identity,
     models,
+    monitoring,
     operations,
     problems,
+    remediation,
     rollouts,
     serving,
 )
@@ -34,6 +36,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     gateways.router,
     approvals.router,
     rollouts.router,
+    monitoring.router,
+    remediation.router,
     audit.router,
     identity.router,
 )

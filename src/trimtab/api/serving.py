@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.problems import RangeNotSatisfiable
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
@@ -25,7 +26,7 @@ Downloader = Annotated[Actor, may("artifacts:download")]
 Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", max_length=200)]
 ModelName = Annotated[str | None, Query(max_length=63)]
 
-_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _CHUNK = 1 << 16
 
 
@@ -103,11 +104,12 @@ def _range(header: str | None, size: int) -> tuple[int, int]:
     """First and last byte that a Range header asks for; one range at most.
 
     Raises:
-        InvalidInput: several ranges, or none that this file has.
+        InvalidInput: several ranges, or none at all.
+        RangeNotSatisfiable: a range that this file does not have.
     """
     if header is None:
         return 0, size - 1
-    match = _RANGE.match(header.strip())
+    match = _RANGE.fullmatch(header.strip())
     if match is None or match[1] == match[2] == "":
         raise InvalidInput(
             "one range of bytes at most", field="Range", remedy="send bytes=FIRST-LAST"
@@ -117,16 +119,8 @@ def _range(header: str | None, size: int) -> tuple[int, int]:
     else:
         first, last = int(match[1]), min(int(match[2] or size - 1), size - 1)
     if first > last or first >= size:
-        raise RangeNotSatisfiable(
-            f"this file has {size} bytes", field="Range", remedy="ask for bytes that it has"
-        )
+        raise RangeNotSatisfiable(size)
     return first, last
-
-
-class RangeNotSatisfiable(InvalidInput):
-    """A range that lies outside the file."""
-
-    code = "range_not_satisfiable"
 
 
 def _chunks(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:

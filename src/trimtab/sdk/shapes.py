@@ -483,6 +483,7 @@ class CauseShape(Answer):
     evidence_for: list[str]
     evidence_against: list[str]
     contributing_factors: list[dict[str, Any]] = Field(default_factory=list)
+    values: dict[str, Any] = Field(default_factory=dict)
 
 
 class RootCauseShape(Answer):
@@ -519,3 +520,24 @@ class RemediationShape(Answer):
     gate_checks: list[dict[str, Any]]
     measured_recovery: dict[str, Any] | None
     reason: str | None
+
+
+class RetrainingShape(Answer):
+    """A run that was to make a challenger."""
+
+    id: str
+    model: str
+    tenant: str | None
+    trigger: str
+    incident: str | None
+    champion: str
+    proposed_version: str
+    phase: str
+    data_from: datetime
+    data_until: datetime
+    rows: int | None
+    metrics: dict[str, Any] | None
+    comparison: dict[str, Any] | None
+    reason: str | None
+    requested_at: datetime
+    settled_at: datetime | None

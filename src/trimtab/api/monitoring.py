@@ -1,0 +1,166 @@
+"""Windows and incidents: what was looked at, and what broke."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.audit.work import Reading
+from trimtab.diagnosis import store as diagnosis_store
+from trimtab.diagnosis.model import Cause
+from trimtab.incidents import store
+from trimtab.incidents.model import Incident, Phase
+from trimtab.incidents.timeline import timeline
+from trimtab.kernel.errors import NotFound
+from trimtab.kernel.events import plain
+from trimtab.kernel.ids import TenantId
+from trimtab.monitoring import store as monitoring
+from trimtab.monitoring.model import Window
+from trimtab.registry import store as registry
+from trimtab.sdk import shapes
+
+router = APIRouter(prefix="/api/v1", tags=["monitoring"])
+
+Watcher = Annotated[Actor, may("windows:read")]
+Reader = Annotated[Actor, may("incidents:read")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("/monitoring/models/{model}/windows", summary="Windows of a model")
+def list_windows(
+    model: str,
+    actor: Watcher,
+    parts: PartsOf,
+    tenant: Annotated[str | None, Query(max_length=63)] = None,
+    since: Annotated[datetime | None, Query()] = None,
+    limit: Limit = 100,
+) -> shapes.Page[shapes.WindowShape]:
+    """The newest windows that were looked at, oldest first; a tenant sees its own."""
+    scope = actor.tenant or (None if tenant is None else TenantId(tenant))
+    with parts.records.look() as reading:
+        registry.model_named(reading, model)
+        found = monitoring.windows(reading, model, scope, since=since, limit=limit)
+    return shapes.Page(items=[_window(w) for w in found])
+
+
+@router.get("/monitoring/incidents", summary="Incidents")
+def list_incidents(
+    actor: Reader,
+    parts: PartsOf,
+    state: Annotated[Literal["active", "all"], Query()] = "active",
+    model: Annotated[str | None, Query(max_length=63)] = None,
+    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
+    limit: Limit = 100,
+) -> shapes.Page[shapes.IncidentShape]:
+    """Incidents, newest first: those that are open, or all."""
+    settled = (Phase.RESOLVED, Phase.MERGED)
+    phases = () if state == "all" else tuple(p for p in Phase if p not in settled)
+    with parts.records.look() as reading:
+        found = store.listed(
+            reading, model=model, tenant=actor.tenant, phases=phases, before=after, limit=limit
+        )
+    return shapes.Page(
+        items=[_incident(i, []) for i in found],
+        next=found[-1].id if len(found) == limit else None,
+    )
+
+
+@router.get("/monitoring/incidents/{incident}", summary="One incident")
+def get_incident(incident: str, actor: Reader, parts: PartsOf) -> shapes.IncidentShape:
+    """An incident, with its timeline read off the ledger."""
+    with parts.records.look() as reading:
+        found = visible(reading, actor, incident)
+        lines = [shapes.TimelineShape.model_validate(x) for x in timeline(reading, found.id)]
+    return _incident(found, lines)
+
+
+@router.get("/analysis/rca/{incident}", summary="Root cause of an incident")
+def root_cause(incident: str, actor: Reader, parts: PartsOf) -> shapes.RootCauseShape:
+    """What broke, with the evidence for and against; that none was found is an answer."""
+    with parts.records.look() as reading:
+        found = visible(reading, actor, incident)
+        made = diagnosis_store.newest_of(reading, found.id)
+    if made is None:
+        raise NotFound(
+            "this incident has not been diagnosed yet",
+            field="incident",
+            remedy="a diagnosis is made by itself once there are rows to draw it from",
+        )
+    analysis = made.analysis
+    factors = [{"factor": f.factor, "weight": f.weight} for f in analysis.factors]
+    causes = [_cause(cause, factors) for cause in analysis.causes]
+    return shapes.RootCauseShape(
+        incident_id=found.id,
+        verdict=analysis.verdict.value,
+        root_cause=causes[0] if analysis.cause is not None else None,
+        causes=causes,
+        timeline={
+            "drift_start": found.drift_start,
+            "detection_time": found.detected_at,
+            "remediation_time": found.remediation_at,
+        },
+        recommendations=[plain(advice) for advice in analysis.advice],
+    )
+
+
+def visible(reading: Reading, actor: Actor, incident_id: str) -> Incident:
+    """An incident that `actor` may see.
+
+    Raises:
+        NotFound: there is none, or it is another tenant's.
+    """
+    found = store.get(reading, incident_id)
+    if actor.tenant is not None and found.tenant not in (None, actor.tenant):
+        raise NotFound("there is no such incident", field="incident")
+    return found
+
+
+def _window(window: Window) -> shapes.WindowShape:
+    performance = window.performance
+    return shapes.WindowShape(
+        id=window.id,
+        model=window.model,
+        tenant=window.tenant,
+        start=window.start,
+        end=window.end,
+        phase=window.phase.value,
+        rows=window.rows,
+        labels=0 if performance is None else performance.labels,
+        drift=[] if window.drift is None else window.drift.features,
+        performance=[] if performance is None else performance.judgements,
+    )
+
+
+def _incident(incident: Incident, lines: list[shapes.TimelineShape]) -> shapes.IncidentShape:
+    return shapes.IncidentShape(
+        id=incident.id,
+        model=incident.model,
+        tenant=incident.tenant,
+        kind=incident.kind.value,
+        feature=incident.feature,
+        severity=incident.severity.value,
+        title=incident.title,
+        phase=incident.phase.value,
+        drift_start=incident.drift_start,
+        detected_at=incident.detected_at,
+        resolved_at=incident.resolved_at,
+        resolution=incident.resolution,
+        diagnosis=incident.diagnosis,
+        remediations=list(incident.remediations),
+        timeline=lines,
+    )
+
+
+def _cause(cause: Cause, factors: list[dict[str, Any]]) -> shapes.CauseShape:
+    return shapes.CauseShape(
+        type=cause.type.value,
+        feature=cause.feature,
+        confidence=cause.confidence,
+        evidence_for=list(cause.evidence_for),
+        evidence_against=list(cause.evidence_against),
+        contributing_factors=factors,
+        values=plain(cause.values),
+    )

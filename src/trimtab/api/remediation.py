@@ -1,0 +1,114 @@
+"""Remedies: what was done about incidents, and asking for one. The safety gate decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from trimtab.api.access import Actor, PartsOf, may
+from trimtab.audit.work import Reading
+from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.policies.operation import ActionName
+from trimtab.remediation import endings, store
+from trimtab.remediation.model import Remediation
+from trimtab.retraining import store as retraining_store
+from trimtab.sdk import shapes
+from trimtab.workflows import repair
+
+router = APIRouter(prefix="/api/v1", tags=["remediation"])
+
+Reader = Annotated[Actor, may("remediations:read")]
+Operator = Annotated[Actor, may("remediations:execute")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("/remediation", summary="Remedies")
+def list_remediations(
+    actor: Reader,
+    parts: PartsOf,
+    after: Annotated[datetime | None, Query(description="what `next` said")] = None,
+    limit: Limit = 100,
+) -> shapes.Page[shapes.RemediationShape]:
+    """Remedies, newest first."""
+    with parts.records.look() as reading:
+        found = store.listed(reading, tenant=actor.tenant, before=after, limit=limit)
+    return shapes.Page(
+        items=[_shown(r) for r in found],
+        next=found[-1].proposed_at.isoformat() if len(found) == limit else None,
+    )
+
+
+@router.post("/remediation/execute", status_code=202, summary="Ask for an action")
+def execute(
+    body: shapes.NewRemediation, actor: Operator, parts: PartsOf
+) -> shapes.RemediationShape:
+    """Propose an action on an incident; it begins if the safety gate permits it.
+
+    `safety_check` is read for the sake of older callers; the gate cannot be switched off.
+    """
+    if not body.safety_check:
+        raise InvalidInput(
+            "the safety check cannot be switched off",
+            field="safety_check",
+            remedy="leave it out; if the gate refuses, its answer says what to do",
+        )
+    proposed = repair.execute_on_request(
+        parts, actor, body.incident_id, ActionName(body.action), body.reason
+    )
+    return _shown(proposed)
+
+
+@router.get("/remediation/{remediation}", summary="One remedy")
+def get_remediation(remediation: str, actor: Reader, parts: PartsOf) -> shapes.RemediationShape:
+    """A remedy: the gate's answer, how far it is, what was measured."""
+    with parts.records.look() as reading:
+        return _shown(_visible(reading, actor, remediation))
+
+
+@router.delete("/remediation/{remediation}", summary="Abort a remedy")
+def abort(
+    remediation: str,
+    actor: Operator,
+    parts: PartsOf,
+    reason: Annotated[str, Query(min_length=3, max_length=2000)] = "aborted by a person",
+) -> shapes.RemediationShape:
+    """Stop a remedy; what it has done so far stands and is counted."""
+    with parts.records.begin(actor, reason=reason) as work:
+        _visible(work, actor, remediation)
+        return _shown(endings.abort(work, remediation))
+
+
+@router.get("/retraining", summary="Retrainings")
+def list_retrainings(
+    actor: Annotated[Actor, may("retraining:read")], parts: PartsOf, limit: Limit = 100
+) -> shapes.Page[shapes.RetrainingShape]:
+    """Runs, newest first: what they learnt from, and what came of them."""
+    with parts.records.look() as reading:
+        found = retraining_store.listed(reading, tenant=actor.tenant, limit=limit)
+    return shapes.Page(items=[shapes.RetrainingShape.model_validate(r) for r in found])
+
+
+def _visible(reading: Reading, actor: Actor, remediation_id: str) -> Remediation:
+    found = store.get(reading, remediation_id)
+    if actor.tenant is not None and found.tenant not in (None, actor.tenant):
+        raise NotFound("there is no such remediation", field="remediation")
+    return found
+
+
+def _shown(remediation: Remediation) -> shapes.RemediationShape:
+    gate = remediation.gate or {}
+    return shapes.RemediationShape(
+        id=remediation.id,
+        incident=remediation.incident,
+        model=remediation.model,
+        tenant=remediation.tenant,
+        action=remediation.action.value,
+        automatic=remediation.automatic,
+        phase=remediation.phase.value,
+        gate_decision=str(gate.get("decision", "pending")),
+        gate_checks=list(gate.get("checks", [])),
+        measured_recovery=remediation.measured_recovery,
+        reason=remediation.reason,
+    )
