@@ -6,6 +6,7 @@ import itertools
 import shutil
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import uvicorn
 
@@ -37,6 +41,8 @@ from trimtab.kernel.ids import Digest, IncidentId, TenantId, WindowId, new_id
 from trimtab.kernel.verdict import Verdict
 from trimtab.monitoring import store as windows
 from trimtab.monitoring.model import Drift, Performance, Phase, Window
+from trimtab.observations import store as observations
+from trimtab.observations.batches import parse_predictions
 from trimtab.platform.database import metadata
 from trimtab.platform.settings import Settings
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
@@ -119,6 +125,7 @@ class World:
         )
         self._thread.start()
         self.people: dict[str, Person] = {}
+        self._browsers: list[Browser] = []
         self._numbers = itertools.count(1)
         with self.parts.records.look() as reading:
             for person in people.people(reading):
@@ -152,6 +159,8 @@ class World:
                 )
 
     def close(self) -> None:
+        for browser in self._browsers:
+            browser.client.close()
         self._server.should_exit = True
         self._thread.join(timeout=10)
         self.parts.records.database.close()
@@ -173,6 +182,7 @@ class World:
     def browser(self, name: str | None = None) -> Browser:
         """A browser; with a name, logged in."""
         browser = Browser(self.origin)
+        self._browsers.append(browser)
         if name is not None:
             token = field(browser.get("/login").text, "csrf")
             answer = browser.post(
@@ -219,6 +229,8 @@ class World:
         """A version whose bytes are stored and really signed."""
         content = f"{model} {number} {tenant}".encode()
         blob = self.parts.blobs.put(BytesIO(content), max_bytes=len(content))
+        training = training_data()
+        reference = self.parts.blobs.put(BytesIO(training), max_bytes=len(training))
         whose = None if tenant is None else TenantId(tenant)
         binding = Binding(model, number, whose, blob.digest, blob.digest)
         bundle = self.parts.signer.sign(self.parts.blobs.path(blob.digest), binding)
@@ -243,8 +255,8 @@ class World:
                     },
                     training_trigger=trigger,
                     parent=parent,
-                    reference_digest=blob.digest,
-                    holdout_digest=blob.digest,
+                    reference_digest=reference.digest,
+                    holdout_digest=reference.digest,
                     lineage={"data": "flights 2014", "commit": "4f2c1aa", "rows": 228_000},
                     binding=binding.to_bytes().decode(),
                     signature=bundle.decode(),
@@ -411,7 +423,7 @@ class World:
                 revision=rollout.revision,
                 demands=demands,
             )
-        return moved if moved.observed and not moved.intended_percent == 0 else self.act(moved)
+        return moved if moved.observed and moved.intended_percent != 0 else self.act(moved)
 
     def promote(self, version: Version, *, days: int = 3) -> Rollout:
         """All the way to stable."""
@@ -468,6 +480,35 @@ class World:
                 window = windows.save(work, settled, told)
         return window
 
+    def predictions(self, factor: float, version: str = "1.0.0", rows: int = 400) -> None:
+        """Predictions of the last day, with distances in another unit."""
+        when = self.now - timedelta(hours=12)
+        rng = np.random.default_rng(7)
+        stamp = int(when.timestamp() * 1000)
+        ids = [str(uuid.UUID(int=(stamp << 80) | (7 << 76) | (2 << 62) | n)) for n in range(rows)]
+        batch = pa.record_batch(
+            {
+                "prediction_id": ids,
+                "row": pa.array([0] * rows, pa.int32()),
+                "model": [MODEL] * rows,
+                "version": [version] * rows,
+                "digest": ["sha256:" + "0" * 64] * rows,
+                "tenant": ["acme"] * rows,
+                "endpoint": ["gate-1"] * rows,
+                "deployment": ["stable"] * rows,
+                "at": pa.array([when] * rows, pa.timestamp("ms", "UTC")),
+                "latency_ms": pa.array([1.5] * rows, pa.float64()),
+                "in.distance_miles": rng.gamma(3.0, 250.0, rows) * factor,
+                "out.score": rng.uniform(0, 1, rows),
+            }
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        parsed = parse_predictions(bytes(sink.getvalue()))
+        with self.parts.records.begin(system("feed"), reason="a gateway shipped") as work:
+            observations.keep(work, observations.PREDICTIONS, f"batch-{stamp}", parsed)
+
     def policy_digest_of(self, work: Any, model: str) -> str:
         return intake.policy_of(self.parts, store.model_named(work, model))[1]
 
@@ -503,6 +544,22 @@ class World:
             incidents.resolve(
                 work, incident, {"ks_d": 0.05}, resolution="The feed sends miles again."
             )
+
+
+def training_data() -> bytes:
+    """What the versions were trained on, as Parquet."""
+    rng = np.random.default_rng(3)
+    table = pa.table(
+        {
+            "distance_miles": rng.gamma(3.0, 250.0, 3000),
+            "departure_hour": rng.integers(0, 24, 3000).astype(float),
+            "carrier": rng.choice(["AA", "DL", "UA", "WN"], 3000),
+            "late": rng.integers(0, 2, 3000),
+        }
+    )
+    sink = BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
 
 
 def feature(name: str, ks_d: float) -> dict[str, Any]:
@@ -627,6 +684,7 @@ def tell(world: World) -> None:
             day + timedelta(days=2 * n), days=2, ks_d=0.12 + 0.055 * n, false_positives=14 + 9 * n
         )
     early = world.incident()
+    world.predictions(1.609)
     for n in range(6, 9):
         world.window(
             day + timedelta(days=2 * n), days=2, ks_d=0.41 - 0.01 * n, false_positives=62 - n

@@ -159,11 +159,11 @@ def _time(life: Lifeline, *, axis: bool = False) -> Spec:
     }
 
 
-def _background(life: Lifeline) -> list[Spec]:
+def _background(life: Lifeline, *, axis: bool = False) -> list[Spec]:
     """Incidents as bands and releases as threads, the same in every panel."""
     bands = [{"at": iso(m.at), "end": iso(m.end or life.end)} for m in life.bands]
     threads = [{"at": iso(m.at)} for m in life.releases]
-    time = _time(life)
+    time = _time(life, axis=axis)
     return [
         {
             "data": {"values": bands},
@@ -179,7 +179,7 @@ def _background(life: Lifeline) -> list[Spec]:
 
 
 def _rows(names: Sequence[str]) -> Spec:
-    axis = {"title": None, "grid": False, "labelLimit": 96, "minExtent": 92, "maxExtent": 92}
+    axis = {"title": None, "grid": False, "labelLimit": 112, "minExtent": 118, "maxExtent": 118}
     return {"field": "row", "type": "nominal", "scale": {"domain": list(names)}, "axis": axis}
 
 
@@ -198,7 +198,7 @@ def _decisions(life: Lifeline, width: int) -> Spec:
     time, row = _time(life), _rows(_KINDS)
     links = {"href": {"field": "href"}, "description": {"field": "label"}}
     shapes = {
-        "release": ("triangle-right", "sea", "x-back"),
+        "release": ("triangle-right", "sea", "bad"),
         "incident": ("triangle-up", "good", "bad"),
         "action": ("diamond", "sea", "wait"),
     }
@@ -287,9 +287,10 @@ def _height(stretch: Stretch) -> float:
 def _drift(life: Lifeline, width: int) -> Spec:
     values = [
         {"at": _middle(p.start, p.end), "ratio": p.ratio, "scope": line.scope, "moved": p.moved,
+         "run": run,
          "label": f"{words.day(p.start)}: {p.feature} {p.ratio:.2f} of the change that matters"}
         for line in life.drift
-        for p in line.points
+        for p, run in zip(line.points, runs(line.points), strict=True)
         if p.ratio is not None
     ]  # fmt: skip
     unknown = [
@@ -304,7 +305,7 @@ def _drift(life: Lifeline, width: int) -> Spec:
         "field": "ratio",
         "type": "quantitative",
         "scale": {"domain": [0, top], "nice": False},
-        "axis": {**_side("drift / limit"), "format": ".1f"},
+        "axis": {**_side("input drift,", "of its limit"), "format": ".1f"},
     }
     main = life.drift[0].scope if life.drift else ""
     weight = {"condition": {"test": f"datum.scope == {main!r}", "value": 1}, "value": 0.35}
@@ -313,12 +314,12 @@ def _drift(life: Lifeline, width: int) -> Spec:
         "height": 84,
         "layer": [
             *_background(life),
-            *_limit(1.0, height, life, "smallest change that matters"),
+            *_limit(1.0, height, time, life, "smallest change that matters"),
             {
                 "data": {"values": values},
                 "mark": {"type": "line", "color": token("sea"), "strokeWidth": 1.6},
-                "encoding": {"x": time, "y": height, "detail": {"field": "scope"},
-                             "opacity": weight},
+                "encoding": {"x": time, "y": height, "opacity": weight,
+                             "detail": [{"field": "scope"}, {"field": "run"}]},
             },
             {
                 "data": {"values": values},
@@ -348,9 +349,9 @@ def _moved(yes: str, no: str) -> Spec:
 def _rates(life: Lifeline, width: int, *, axis: bool) -> Spec:
     values = [
         {"at": _middle(p.start, p.end), "rate": p.value, "low": p.low, "high": p.high,
-         "version": p.version, "bad": p.limit is not None and p.value > p.limit,
+         "version": p.version, "run": run, "bad": p.limit is not None and p.value > p.limit,
          "label": f"{words.day(p.start)}: {words.share(p.value)}, version {p.version}"}
-        for p in life.rates
+        for p, run in zip(life.rates, runs(life.rates), strict=True)
         if p.value is not None
     ]  # fmt: skip
     limits = [p.limit for p in life.rates if p.limit is not None]
@@ -361,7 +362,7 @@ def _rates(life: Lifeline, width: int, *, axis: bool) -> Spec:
         "field": "rate",
         "type": "quantitative",
         "scale": {"domain": [0, top], "nice": False},
-        "axis": {**_side("false positives"), "format": ".0%"},
+        "axis": {**_side("false-positive", "rate"), "format": ".0%"},
     }
     limit = limits[-1] if limits else None
     name = f"limit {words.share(limit, 1)}"
@@ -370,18 +371,19 @@ def _rates(life: Lifeline, width: int, *, axis: bool) -> Spec:
         "width": width,
         "height": 84,
         "layer": [
-            *_background(life),
-            *([] if limit is None else _limit(limit, height, life, name)),
+            *_background(life, axis=axis),
+            *([] if limit is None else _limit(limit, height, time, life, name)),
             {
                 "data": {"values": values},
                 "mark": {"type": "area", "color": token("x-canary"), "opacity": 0.32},
                 "encoding": {"x": time, "y": {**height, "field": "low"}, "y2": {"field": "high"},
-                             "detail": {"field": "version"}},
+                             "detail": [{"field": "version"}, {"field": "run"}]},
             },
             {
                 "data": {"values": values},
                 "mark": {"type": "line", "color": token("sea"), "strokeWidth": 1.6},
-                "encoding": {"x": time, "y": height, "detail": {"field": "version"}},
+                "encoding": {"x": time, "y": height,
+                             "detail": [{"field": "version"}, {"field": "run"}]},
             },
             {
                 "data": {"values": values},
@@ -393,21 +395,21 @@ def _rates(life: Lifeline, width: int, *, axis: bool) -> Spec:
     }  # fmt: skip
 
 
-def _side(title: str) -> Spec:
+def _side(*title: str) -> Spec:
     return {
-        "title": title,
+        "title": list(title),
         "titleAngle": 0,
         "titleAlign": "right",
-        "titleX": -40,
-        "titleY": 44,
+        "titleX": -38,
+        "titleY": 36,
         "tickCount": 3,
         "grid": True,
-        "minExtent": 92,
-        "maxExtent": 92,
+        "minExtent": 118,
+        "maxExtent": 118,
     }
 
 
-def _limit(at: float, height: Spec, life: Lifeline, name: str) -> list[Spec]:
+def _limit(at: float, height: Spec, time: Spec, life: Lifeline, name: str) -> list[Spec]:
     """The threshold, drawn with the number that it judges."""
     data = {"values": [{"rate": at, "ratio": at, "at": iso(life.start), "name": name}]}
     return [
@@ -420,9 +422,19 @@ def _limit(at: float, height: Spec, life: Lifeline, name: str) -> list[Spec]:
             "data": data,
             "mark": {"type": "text", "align": "left", "baseline": "bottom", "dx": 4, "dy": -2,
                      "color": token("ink"), "fontSize": 10.5, "fontWeight": 500},
-            "encoding": {"x": _time(life), "y": height, "text": {"field": "name"}},
+            "encoding": {"x": time, "y": height, "text": {"field": "name"}},
         },
     ]  # fmt: skip
+
+
+def runs(points: Sequence[DriftPoint | RatePoint]) -> list[int]:
+    """For each point the stretch of unbroken looking that it lies in: where a window is
+    missing, or could not tell, nobody looked, and no line is drawn across."""
+    found: list[int] = []
+    for n, point in enumerate(points):
+        broken = n > 0 and (point.start > points[n - 1].end or not points[n - 1].told)
+        found.append((found[-1] if found else 0) + broken)
+    return found
 
 
 def _middle(start: datetime, end: datetime) -> str:

@@ -26,7 +26,7 @@ from trimtab.workflows.parts import Parts
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PAGE = 50
-_MANY = 500
+_FAR = 100
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,11 @@ class RuleRow:
     harmful: bool
     harmless: bool
 
-    def bar(self, evidence: float, needed: float) -> str:
-        """How far the evidence has come, in percent of what is needed; never beyond it."""
-        return f"{100 * min(evidence / needed, 1.0) if needed else 0:.1f}"
+    def strength(self, evidence: float, needed: float) -> str:
+        """The evidence beside what is needed; far beyond it, only that it is."""
+        if evidence > _FAR * needed:
+            return f"over {_FAR} times the {needed:g} needed"
+        return f"{evidence:.2g} of the {needed:g} needed"
 
 
 @dataclass(frozen=True)

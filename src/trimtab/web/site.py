@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from trimtab.web import approvals, audit, home, login, models, refusals, rollouts, versions
+from trimtab.web import (
+    approvals,
+    audit,
+    home,
+    incidents,
+    login,
+    models,
+    refusals,
+    rollouts,
+    versions,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     login.router,
@@ -13,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     versions.router,
     approvals.router,
     rollouts.router,
+    incidents.router,
     audit.router,
 )
 

@@ -66,6 +66,11 @@ class DriftPoint:
     moved: bool
     reason: str
 
+    @property
+    def told(self) -> bool:
+        """Whether the window could tell anything."""
+        return self.ratio is not None
+
 
 @dataclass(frozen=True)
 class RatePoint:
@@ -81,6 +86,11 @@ class RatePoint:
     limit: float | None
     verdict: str
     reason: str
+
+    @property
+    def told(self) -> bool:
+        """Whether the window could tell anything."""
+        return self.value is not None
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ def drift_point(window: Window, effects: Effects) -> DriftPoint | None:
     ratios = [
         (value / effect, str(feature["feature"]), measure, value, effect)
         for feature in window.drift.features
-        for measure, value, effect in _ratios(feature, effects)
+        for measure, value, effect in ratios_of(feature, effects)
     ]
     ratio, name, measure, value, effect = max(ratios) if ratios else (None,) * 5
     return DriftPoint(
@@ -184,7 +194,8 @@ def glance(windows: Sequence[Window], watches: Sequence[Watch]) -> Glance:
     )
 
 
-def _ratios(feature: Mapping[str, Any], effects: Effects) -> list[tuple[str, float, float]]:
+def ratios_of(feature: Mapping[str, Any], effects: Effects) -> list[tuple[str, float, float]]:
+    """Each measure that was taken of a feature: its name, its value, the change that matters."""
     measures = feature["measures"]
     return [
         (name, float(measures[name]), float(getattr(effects, name)))

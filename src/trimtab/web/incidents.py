@@ -1,0 +1,174 @@
+"""Incidents: what broke, why, what next?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from trimtab.audit.work import Reading
+from trimtab.diagnosis import store as diagnoses
+from trimtab.diagnosis.model import Diagnosis
+from trimtab.incidents import store
+from trimtab.incidents.model import Incident
+from trimtab.incidents.timeline import TimelineLine, timeline
+from trimtab.kernel.ids import TenantId
+from trimtab.monitoring import store as monitoring
+from trimtab.registry import deployment_store
+from trimtab.registry import store as registry
+from trimtab.registry.deployments import Deployment
+from trimtab.registry.model import Version
+from trimtab.remediation import store as remediation
+from trimtab.remediation.model import Remediation
+from trimtab.web import evidence, telling
+from trimtab.web.evidence import Evidence
+from trimtab.web.refusals import PageRoute
+from trimtab.web.rendering import page
+from trimtab.web.session import PartsOf, Visitor, looking
+from trimtab.web.versions import Number, numbers_of
+from trimtab.workflows.intake import policy_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_PAGE = 50
+_WINDOWS = 60
+
+
+@dataclass(frozen=True)
+class IncidentList:
+    """What is broken now, and what was."""
+
+    open: tuple[Incident, ...]
+    settled: tuple[Incident, ...]
+    older: str | None
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A remedy, the answer of the safety gate to it, and what came back."""
+
+    remedy: Remediation
+    checks: tuple[Mapping[str, Any], ...]
+    recovery: tuple[Number, ...]
+
+    @property
+    def refusals(self) -> tuple[Mapping[str, Any], ...]:
+        """What the gate found in the way."""
+        return tuple(check for check in self.checks if not check["passed"])
+
+
+@dataclass(frozen=True)
+class IncidentPage:
+    """What is shown of one incident."""
+
+    incident: Incident
+    tenants: tuple[str, ...]
+    others: int
+    evidence: Evidence
+    diagnosis: Diagnosis | None
+    remedies: tuple[Remedy, ...]
+    timeline: tuple[TimelineLine, ...]
+    names: Mapping[str, str]
+    linked: bool
+    now: datetime
+
+    def who(self, actor: str) -> str:
+        """An actor's name."""
+        return telling.who(actor, self.names)
+
+
+@router.get("/incidents")
+def incident_list(
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, looking("incidents:read")],
+    before: Annotated[str | None, Query(max_length=40)] = None,
+) -> Response:
+    """What is broken?"""
+    with parts.records.look() as reading:
+        broken = store.active(reading, tenant=visitor.tenant)
+        listed = store.listed(reading, tenant=visitor.tenant, before=before, limit=_PAGE)
+        now = reading.now
+    shown = IncidentList(
+        open=tuple(sorted(broken, key=lambda i: (-i.severity.rank, i.detected_at))),
+        settled=tuple(i for i in listed if i.settled),
+        older=f"/incidents?before={listed[-1].id}" if len(listed) == _PAGE else None,
+        now=now,
+    )
+    return page(
+        request, "incidents.html", shown, title="Incidents", active="incidents", visitor=visitor
+    )
+
+
+@router.get("/incidents/{incident}")
+def incident_page(
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, looking("incidents:read")],
+    incident: str,
+) -> Response:
+    """One incident, from its first signal to its measured end."""
+    with parts.records.look() as reading:
+        shown = read(reading, parts, visitor, incident)
+    return page(
+        request, "incident.html", shown, title=incident, active="incidents", visitor=visitor
+    )
+
+
+def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> IncidentPage:
+    """The page, from one look at the records.
+
+    Raises:
+        NotFound: there is no such incident, or it is another tenant's.
+    """
+    incident = store.get(reading, incident_id)
+    visitor.demand_sight(incident.tenant, "incident")
+    model = registry.model_named(reading, incident.model)
+    tier, _digest = policy_of(parts, model)
+    windows = monitoring.windows(reading, incident.model, incident.tenant, limit=_WINDOWS)
+    affected = sorted(incident.affected_tenants)
+    seen = [t for t in affected if visitor.sees(TenantId(t))]
+    remedies = (
+        remediation.of_incident(reading, incident.id) if visitor.may("remediations:read") else []
+    )
+    return IncidentPage(
+        incident=incident,
+        tenants=tuple(seen),
+        others=len(affected) - len(seen),
+        evidence=evidence.read(
+            reading, parts.blobs, incident, _serving(reading, incident), windows, tier.monitoring
+        ),
+        diagnosis=diagnoses.newest_of(reading, incident.id),
+        remedies=_remedies([r for r in remedies if visitor.sees(r.tenant)]),
+        timeline=tuple(reversed(timeline(reading, incident.id, tenant=visitor.tenant))),
+        names=telling.names(reading),
+        linked=visitor.tenant is None and visitor.may("audit:read"),
+        now=reading.now,
+    )
+
+
+def _remedies(found: Sequence[Remediation]) -> tuple[Remedy, ...]:
+    return tuple(
+        Remedy(
+            remedy=remedy,
+            checks=tuple((remedy.gate or {}).get("checks", ())),
+            recovery=numbers_of(remedy.measured_recovery or {}),
+        )
+        for remedy in found
+    )
+
+
+def _serving(reading: Reading, incident: Incident) -> Version | None:
+    """The version that serves where the incident is: its tenant's own, or the global one."""
+    for tenant in dict.fromkeys((incident.tenant, None)):
+        stable = deployment_store.in_place(
+            reading, incident.model, tenant, ENVIRONMENT, Deployment.STABLE
+        )
+        if stable is not None:
+            return registry.find_version(reading, incident.model, stable.version)
+    return None

@@ -1,0 +1,225 @@
+"""Each page, full and empty, for those who may and those who may not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from trimtab.approvals import store as approvals
+from trimtab.incidents import store as incidents
+from trimtab.rollouts import store as rollouts
+
+MODEL = "flight-delays"
+LISTS = ["/", "/models", "/approvals", "/rollouts", "/incidents", "/audit"]
+
+
+def ids(world):
+    with world.parts.records.look() as reading:
+        return {
+            "rollout": rollouts.of_model(reading)[0].id,
+            "incident": incidents.listed(reading)[-1].id,
+            "acme": incidents.listed(reading)[0].id,
+            "approval": approvals.listed(reading)[0].id,
+        }
+
+
+def text(answer):
+    """What a page says, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))
+
+
+@pytest.mark.parametrize("address", LISTS)
+def test_lists_are_shown_when_there_is_nothing_yet(world, address):
+    answer = world.browser("mira").get(address)
+    assert answer.status_code == 200
+    said = text(answer)
+    assert "No " in said or "Nothing" in said or "entries" in said
+    assert "None" not in said
+
+
+@pytest.mark.parametrize("address", LISTS)
+def test_lists_are_shown_when_there_is_a_history(told, address):
+    answer = told.browser("mira").get(address)
+    assert answer.status_code == 200
+    assert "None" not in text(answer)
+
+
+def test_home_says_what_waits_for_me_and_not_what_waits_for_others(told):
+    mine, others = (told.browser(name).get("/").text for name in ("mira", "audrey"))
+    assert "Look and decide" in mine
+    assert "Look and decide" not in others
+    assert "1 request waits for others" in others
+
+
+def test_home_does_not_call_calm_what_nobody_has_looked_at(world):
+    world.model()
+    version = world.version("1.0.0")
+    world.approve(version)
+    world.promote(version)
+    said = text(world.browser("mira").get("/"))
+    assert "have not been looked at yet, so calm says nothing about them" in said
+
+
+def test_home_states_calm_with_its_evidence(world):
+    world.model()
+    version = world.version("1.0.0")
+    world.approve(version)
+    world.promote(version)
+    world.window(world.now.replace(hour=0))
+    said = text(world.browser("mira").get("/"))
+    assert "nothing waits for you, nothing moves, no incident is open" in said
+    assert re.search(r"looked at for all time up to 2015-\d\d-\d\d 00:00 UTC", said)
+
+
+def test_the_lifeline_is_spoken_for_drawn_and_backed_by_numbers(told):
+    page = told.browser("mira").get(f"/models/{MODEL}").text
+    assert "6 versions, 3 of them released, 1 taken back" in page
+    assert "1.3.0 canary at 25 %" in page
+    assert page.count("<svg xmlns=") == 2
+    assert 'fill="var(--x-stable)"' in page
+    assert f'href="/models/{MODEL}/versions/1.2.0"' in page
+    assert "vega.github.io" not in page
+    assert "style=" not in page
+    assert "The numbers behind the picture" in page
+
+
+def test_a_version_shows_its_digest_its_checks_and_who_is_still_needed(told):
+    answer = told.browser("mira").get(f"/models/{MODEL}/versions/1.4.0")
+    said = text(answer)
+    assert "1 of 1 still needed" in said
+    assert "every metric is within its limit on 4,200 held-out rows" in said
+    assert "may carry up to 100 %" in said
+    assert said.count("sha256:") >= 1
+
+
+def test_who_contributed_is_told_why_they_cannot_decide(told):
+    answer = told.browser("dan").get(f"/models/{MODEL}/versions/1.4.0")
+    said = text(answer)
+    assert "You cannot decide on this: your roles do not decide on approvals" in said
+    assert 'value="approve"' not in answer.text
+
+
+def test_a_rollout_shows_each_rule_with_value_limit_interval_and_evidence(told):
+    said = text(told.browser("mira").get(f"/rollouts/{ids(told)['rollout']}"))
+    assert "1.00 %" in said
+    assert "0.76 % to 1.29 %" in said
+    assert "5.0 %" in said
+    assert "60 false positives among 6 000 known negatives" in said.replace("\u202f", " ")
+
+
+def test_an_incident_shows_both_distributions_and_since_when(told):
+    answer = told.browser("mira").get(f"/incidents/{ids(told)['incident']}")
+    said = text(answer)
+    assert "distance_miles in 400 rows" in said
+    assert "beside 3000 rows of training data" in said
+    assert "the move began 2015-" in said
+    assert answer.text.count("<svg xmlns=") == 4
+
+
+def test_an_incident_without_data_says_that_nothing_can_be_drawn(world):
+    world.model()
+    version = world.version("1.0.0")
+    world.approve(version)
+    world.promote(version)
+    incident = world.incident()
+    said = text(world.browser("mira").get(f"/incidents/{incident.id}"))
+    assert "It cannot be drawn: no prediction of flight-delays was made" in said
+
+
+def test_the_ledger_is_verified_by_the_independent_verifier(told):
+    browser = told.browser("audrey")
+    assert "not verified since this server started" in text(browser.get("/audit"))
+    answer = browser.send("/audit/verify")
+    assert answer.status_code == 303
+    said = text(browser.get(answer.headers["location"]))
+    assert "every entry is where the tree says, and every published head fits" in said
+
+
+def test_verifying_needs_its_permission(told):
+    assert told.browser("mira").send("/audit/verify").status_code == 403
+
+
+def test_entries_are_found_by_the_id_they_mention_and_lead_to_a_proof(told):
+    browser = told.browser("audrey")
+    rollout = ids(told)["rollout"]
+    page = browser.get(f"/audit?ref={rollout}").text
+    numbers = re.findall(r'<td class="num"><a href="/audit/(\d+)">', page)
+    assert numbers
+    assert all(rollout in browser.get(f"/audit/{n}").text for n in numbers[:2])
+    entry = text(browser.get(f"/audit/{numbers[0]}"))
+    assert "Inclusion proof" in entry
+    assert "Leaf hash" in entry
+
+
+def test_a_search_that_finds_nothing_says_so(told):
+    assert "No entry fits" in text(told.browser("audrey").get("/audit?kind=no.such"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/nowhere", "/models/none", f"/models/{MODEL}/versions/9.9.9", "/rollouts/rol_none",
+     "/incidents/inc-2001-01-01-001", "/audit/999999", "/approvals/apr_none"],
+)  # fmt: skip
+def test_what_does_not_exist_is_a_page_of_its_own(told, address):
+    answer = told.browser("mira").get(address)
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_what_is_not_mine_is_said_to_be_so(told):
+    answer = told.browser("felix").get("/")
+    assert answer.status_code == 403
+    assert "models:read" in answer.text
+    assert "This is not yours to do" in answer.text
+
+
+def test_a_failure_is_a_page_and_tells_nothing_of_the_inside(told):
+    told.application.parts.records.database.engine.dispose()
+    with told.parts.records.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE models RENAME TO elsewhere")
+    answer = told.browser("mira").get("/models")
+    assert answer.status_code == 500
+    assert "Something went wrong here" in answer.text
+    assert "elsewhere" not in answer.text
+    assert "SELECT" not in answer.text
+
+
+def test_the_interface_keeps_its_own_answers(told):
+    answer = told.browser().client.get("/api/v1/models/none", headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    missing = told.browser().client.get("/api/v1/none", headers={"Accept": "application/json"})
+    assert missing.headers["content-type"].startswith("application/problem+json")
+
+
+def test_another_tenants_things_are_not_there(told):
+    gil, seen = told.browser("gil"), ids(told)
+    for address in (f"/models/{MODEL}/versions/1.0.1", f"/incidents/{seen['acme']}"):
+        assert gil.get(address).status_code == 404
+        assert told.browser("tina").get(address).status_code == 200
+    for address in [*LISTS, f"/models/{MODEL}", f"/models/{MODEL}/versions/1.0.0"]:
+        page = gil.get(address)
+        assert page.status_code == 200
+        assert "acme" not in page.text.lower()
+        assert "1.0.1" not in page.text
+
+
+def test_a_tenants_people_cannot_open_entries_of_others(told):
+    fleet = told.browser("audrey").get("/audit?kind=incident.opened").text
+    number = re.findall(r'href="/audit/(\d+)"', fleet)[0]
+    assert told.browser("gil").get(f"/audit/{number}").status_code == 404
+    assert told.browser("tina").get(f"/audit/{number}").status_code == 200
+
+
+def test_every_page_demands_a_permission_or_is_open_on_purpose():
+    from trimtab.web.session import Demand, FormDemand
+    from trimtab.web.site import ROUTERS
+
+    for route in (route for router in ROUTERS for route in router.routes):
+        calls = [d.call for d in route.dependant.dependencies]
+        demands = [c for c in calls if isinstance(c, Demand | FormDemand)]
+        opened = [c for c in calls if getattr(c, "__name__", "") == "open_to_all"]
+        assert len(demands) + len(opened) == 1, route.path
+        if "POST" in route.methods and route.path != "/login":
+            assert isinstance(demands[0], FormDemand), route.path
