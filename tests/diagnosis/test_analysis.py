@@ -156,6 +156,20 @@ def test_an_airline_that_leaves_is_no_harm(flights: Make, diagnose: Diagnose) ->
     assert actions(found, refused=False) == {ActionName.NOTIFY_TEAM}
 
 
+def test_a_group_that_leaves_beside_harm_is_not_all_there_is(
+    flights: Make, diagnose: Diagnose
+) -> None:
+    evidence = flights.evidence(date(2015, 7, 1))
+    turned = np.random.default_rng(2).random(len(evidence.after)) < 0.2
+    label = np.where(turned, 1 - evidence.after.label, evidence.after.label).astype(np.int8)
+    found = diagnose(replace(evidence, after=replace(evidence.after, label=label)))
+    left = next(c for c in found.causes if c.type is CauseType.POPULATION_CHANGE)
+    assert left.confidence < 0.5
+    assert any("became worse" in words for words in left.evidence_against)
+    assert found.cause is not None
+    assert found.cause.type is CauseType.CONCEPT_SHIFT
+
+
 @pytest.mark.parametrize("day", [date(2015, 3, 22), date(2015, 5, 31), date(2015, 6, 7)])
 def test_new_places_are_a_shift_and_never_a_unit(
     homes: Make, diagnose: Diagnose, day: date

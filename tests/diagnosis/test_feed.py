@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from trimtab.diagnosis import feed
 from trimtab.diagnosis.evidence import Column, Stretch
 from trimtab.diagnosis.model import Cause
-from trimtab.diagnosis.rescaled import rescaled
+from trimtab.diagnosis.rescaled import Rescaled, rescaled
 from trimtab.diagnosis.units import RATIOS, SHIFTS, named, named_shift
 from trimtab.policies.model import TierPolicy
 
@@ -62,6 +64,32 @@ def test_a_longer_wait_in_whole_minutes_is_no_unit(policy: TierPolicy) -> None:
     found = rescaled(short, long)
     assert found is not None
     assert found.factor == pytest.approx(1.0)
+
+
+def test_other_frequent_values_of_the_same_kind_are_no_unit() -> None:
+    """No factor between frequent values is 1, and yet nothing but the mix has changed."""
+    every = np.repeat(np.arange(1.0, 1001.0), 4)
+    low, high = np.repeat(np.arange(1.0, 13.0), 60), np.repeat(np.arange(500.0, 512.0), 60)
+    found = rescaled(np.concatenate([every, low]), np.concatenate([every, high]))
+    assert found is not None
+    assert found.factor == 1.0
+
+
+def test_a_feed_that_rounds_is_judged_by_its_shape(policy: TierPolicy) -> None:
+    """Minutes that arrive as tenths of hours fall on no whole minute once undone."""
+    cause = unit(whole(1), np.round(whole(2) / 60.0, 1), policy)
+    assert cause is not None
+    assert cause.values["factor"] == pytest.approx(1 / 60, rel=0.1)
+    assert cause.values["values_explained"] is None
+
+
+def test_values_that_repeat_have_the_last_word(policy: TierPolicy) -> None:
+    demands = policy.diagnosis.unit_change
+    fits = Rescaled(1.6, 1.6, 1.6, 0.0, 0.4, 0.02, 0.02, 0.9, 0.1, 0.1)
+    assert feed.explains(fits, demands)
+    assert not feed.explains(replace(fits, values_undone=0.6), demands)
+    assert not feed.explains(replace(fits, ks_undone=0.2), demands)
+    assert not feed.explains(replace(fits, factor=1.1), demands)
 
 
 def test_a_population_that_moves_too_does_not_hide_the_factor(policy: TierPolicy) -> None:

@@ -57,7 +57,7 @@ def unit_change(
     if shifted is not None:
         return shifted
     found = rescaled(old, new)
-    if found is None or not _explains(found, demands):
+    if found is None or not explains(found, demands):
         return None
     return _judged(base, after, feature, found, moved_too)
 
@@ -186,7 +186,7 @@ def _affine(old: Column, new: Column, feature: str, demands: UnitChange) -> Caus
     )
 
 
-def _explains(found: Rescaled, demands: UnitChange) -> bool:
+def explains(found: Rescaled, demands: UnitChange) -> bool:
     """Whether the factor is large enough and undoing it leaves little.
 
     Values that repeat have the last word: where they do, they have to meet again.

@@ -20,6 +20,7 @@ from trimtab.stats.univariate import kolmogorov_smirnov
 
 _FREQUENT = 12  # most frequent values of each side, whose ratios are tried as factors
 _MEETS = 1e-4  # relative distance at which two values are one: float32, and rounded constants
+_NOWHERE = 0.5  # distance of single values from which on they meet at no factor, and say nothing
 _REPEATS = 0.5  # distinct values per row below which a column is said to repeat values
 
 
@@ -30,7 +31,7 @@ class Rescaled:
     `ks_raw` and `ks_undone` are distances to the base before and after undoing it,
     `ks_calm` the distance between two halves of the base. `values_raw` and so on are the
     same for the values themselves (total variation over single values); None where the
-    column does not repeat any.
+    column repeats none, or where they meet at no factor: a feed that rounds, or new values.
     """
 
     factor: float
@@ -95,7 +96,9 @@ def rescaled(base: Sample, after: Sample, *, affine: bool = False) -> Rescaled |
     half = base.size // 2
     calm = kolmogorov_smirnov(base[:half], base[half:]).statistic
     before, now = _Atoms.of(base), _Atoms.of(after)
-    if affine or before.values.size > _REPEATS * base.size:
+    repeats = not affine and before.values.size <= _REPEATS * base.size
+    factor, undone = _best_factor(before, now, fit.factor) if repeats else (fit.factor, 1.0)
+    if undone >= _NOWHERE:
         return Rescaled(
             fit.factor,
             fit.factor_interval.low,
@@ -108,14 +111,11 @@ def rescaled(base: Sample, after: Sample, *, affine: bool = False) -> Rescaled |
             None,
             None,
         )
-    factor, undone = _best_factor(before, now, fit.factor)
-    low, high = fit.factor_interval.low / fit.factor, fit.factor_interval.high / fit.factor
-    met = undone < 1.0 - _REPEATS
     halves = _distance(_Atoms.of(base[:half]), _Atoms.of(base[half:]), 1.0)
     return Rescaled(
         factor=factor,
-        low=factor * (1.0 - _MEETS if met else low),
-        high=factor * (1.0 + _MEETS if met else high),
+        low=factor * (1.0 - _MEETS),
+        high=factor * (1.0 + _MEETS),
         offset=0.0,
         ks_raw=fit.original_ks,
         ks_undone=kolmogorov_smirnov(base, _snapped(after / factor, before.values)).statistic,
