@@ -96,17 +96,17 @@ class Remediation:
     attempt: int
     phase: Phase
     proposed_at: datetime
-    gate: dict[str, Any] | None
-    permit: PermitId | None
-    fence: int | None
-    started_at: datetime | None
-    executed_at: datetime | None
-    result: dict[str, Any] | None
-    measured_recovery: dict[str, Any] | None
-    settled_at: datetime | None
-    reason: str | None
-    due_at: datetime | None
-    deadline: datetime | None
+    gate: dict[str, Any] | None = None
+    permit: PermitId | None = None
+    fence: int | None = None
+    started_at: datetime | None = None
+    executed_at: datetime | None = None
+    result: dict[str, Any] | None = None
+    measured_recovery: dict[str, Any] | None = None
+    settled_at: datetime | None = None
+    reason: str | None = None
+    due_at: datetime | None = None
+    deadline: datetime | None = None
     revision: int = 0
 
     @property

@@ -67,17 +67,6 @@ def propose(
     if confidence is not None and not (math.isfinite(confidence) and 0 <= confidence <= 1):
         raise InvalidInput("a confidence lies between 0 and 1", field="confidence")
     target = target_of(known_action, model, tenant, environment)
-    cause_type = None if cause is None else cause.value
-    same = (work.actor.id, arguments, cause_type, confidence, policy_digest)
-    for known in store.waiting(work, incident, action, target):
-        if same == (
-            known.requested_by,
-            known.args,
-            known.cause_type,
-            known.confidence,
-            known.policy_digest,
-        ):
-            return known
     deadline = work.now + patience
     remediation = Remediation(
         id=RemediationId(new_id("rem")),
@@ -90,24 +79,18 @@ def propose(
         target=target,
         requested_by=work.actor.id,
         automatic=work.actor.kind is not ActorKind.PERSON,
-        cause_type=cause_type,
+        cause_type=None if cause is None else cause.value,
         confidence=confidence,
         policy_digest=policy_digest,
         attempt=store.attempts_started(work, incident, action) + 1,
         phase=Phase.PROPOSED,
         proposed_at=work.now,
-        gate=None,
-        permit=None,
-        fence=None,
-        started_at=None,
-        executed_at=None,
-        result=None,
-        measured_recovery=None,
-        settled_at=None,
-        reason=None,
         due_at=deadline,
         deadline=deadline,
     )
+    for waiting in store.waiting(work, incident, action, target):
+        if _same_wish(waiting, remediation):
+            return waiting
     return store.add(work, remediation, _proposed(remediation))
 
 
@@ -253,6 +236,12 @@ def _binding(remediation: Remediation) -> dict[str, str]:
 def _is_for(permit: ActionPermit, remediation: Remediation) -> bool:
     wanted = _binding(remediation)
     return all(getattr(permit, name) == value for name, value in wanted.items())
+
+
+def _same_wish(one: Remediation, other: Remediation) -> bool:
+    """Whether both ask the gate the same, on the same grounds, for the same somebody."""
+    names = ("requested_by", "automatic", "args", "cause_type", "confidence", "policy_digest")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def _proposed(remediation: Remediation) -> Proposed:

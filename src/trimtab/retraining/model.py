@@ -78,18 +78,18 @@ class Retraining:
     data_until: datetime
     phase: Phase
     requested_at: datetime
-    attempts: int
-    data_digest: Digest | None
-    rows: int | None
-    data_report: dict[str, Any] | None
-    challenger_digest: Digest | None
-    cutoff: float | None
-    metrics: dict[str, Any] | None
-    comparison: dict[str, Any] | None
-    version_id: VersionId | None
-    reason: str | None
-    settled_at: datetime | None
-    due_at: datetime | None
+    attempts: int = 0
+    data_digest: Digest | None = None
+    rows: int | None = None
+    data_report: dict[str, Any] | None = None
+    challenger_digest: Digest | None = None
+    cutoff: float | None = None
+    metrics: dict[str, Any] | None = None
+    comparison: dict[str, Any] | None = None
+    version_id: VersionId | None = None
+    reason: str | None = None
+    settled_at: datetime | None = None
+    due_at: datetime | None = None
     revision: int = 0
 
     @property

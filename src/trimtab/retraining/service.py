@@ -54,14 +54,9 @@ def request(
         raise InvalidInput(
             "the data have to begin before they end, and to have happened", field="data_until"
         )
-    known = store.unsettled(work, model, tenant)
+    known = _known(work, model, tenant, incident, data_until)
     if known is not None:
         return known
-    if incident is not None:
-        # A crash after the refusal must not make a second one.
-        for earlier in store.of_incident(work, incident):
-            if earlier.phase is Phase.REFUSED and earlier.data_until == data_until:
-                return earlier
     taken = {version.version for version in registry.versions_of(work, model, everyone=True)}
     retraining = Retraining(
         id=RetrainingId(new_id("ret")),
@@ -77,17 +72,6 @@ def request(
         data_until=data_until,
         phase=Phase.REQUESTED,
         requested_at=work.now,
-        attempts=0,
-        data_digest=None,
-        rows=None,
-        data_report=None,
-        challenger_digest=None,
-        cutoff=None,
-        metrics=None,
-        comparison=None,
-        version_id=None,
-        reason=None,
-        settled_at=None,
         due_at=work.now + patience,
     )
     added = store.add(work, retraining, _requested(retraining))
@@ -229,6 +213,24 @@ def expire(work: Work, retraining_id: str) -> Retraining:
         return retraining
     why = f"nobody went on with it in time; it was {retraining.phase.value.replace('_', ' ')}"
     return store.save(work, *retraining.fail(why, work.now))
+
+
+def _known(
+    work: Work,
+    model: str,
+    tenant: TenantId | None,
+    incident: IncidentId | None,
+    data_until: datetime,
+) -> Retraining | None:
+    """The run under way, or the refusal of just this request: repeated, it is no second one."""
+    running = store.unsettled(work, model, tenant)
+    if running is not None or incident is None:
+        return running
+    for earlier in store.of_incident(work, incident):
+        same = (earlier.model, earlier.tenant, earlier.data_until) == (model, tenant, data_until)
+        if earlier.phase is Phase.REFUSED and same:
+            return earlier
+    return None
 
 
 def _requested(retraining: Retraining) -> Requested:
