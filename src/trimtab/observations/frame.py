@@ -59,6 +59,18 @@ class Frame:
         """Which rows have a label."""
         return self.label >= 0
 
+    def without_repeats(self) -> Frame:
+        """Each row once: what repeats tenant, version, features and label of an earlier row
+        is left out. A retry, or a sample drawn with replacement, is no new evidence."""
+        codes = [_codes(self.tenant), _codes(self.version), self.label.astype(np.float64)]
+        codes += [_codes(column) for column in self.features.values()]
+        if not len(self):
+            return self
+        _, first = np.unique(np.column_stack(codes), axis=0, return_index=True)
+        mask = np.zeros(len(self), dtype=bool)
+        mask[first] = True
+        return self.where(mask)
+
     def where(self, mask: Column) -> Frame:
         """The rows for which `mask` holds."""
         columns = {
@@ -75,6 +87,14 @@ class Frame:
             )
         }
         return Frame(**columns, features={k: v[mask] for k, v in self.features.items()})
+
+
+def _codes(column: Column) -> Column:
+    """A column as numbers that are equal where its values are; missing equals missing."""
+    if column.dtype == object:
+        _, inverse = np.unique(column.astype(str), return_inverse=True)
+        return np.asarray(inverse, dtype=np.float64)
+    return np.nan_to_num(column.astype(np.float64), nan=np.inf)
 
 
 def load(reading: Reading, model: str, start: datetime, end: datetime) -> Frame:

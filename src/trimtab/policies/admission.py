@@ -124,6 +124,10 @@ class Rollout(Slice):
         tuple[u.Percent, ...], listed("Traffic after each step, ascending.", Direction.LADDER)
     ]
     min_events_per_step: Annotated[u.Events, up("Fewest labelled events to leave a step.")]
+    count_repeats: Annotated[
+        bool,
+        free("Whether an outcome whose row repeats an earlier one exactly counts again."),
+    ]
     min_hold_hours: Annotated[u.Hours, up("Shortest stay on a step.")]
     look_interval_minutes: Annotated[u.Minutes, down("Time between two looks.")]
     max_inconclusive_looks: Annotated[

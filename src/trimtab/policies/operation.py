@@ -119,6 +119,10 @@ class Monitoring(Slice):
     label_wait_hours: Annotated[
         u.Hours, free("After its end a window waits so long for its labels before it is judged.")
     ]
+    count_repeats: Annotated[
+        bool,
+        free("Whether an outcome whose row repeats an earlier one exactly counts again."),
+    ]
     min_label_coverage: Annotated[u.Share, up("Lowest share of predictions with a label.")]
     consecutive_windows: Annotated[u.Windows, down("Windows in a row before it is believed.")]
     false_discovery_rate: Annotated[

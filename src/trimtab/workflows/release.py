@@ -333,6 +333,8 @@ def analyse(reading: Reading, rollout: Rollout, demands: TierPolicy) -> Analysis
             (), 0, reading.now - rollout.step_since, rollout.active_version is not None
         )
         return judge(nothing, demands.rollout)
+    if not demands.rollout.count_repeats:
+        frame = frame.without_repeats()
     sides = _sides(frame, rollout)
     outcomes = _Outcomes.of(frame, sides, cutoffs)
     on_step = (frame.at >= np.datetime64(rollout.step_since.replace(tzinfo=None), "us")) & (

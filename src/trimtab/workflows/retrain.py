@@ -73,10 +73,10 @@ def waiting_for(reading: Reading, incident: Incident, demands: TierPolicy) -> st
     if began is None or frame is None:
         return None
     learn, later = _split(_scoped(frame, incident.tenant), began, until, demands)
-    short = demands.retraining.min_rows - learn.size
+    short = demands.retraining.min_rows - len(learn)
     if short > 0:
         return f"{short} more distinct labelled rows are needed to learn from"
-    short = demands.checks.performance.min_holdout_rows - later.size
+    short = demands.checks.performance.min_holdout_rows - len(later)
     return f"{short} more distinct labelled rows are needed to compare on" if short > 0 else None
 
 
@@ -245,59 +245,40 @@ def rows_of(reading: Reading, run: Retraining, model: Model, demands: TierPolicy
     """The rows of a run: the same whenever it is asked for, as labels that come later aside."""
     frame = rows_between(reading, run.model, run.data_from, run.data_until)
     if frame is None:
-        nothing = _table(np.array([], dtype=np.int64), None, model)
+        nothing = _table(None, model)
         return Rows(nothing, nothing)
-    scoped = _scoped(frame, run.tenant)
-    learn, later = _split(scoped, run.data_from, run.data_until, demands)
-    return Rows(_table(learn, scoped, model), _table(later, scoped, model))
+    learn, later = _split(_scoped(frame, run.tenant), run.data_from, run.data_until, demands)
+    return Rows(_table(learn, model), _table(later, model))
 
 
 def _split(
     frame: Frame, began: datetime, until: datetime, demands: TierPolicy
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Distinct labelled rows in order of time, those to learn from and the later ones.
+) -> tuple[Frame, Frame]:
+    """The rows to learn from, and the later ones.
 
     The border is a moment, not a count: labels that come in late never move a row from
     one side to the other.
     """
     border = began + (until - began) * (1 - demands.retraining.validation_share)
-    kept = np.flatnonzero(distinct(frame))
-    kept = kept[np.argsort(frame.at[kept], kind="stable")]
-    early = frame.at[kept] < np.datetime64(border.replace(tzinfo=None), "us")
-    return kept[early], kept[~early]
-
-
-def distinct(frame: Frame) -> np.ndarray[Any, Any]:
-    """Labelled rows, each exact repeat of features and label once: the first."""
-    known = np.flatnonzero(frame.known)
-    if not known.size:
-        return np.zeros(len(frame), dtype=bool)
-    codes = [frame.label[known].astype(np.float64)]
-    for column in frame.features.values():
-        values = column[known]
-        if values.dtype == object:
-            _, inverse = np.unique(values.astype(str), return_inverse=True)
-            codes.append(inverse.astype(np.float64))
-        else:
-            codes.append(values.astype(np.float64))
-    _, first = np.unique(np.column_stack(codes), axis=0, return_index=True)
-    mask = np.zeros(len(frame), dtype=bool)
-    mask[known[first]] = True
-    return mask
+    early = frame.at < np.datetime64(border.replace(tzinfo=None), "us")
+    return frame.where(early), frame.where(~early)
 
 
 def _scoped(frame: Frame, tenant: str | None) -> Frame:
-    return frame if tenant is None else frame.where(frame.tenant == tenant)
+    """The tenant's labelled rows, each once, in order of time."""
+    own = frame if tenant is None else frame.where(frame.tenant == tenant)
+    known = own.where(own.known).without_repeats()
+    return known.where(np.argsort(known.at, kind="stable"))
 
 
-def _table(rows: np.ndarray[Any, Any], frame: Frame | None, model: Model) -> pa.Table:
+def _table(frame: Frame | None, model: Model) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for feature in model.features:
         kind = pa.string() if feature.kind == "category" else pa.float32()
-        values = [] if frame is None else frame.features[feature.name][rows]
+        values: Any = [] if frame is None else frame.features[feature.name]
         columns[feature.name] = pa.array(values, kind)
-    columns[model.label] = pa.array([] if frame is None else frame.label[rows], pa.int8())
-    columns[TIME] = pa.array([] if frame is None else frame.at[rows], pa.timestamp("us"))
+    columns[model.label] = pa.array([] if frame is None else frame.label, pa.int8())
+    columns[TIME] = pa.array([] if frame is None else frame.at, pa.timestamp("us"))
     return pa.table(columns)
 
 

@@ -101,6 +101,8 @@ class Watch:
             frame = rows_between(reading, window.model, window.start, window.end)
             facts = facts_of(reading, window.model)
         demands, digest = policy_of(parts, model)
+        if frame is not None and not demands.monitoring.count_repeats:
+            frame = frame.without_repeats()
         cutoffs = {version: fact.cutoff for version, fact in facts.items()}
         tallies = [] if frame is None else outcomes(frame, cutoffs)
         with parts.records.begin(_WATCH, reason="its labels are in") as work:
