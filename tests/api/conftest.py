@@ -233,8 +233,8 @@ def assembled(control: ControlPlane, material: Material) -> House:
         token = nobody.identity.log_in("admin@localhost", control.admin_password)
     admin = Client(control.url, token=token)
     tokens, people, keys = {"admin": token}, {"admin": admin}, {}
-    for tenant in TENANTS:
-        admin.identity.add_tenant(shapes.NewTenant(id=tenant, name=tenant.upper()))
+    for name in TENANTS:
+        admin.identity.add_tenant(shapes.NewTenant(id=name, name=name.upper()))
     for role in ROLES:
         email, password = f"{role}@example.org", secrets.token_urlsafe(24)
         admin.identity.add_person(

@@ -1,0 +1,235 @@
+"""Verified bytes or none: ranges, damaged blobs, foreign signatures, odd parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from trimtab.artifacts import binding as bindings
+from trimtab.artifacts.keys import load_public_key
+from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust, verify_artifact
+from trimtab.sdk import shapes
+
+DOWNLOAD = "/api/ml/model/download"
+
+
+@pytest.fixture(scope="module")
+def stored(house: Any) -> dict[str, Any]:
+    """A version whose bytes nobody damages."""
+    model = house.new_model()
+    artifact = house.material.artifact()
+    found = house.upload(model, house.metadata("1.0.0"), artifact).json()
+    return {**found, "bytes": artifact}
+
+
+@pytest.fixture
+def http(house: Any) -> Iterator[httpx.Client]:
+    with house.http("endpoint") as client:
+        yield client
+
+
+def query(stored: dict[str, Any], **more: str) -> dict[str, str]:
+    return {"model": stored["model"], "version": stored["version"], "type": "onnx", **more}
+
+
+def test_what_is_downloaded_is_what_was_handed_in(
+    http: httpx.Client, stored: dict[str, Any]
+) -> None:
+    answer = http.get(DOWNLOAD, params=query(stored))
+    assert answer.status_code == 200
+    assert answer.content == stored["bytes"]
+    digest = "sha256:" + hashlib.sha256(answer.content).hexdigest()
+    assert answer.headers["x-trimtab-digest"] == digest == stored["digest"]
+    assert answer.headers["etag"] == f'"{digest}"'
+    assert int(answer.headers["content-length"]) == len(stored["bytes"])
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=10-19", 10, 19),
+        ("bytes=100-", 100, None),
+        ("bytes=-7", -7, None),
+        ("bytes=5-99999999999", 5, None),
+        ("bytes=-99999999999", 0, None),
+    ],
+)
+def test_one_range_is_answered_with_those_bytes(
+    http: httpx.Client, stored: dict[str, Any], header: str, first: int, last: int | None
+) -> None:
+    answer = http.get(DOWNLOAD, params=query(stored), headers={"Range": header})
+    assert answer.status_code == 206
+    wanted = stored["bytes"][first : None if last is None else last + 1]
+    assert answer.content == wanted
+    size = len(stored["bytes"])
+    start = first if first >= 0 else size + first
+    assert answer.headers["content-range"] == f"bytes {start}-{start + len(wanted) - 1}/{size}"
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "code"),
+    [
+        ("bytes=" + ",".join(f"{i}-{i}" for i in range(10_000)), 422, "invalid_input"),
+        ("bytes=0-1,5-6", 422, "invalid_input"),
+        ("bytes=0-10,5-20,0-30", 422, "invalid_input"),
+        ("bytes=-", 422, "invalid_input"),
+        ("bytes=--5", 422, "invalid_input"),
+        ("bytes=a-b", 422, "invalid_input"),
+        ("bits=0-1", 422, "invalid_input"),
+        ("bytes=٣-٤", 422, "invalid_input"),
+        ("bytes=9-3", 416, "range_not_satisfiable"),
+        ("bytes=999999999-", 416, "range_not_satisfiable"),
+        ("bytes=-0", 416, "range_not_satisfiable"),
+    ],
+)
+def test_any_other_range_is_refused_at_once(
+    http: httpx.Client, stored: dict[str, Any], refuses: Any, header: str, status: int, code: str
+) -> None:
+    started = time.perf_counter()
+    answer = http.get(DOWNLOAD, params=query(stored), headers={b"Range": header.encode()})
+    assert time.perf_counter() - started < 2
+    body = refuses(answer, status, code)
+    assert body["field"] == "Range"
+
+
+def test_a_refused_range_says_how_large_the_file_is(
+    http: httpx.Client, stored: dict[str, Any]
+) -> None:
+    answer = http.get(DOWNLOAD, params=query(stored), headers={"Range": "bytes=999999999-"})
+    assert answer.headers["content-range"] == f"bytes */{len(stored['bytes'])}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"version": "../1.0.0"}, "version"),
+        ({"version": "1.0.0/../../x"}, "version"),
+        ({"version": "1.0.0\r\nX-Injected: 1"}, "version"),
+        ({"version": "\x00"}, "version"),
+        ({"version": "9" * 50}, "version"),
+        ({"type": "pkl"}, "type"),
+        ({"type": "onnx\n"}, "type"),
+        ({"model": "../../etc"}, "model"),
+        ({"model": "x\r\nSet-Cookie: a=b"}, "model"),
+        ({"model": "m" * 64}, "model"),
+    ],
+)
+def test_odd_parameters_are_refused_and_named(
+    http: httpx.Client, stored: dict[str, Any], parameters: dict[str, str], field: str
+) -> None:
+    answer = http.get(DOWNLOAD, params=query(stored, **parameters))
+    assert answer.status_code in (404, 422), answer.text
+    body = answer.json()
+    assert body["field"] == field
+    assert body["remedy"]
+    assert not {"x-injected", "set-cookie"} & set(answer.headers)
+    assert "\\x" not in body["title"] or "\r" not in body["title"]
+
+
+def test_a_parameter_that_is_missing_is_named(http: httpx.Client, refuses: Any) -> None:
+    body = refuses(http.get(DOWNLOAD, params={"model": "x"}), 422, "invalid_input")
+    assert body["field"] == "version"
+
+
+def flipped(path: Path) -> None:
+    """One bit of a stored blob is not what it was."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    os.chmod(path, 0o600)
+    path.write_bytes(content)
+
+
+def test_damaged_bytes_never_leave(house: Any, refuses: Any) -> None:
+    version = house.registered(house.new_model())
+    house.settle()
+    flipped(house.blob(version["digest"]))
+    for headers in ({}, {"Range": "bytes=0-0"}):
+        with house.http("endpoint") as http:
+            answer = http.get(DOWNLOAD, params=query(version), headers=headers)
+        if not headers:
+            body = refuses(answer, 409, "integrity_failed")
+            assert "quarantined" in body["remedy"]
+        else:
+            refuses(answer, 404, "not_found")
+    found = house.admin.models.version(version["model"], "1.0.0")
+    assert found.lifecycle == "quarantined"
+    assert not house.blob(version["digest"]).exists()
+    moves = list(house.people["auditor"].audit.entries(ref=version["id"]))
+    assert moves[-1].data is not None
+    assert moves[-1].data["after"] == "quarantined"
+    assert "artifact.downloaded" not in {entry.kind for entry in moves}
+
+
+def test_a_blob_that_has_gone_is_a_damage_too(house: Any, refuses: Any) -> None:
+    version = house.registered(house.new_model())
+    house.settle()
+    path = house.blob(version["digest"])
+    path.unlink()
+    with house.http("endpoint") as http:
+        refuses(http.get(DOWNLOAD, params=query(version)), 409, "integrity_failed")
+    assert house.admin.models.version(version["model"], "1.0.0").lifecycle == "quarantined"
+
+
+def rewritten(house: Any, version: dict[str, Any], **columns: str) -> None:
+    """Change a version's row behind the back of everybody, as a thief of the database would."""
+    with sqlite3.connect(house.control.home / "trimtab.sqlite", timeout=30) as connection:
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        connection.execute(
+            f"UPDATE versions SET {sets} WHERE id = ?",
+            (*columns.values(), version["id"]),
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("other", ["another model", "another version", "another tenant"])
+def test_a_signature_of_something_else_is_refused(house: Any, refuses: Any, other: str) -> None:
+    artifact = house.material.artifact()
+    model = house.new_model()
+    version = house.upload(model, house.metadata("1.0.0"), artifact).json()
+    donor_model = house.new_model() if other == "another model" else model
+    donor_version = "1.0.0" if other == "another model" else "2.0.0"
+    more = {"tenant": "aa"} if other == "another tenant" else {}
+    donor = house.upload(donor_model, house.metadata(donor_version, **more), artifact).json()
+    assert donor["digest"] == version["digest"]
+    house.settle()
+
+    path = f"/api/v1/models/{donor_model}/versions/{donor_version}/signature"
+    taken = house.people["data_scientist"].get(path, shapes.SignatureShape)
+    rewritten(house, version, signature=taken.bundle, binding=taken.binding)
+    with house.http("endpoint") as http:
+        refuses(http.get(DOWNLOAD, params=query(version)), 409, "integrity_failed")
+    assert house.admin.models.version(model, "1.0.0").lifecycle == "quarantined"
+
+
+def test_the_signature_can_be_verified_elsewhere(
+    house: Any, http: httpx.Client, stored: dict[str, Any], tmp_path: Path
+) -> None:
+    path = f"/api/v1/models/{stored['model']}/versions/1.0.0/signature"
+    signature = http.get(path).json()
+    pem = (house.control.home / "keys" / "artifacts.pub.pem").read_bytes()
+    key = load_public_key(pem)
+    assert isinstance(key, EllipticCurvePublicKey)
+    file = tmp_path / "model"
+    file.write_bytes(stored["bytes"])
+    binding = signature["binding"].encode()
+    files: dict[str, Any] = {MODEL_FILE: file, bindings.FILE_NAME: binding}
+    expected = Expected(stored["model"], "1.0.0", None, stored["digest"])
+    trust = Trust({stored["signer"]: key})
+    bundle = signature["bundle"].encode()
+
+    def verify(files: dict[str, Any]) -> None:
+        verify_artifact(files, bundle, trust=trust, expected=expected, max_metadata_bytes=1 << 20)
+
+    verify(files)
+    json.loads(binding)

@@ -1,0 +1,260 @@
+"""Requests that are not as they must be, pages that always answer, and which version answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.sdk import shapes
+from trimtab.sdk.client import Client
+
+NEW_MODEL = {
+    "name": "something",
+    "owner": "somebody",
+    "features": [{"name": "x", "kind": "numeric"}],
+    "label": "y",
+    "reason": "a test",
+}
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/redoc", "/openapi.json"])
+def test_pages_for_everybody_answer(house: Any, path: str) -> None:
+    assert httpx.get(house.url + path).status_code == 200
+
+
+def test_health_names_every_part(house: Any) -> None:
+    with Client(house.url) as client:
+        found = client.health()
+    assert found.status == "healthy"
+    assert {"database", "artifacts", "jobs"} <= set(found.components)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing", "/api/v1/models/none/such"])
+def test_an_address_that_is_none_is_a_problem_too(house: Any, refuses: Any, path: str) -> None:
+    with house.http("admin") as client:
+        refuses(client.get(path), 404, "not_found")
+
+
+def test_a_method_that_is_none_is_a_problem_too(house: Any, refuses: Any) -> None:
+    with house.http("admin") as client:
+        answer = client.patch("/api/v1/models")
+    refuses(answer, 405, "method_not_allowed")
+    assert "POST" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "key", ["status", "isSigned", "tenantId", "riskTier", "tier", "approvedBy", "id"]
+)
+def test_a_model_cannot_be_given_what_follows_by_itself(house: Any, refuses: Any, key: str) -> None:
+    with house.http("data_scientist") as client:
+        answer = client.post("/api/v1/models", json={**NEW_MODEL, key: "4"})
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"] == key
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": None}, "name"),
+        ({"name": "a" * 64}, "name"),
+        ({"name": "../x"}, "name"),
+        ({"name": "x\r\ny"}, "name"),
+        ({"features": []}, "features"),
+        ({"features": [{"name": "x", "kind": "text"}]}, "features.0.kind"),
+        ({"reason": ""}, "reason"),
+        ({"risk_facts": {"annual_financial_impact_usd": -1}}, "risk_facts"),
+        ({"risk_facts": {"tier": 4}}, "risk_facts.tier"),
+        ({"policy": "none-such"}, "policy"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    house: Any, refuses: Any, change: dict[str, Any], field: str
+) -> None:
+    with house.http("data_scientist") as client:
+        answer = client.post("/api/v1/models", json={**NEW_MODEL, **change})
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"name": NaN}', b"[" * 50_000]
+)
+def test_a_body_that_is_no_json_object_is_refused(house: Any, refuses: Any, content: bytes) -> None:
+    with house.http("data_scientist") as client:
+        answer = client.post(
+            "/api/v1/models", content=content, headers={"Content-Type": "application/json"}
+        )
+    refuses(answer, answer.status_code, "invalid_input")
+    assert answer.status_code in (400, 422)
+
+
+def test_a_name_that_is_taken_is_a_conflict(house: Any, refuses: Any) -> None:
+    name = house.new_model()
+    with house.http("data_scientist") as client:
+        refuses(client.post("/api/v1/models", json={**NEW_MODEL, "name": name}), 409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/api/v1/models?limit=0", "limit"),
+        ("/api/v1/models?limit=1000000", "limit"),
+        ("/api/v1/models?limit=x", "limit"),
+        ("/api/v1/approvals?phase=nonsense", "phase"),
+        ("/api/v1/approvals?after=yesterday", "after"),
+        ("/api/v1/audit/entries?after=-1", "after"),
+        ("/api/v1/audit/entries?after=99999999999999999999", "after"),
+        ("/api/v1/audit/entries?ref=" + "x" * 300, "ref"),
+        ("/api/v1/rollouts?after=2015-13-01", "after"),
+    ],
+)
+def test_a_parameter_out_of_bounds_is_named(
+    house: Any, refuses: Any, path: str, field: str
+) -> None:
+    who = "auditor" if "audit" in path else "admin"
+    with house.http(who) as client:
+        assert refuses(client.get(path), 422, "invalid_input")["field"] == field
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/models/x%00y",
+        "/api/v1/models/%0d%0aX-Injected:%201",
+        "/api/v1/models/..%2f..%2fetc",
+        "/api/v1/approvals/%27%20OR%201=1",
+        "/api/v1/rollouts/" + "r" * 5000,
+        "/api/v1/models?after=%00",
+    ],
+)
+def test_odd_addresses_find_nothing(house: Any, path: str) -> None:
+    with house.http("admin") as client:
+        answer = client.get(path)
+    assert answer.status_code in (200, 404, 422), answer.text
+    assert "x-injected" not in answer.headers
+    assert answer.status_code != 200 or "after" in path
+
+
+def test_a_time_without_an_offset_is_refused(house: Any, refuses: Any) -> None:
+    with house.http("admin") as client:
+        for path in ("/api/v1/rollouts", "/api/v1/approvals"):
+            answer = client.get(path, params={"after": "2015-03-01T00:00:00"})
+            assert refuses(answer, 422, "invalid_input")["field"] == "after"
+        answer = client.post("/api/v1/clock/step", json={"to": "2015-03-01T00:00:00"})
+        assert refuses(answer, 422, "invalid_input")["field"] == "to"
+
+
+# --- batches ------------------------------------------------------------------------
+
+
+def test_a_batch_without_its_id_or_of_another_kind_is_refused(house: Any, refuses: Any) -> None:
+    arrow = {"Content-Type": "application/vnd.apache.arrow.stream"}
+    with house.http("feed") as client:
+        path = "/api/v1/labels?model=x"
+        body = refuses(client.post(path, content=b"", headers=arrow), 422, "invalid_input")
+        assert body["field"] == "Idempotency-Key"
+        answer = client.post(path, json={}, headers={"Idempotency-Key": "b1"})
+        assert refuses(answer, 422, "invalid_input")["field"] == "Content-Type"
+        for content in (b"", b"ARROW1", b"\xff\xff\xff\xff" + b"\x7f" * 100):
+            answer = client.post(path, content=content, headers={**arrow, "Idempotency-Key": "b1"})
+            refuses(answer, 422, "invalid_input")
+
+
+def test_a_report_of_a_gateway_that_says_nothing_is_refused(house: Any, refuses: Any) -> None:
+    with house.http("gateway") as client:
+        for report in ({"epoch": -1}, {"epoch": "7"}, {"epoch": True}, {"epoch": 1.5}):
+            answer = client.put("/api/v1/gateways/g1", json=report)
+            assert refuses(answer, 422, "invalid_input")["field"] == "epoch"
+
+
+# --- which version answers ----------------------------------------------------------
+
+
+def test_without_a_model_the_default_of_the_key_is_meant_or_the_candidates_are_listed(
+    house: Any,
+) -> None:
+    model = house.new_model()
+    with Client(house.url, key=house.keys["endpoint"]) as client:
+        with pytest.raises(InvalidInput) as refused:
+            client.models.latest()
+        assert refused.value.field == "model"
+        assert model in str(refused.value.remedy)
+    issued = house.admin.identity.add_account(
+        shapes.NewAccount(name=f"of {model}", roles=["endpoint"], default_model=model)
+    )
+    with (
+        Client(house.url, key=issued.key) as client,
+        pytest.raises(NotFound) as nothing,  # the model is meant, and nothing serves yet
+    ):
+        client.models.latest()
+    assert nothing.value.field == "model"
+
+
+def test_nothing_answers_before_there_is_an_approval(house: Any, refuses: Any) -> None:
+    version = house.registered(house.new_model())
+    house.settle()
+    with house.http("endpoint") as client:
+        answer = client.get("/api/ml/model/latest", params={"model": version["model"]})
+    body = refuses(answer, 404, "not_found")
+    assert version["version"] not in body["title"]
+
+
+def test_an_approved_version_begins_as_a_canary_and_says_why(house: Any) -> None:
+    version = house.approved(house.new_model())
+    model = version["model"]
+    assert house.admin.models.version(model, "1.0.0").lifecycle == "approved"
+    canary = list(house.admin.models.deployments(model))
+    assert [(d.version, d.state) for d in canary] == [("1.0.0", "canary")]
+    share = canary[0].percent
+    assert 0 < share < 100
+    answered: dict[str, shapes.LatestShape] = {}
+    refused = 0
+    assert share >= 10
+    with Client(house.url, key=house.keys["endpoint"]) as client:
+        for number in range(60):
+            try:
+                answered[f"e{number}"] = client.models.latest(model, f"e{number}")
+            except NotFound:
+                refused += 1
+        again = {e: client.models.latest(model, e).bucket for e in list(answered)[:10]}
+    assert again == {e: answered[e].bucket for e in again}
+    assert answered
+    assert refused > len(answered)
+    one = next(iter(answered.values()))
+    assert (one.version, one.deployment, one.digest) == ("1.0.0", "canary", version["digest"])
+    assert one.is_signed
+    assert one.reason
+    assert all(
+        found.bucket is not None and found.bucket < share * 100 for found in answered.values()
+    )
+
+
+def test_a_rejection_ends_it(house: Any) -> None:
+    version = house.registered(house.new_model())
+    house.settle()
+    waiting = next(a for a in house.admin.approvals.list() if a.target.version_id == version["id"])
+    decided = house.people[waiting.steps[0].role].approvals.vote(
+        waiting.id, approve=False, digest=version["digest"], reason="the data is too old"
+    )
+    assert decided.phase == "rejected"
+    house.settle()
+    assert house.admin.models.version(version["model"], "1.0.0").lifecycle == "rejected"
+    with house.http("ml_lead") as client:
+        answer = client.post(
+            "/api/v1/rollouts",
+            json={"model": version["model"], "version": "1.0.0", "reason": "do it anyway"},
+        )
+    assert answer.status_code == 409
+    assert answer.json()["remedy"]
+
+
+def test_a_vote_for_other_bytes_is_a_conflict(house: Any, refuses: Any) -> None:
+    version = house.registered(house.new_model())
+    house.settle()
+    waiting = next(a for a in house.admin.approvals.list() if a.target.version_id == version["id"])
+    body = {"approve": True, "digest": "sha256:" + "0" * 64, "reason": "looked at it"}
+    with house.http(waiting.steps[0].role) as client:
+        refuses(client.post(f"/api/v1/approvals/{waiting.id}/votes", json=body), 409, "conflict")
