@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.approvals import service as approvals
@@ -27,7 +27,7 @@ def list_approvals(
     actor: Reader,
     parts: PartsOf,
     phase: Annotated[Phase | None, Query()] = None,
-    after: Annotated[datetime | None, Query(description="what `next` said")] = None,
+    after: Annotated[AwareDatetime | None, Query(description="what `next` said")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.ApprovalShape]:
     """Requests, newest first."""

@@ -23,7 +23,7 @@ Verifier = Annotated[Actor, may("audit:verify")]
 def list_entries(
     actor: Reader,
     parts: PartsOf,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
     kind: Annotated[list[str] | None, Query(max_length=20)] = None,
     ref: Annotated[str | None, Query(max_length=200, description="an id it mentions")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,

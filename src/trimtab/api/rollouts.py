@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
@@ -27,7 +27,7 @@ def list_rollouts(
     actor: Reader,
     parts: PartsOf,
     model: Annotated[str | None, Query(max_length=63)] = None,
-    after: Annotated[datetime | None, Query(description="what `next` said")] = None,
+    after: Annotated[AwareDatetime | None, Query(description="what `next` said")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.RolloutShape]:
     """Rollouts, newest first."""

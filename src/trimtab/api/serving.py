@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
-from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, may
 from trimtab.api.problems import RangeNotSatisfiable
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
 from trimtab.registry import service as registry
@@ -21,7 +21,7 @@ from trimtab.workflows.parts import Parts
 
 router = APIRouter(prefix="/api/ml/model", tags=["serving"])
 
-Asker = Annotated[Actor, may("models:read")]
+Asker = Annotated[PermittedAsker, asks("models:read")]
 Downloader = Annotated[Actor, may("artifacts:download")]
 Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", max_length=200)]
 ModelName = Annotated[str | None, Query(max_length=63)]
@@ -30,17 +30,19 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _CHUNK = 1 << 16
 
 
-@router.get("/latest", summary="Which version answers me")
+@router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
 def latest(
-    actor: Asker, parts: PartsOf, model: ModelName = None, endpoint: Endpoint = None
-) -> shapes.LatestShape:
+    asker: Asker, parts: PartsOf, model: ModelName = None, endpoint: Endpoint = None
+) -> Response:
     """The version that answers this endpoint, by which rule, and what was passed over.
 
     Without `model`, the key's default is meant. The endpoint id, or else the key, is what
     a canary is drawn by.
     """
-    found = serving.latest(parts, actor, model, endpoint)
-    return shapes.LatestShape.model_validate(found)
+    with asker.look() as (reading, actor):
+        found = serving.latest(parts, reading, actor, model, endpoint)
+    answer = shapes.LatestShape.model_validate(found).model_dump_json()
+    return Response(answer, media_type="application/json")  # valid: not to be validated again
 
 
 @router.get("/download", summary="Bytes of a version")
@@ -54,8 +56,8 @@ def download(
 ) -> Response:
     """Stream an artifact whose digest and signature were verified before the first byte."""
     del type
-    name = serving.model_meant(parts, actor, model)
     with parts.records.look() as reading:
+        name = serving.model_meant(reading, actor, model)
         found = intake.visible_version(reading, actor, name, version)
     first, last = _range(range_header, found.size_bytes)
     file = _verified(parts, found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -409,7 +409,7 @@ class TokenShape(Answer):
 class StepTo(Request):
     """Where the stepped clock is to go."""
 
-    to: Annotated[datetime, Field(strict=False)]
+    to: Annotated[AwareDatetime, Field(strict=False)]
 
 
 class ClockShape(Answer):
