@@ -50,6 +50,7 @@ class Loop:
         self._parts = parts
         self._program = program
         self._lock = threading.Lock()
+        self._handed = 0
 
     def register(self) -> None:
         """Tell the engine every job, before it starts."""
@@ -69,6 +70,7 @@ class Loop:
                 for row_id, mark in found:
                     key = f"{sweep.job.name}:{row_id}:{mark}"
                     handed += parts.engine.enqueue(sweep.job.name, key, {"id": row_id})
+            self._handed += handed
         return handed
 
     def settle(self, timeout: float) -> bool:
@@ -81,9 +83,12 @@ class Loop:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             release.publish_routing(self._parts)
-            new = self.turn()
+            before = self._handed
+            # Idle first, then the pass: a job that ends after a pass leaves entries behind
+            # that nobody has handed on; and no other thread may have handed anything over.
             idle = self._parts.engine.wait_idle(max(0.0, deadline - time.monotonic()))
-            if new == 0 and idle and self._quiet():
+            new = self.turn()
+            if idle and new == 0 and self._handed == before and self._quiet():
                 return True
             time.sleep(_PAUSE_SECONDS)
         return False
