@@ -22,6 +22,7 @@ from trimtab.remediation.recovery import Measured, Metric, Window, measure
 WINDOWS_BEFORE = 6
 """Windows before an incident that its level is taken from."""
 
+SETTLED = "settled"
 _LOOKED_AT = ("window.closed", "window.settled", "window.revised")
 MEASURABLE = (Kind.DATA_DRIFT, Kind.STRUCTURE, Kind.NEW_CATEGORY, Kind.PERFORMANCE)
 """Kinds of incidents that end because a figure comes back."""
@@ -33,6 +34,7 @@ class Figure:
 
     metric: Metric
     read: Callable[[Point], float | None]
+    needs_labels: bool
 
 
 def of_incident(reading: Reading, incident: Incident, demands: TierPolicy) -> Measured | None:
@@ -101,6 +103,8 @@ def _measured(
     figure = _figure(before, during, incident, demands)
     if figure is None:
         return None
+    if figure.needs_labels:  # a window that still waits for its labels is not yet a look
+        after = [p for p in after if p.phase == SETTLED]
     try:
         return measure(
             figure.metric,
@@ -123,11 +127,11 @@ def _figure(
 ) -> Figure | None:
     """The figure that shows the harm best: false positives, then accuracy, then the drift."""
     watch = demands.monitoring
-    false_positives = Figure(Metric("false_positive_rate"), _false_positive_rate)
+    false_positives = Figure(Metric("false_positive_rate"), _false_positive_rate, needs_labels=True)
     worst = _mid(during, false_positives)
     if worst is not None and worst > watch.max_false_positive_rate:
         return false_positives
-    accuracy = Figure(Metric("accuracy", more_is_better=True), _accuracy)
+    accuracy = Figure(Metric("accuracy", more_is_better=True), _accuracy, needs_labels=True)
     was, became = _mid(before, accuracy), _mid(during, accuracy)
     decay = watch.triggers.accuracy_decay_percent_points / 100
     if was is not None and became is not None and was - became > decay:
@@ -135,7 +139,9 @@ def _figure(
     if incident.feature is None:
         return None
     feature = incident.feature
-    return Figure(Metric(f"drift of {feature}"), lambda point: _distance(point, feature))
+    return Figure(
+        Metric(f"drift of {feature}"), lambda point: _distance(point, feature), needs_labels=False
+    )
 
 
 def _mid(points: Sequence[Point], figure: Figure) -> float | None:

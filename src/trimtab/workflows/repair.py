@@ -239,6 +239,11 @@ def carry_out(parts: Parts, gate: GateProcess, entry: Entry) -> None:
 
 
 def _attach(work: Work, begun: Remediation) -> None:
+    """Put a remedy on its incident. Telling the team of a shift is not one: the question
+    stays open, and is asked again when outcomes come in."""
+    shift = begun.cause_type in (Cause.COVARIATE_SHIFT.value, Cause.CONCEPT_SHIFT.value)
+    if begun.action is ActionName.NOTIFY_TEAM and shift:
+        return
     incident = incident_store.get(work, begun.incident)
     if incident.phase in (IncidentPhase.DIAGNOSED, IncidentPhase.ACTING, IncidentPhase.VERIFYING):
         incidents.attach_remediation(work, incident.id, begun.id, action=begun.action.value)

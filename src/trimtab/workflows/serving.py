@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import BinaryIO
 
 from trimtab.artifacts.verifying import verify_artifact
+from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound
@@ -40,7 +41,7 @@ class Latest:
     download: str
 
 
-def model_meant(parts: Parts, actor: Actor, model: str | None) -> str:
+def model_meant(reading: Reading, actor: Actor, model: str | None) -> str:
     """The model that a request is about: the one it names, or its key's default.
 
     Raises:
@@ -48,11 +49,10 @@ def model_meant(parts: Parts, actor: Actor, model: str | None) -> str:
     """
     if model is not None:
         return model
-    with parts.records.look() as reading:
-        default = identity.default_model(reading, actor.id)
-        names = [m.name for m in store.models(reading, limit=_CANDIDATES)]
+    default = identity.default_model(reading, actor.id)
     if default is not None:
         return default
+    names = [m.name for m in store.models(reading, limit=_CANDIDATES)]
     raise InvalidInput(
         "which model is meant?",
         field="model",
@@ -60,19 +60,23 @@ def model_meant(parts: Parts, actor: Actor, model: str | None) -> str:
     )
 
 
-def latest(parts: Parts, actor: Actor, model: str | None, endpoint: str | None) -> Latest:
+def latest(
+    parts: Parts, reading: Reading, actor: Actor, model: str | None, endpoint: str | None
+) -> Latest:
     """Which version answers an endpoint of the actor's tenant, by the present records.
 
     Raises:
         InvalidInput: no model is named, and the key has no default.
         NotFound: nothing answers here.
     """
-    name = model_meant(parts, actor, model)
-    with parts.records.look() as reading:
-        store.model_named(reading, name)
+    name = model_meant(reading, actor, model)
+    try:
         found = routing.resolve_now(reading, name, actor.tenant, endpoint or actor.id, ENVIRONMENT)
-        version = store.find_version(reading, name, found.version)
-    if version is None:
+    except NotFound:
+        store.model_named(reading, name)  # says so if it is the model that there is not
+        raise
+    facts = store.facts(reading, name, found.version)
+    if facts is None:
         raise NotFound(f"nothing answers for {name} here", field="model")
     return Latest(
         model=name,
@@ -83,11 +87,11 @@ def latest(parts: Parts, actor: Actor, model: str | None, endpoint: str | None) 
         tenant=found.tenant,
         bucket=found.bucket,
         rejected=found.rejected,
-        signer=version.signer,
-        signed_at=version.signed_at,
-        is_signed=version.signer == parts.signer.key_id,
-        size_bytes=version.size_bytes,
-        cutoff=version.cutoff,
+        signer=facts.signer,
+        signed_at=facts.signed_at,
+        is_signed=facts.signer == parts.signer.key_id,
+        size_bytes=facts.size_bytes,
+        cutoff=facts.cutoff,
         download=f"/api/ml/model/download?model={name}&version={found.version}&type=onnx",
     )
 

@@ -42,7 +42,7 @@ TENANT_COLUMN = "tenant"
 """A column of this name in reference data tells whose each row is."""
 
 EPISODE = timedelta(days=14)
-"""Drifts that begin within so long of one another are one episode."""
+"""A drift that begins within so long of the last signal belongs to the same episode."""
 
 _DRIFTING = (Kind.DATA_DRIFT, Kind.STRUCTURE, Kind.VANISHED_CATEGORY, Kind.NEW_CATEGORY)
 _KEPT = 64
@@ -242,7 +242,7 @@ def _beside(reading: Reading, entry: Entry, data: dict[str, Any]) -> str | None:
         place = incident.model == data["model"] and incident.tenant in (None, entry.tenant)
         if not place or incident.kind not in _DRIFTING:
             continue
-        near = incident.drift_start is not None and abs(since - incident.drift_start) <= EPISODE
+        near = since - incident.last_signal_at <= EPISODE
         if incident.feature == data["feature"] or (near and incident.tenant == entry.tenant):
             return incident.cause_key
     return None
