@@ -655,6 +655,14 @@ def told(templates: dict[str, tuple[Path, datetime]], tmp_path: Path) -> Iterato
     yield from opened(templates["told"], tmp_path / "home")
 
 
+@pytest.fixture(scope="session")
+def shown(
+    templates: dict[str, tuple[Path, datetime]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A world with half a year behind it, shared: for tests that change nothing."""
+    yield from opened(templates["told"], tmp_path_factory.mktemp("shown") / "home")
+
+
 def tell(world: World) -> None:
     """Two versions released, one taken back, a drift, a tenant of its own, one request open."""
     start = datetime(2015, 1, 8, tzinfo=UTC)

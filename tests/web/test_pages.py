@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
+import structlog
 
 from trimtab.approvals import store as approvals
 from trimtab.incidents import store as incidents
@@ -14,7 +16,7 @@ MODEL = "flight-delays"
 LISTS = ["/", "/models", "/approvals", "/rollouts", "/incidents", "/audit"]
 
 
-def ids(world):
+def ids(world: Any) -> Any:
     with world.parts.records.look() as reading:
         return {
             "rollout": rollouts.of_model(reading)[0].id,
@@ -24,13 +26,13 @@ def ids(world):
         }
 
 
-def text(answer):
+def text(answer: Any) -> Any:
     """What a page says, without its tags."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))
 
 
 @pytest.mark.parametrize("address", LISTS)
-def test_lists_are_shown_when_there_is_nothing_yet(world, address):
+def test_lists_are_shown_when_there_is_nothing_yet(world: Any, address: Any) -> None:
     answer = world.browser("mira").get(address)
     assert answer.status_code == 200
     said = text(answer)
@@ -39,20 +41,20 @@ def test_lists_are_shown_when_there_is_nothing_yet(world, address):
 
 
 @pytest.mark.parametrize("address", LISTS)
-def test_lists_are_shown_when_there_is_a_history(told, address):
-    answer = told.browser("mira").get(address)
+def test_lists_are_shown_when_there_is_a_history(shown: Any, address: Any) -> None:
+    answer = shown.browser("mira").get(address)
     assert answer.status_code == 200
     assert "None" not in text(answer)
 
 
-def test_home_says_what_waits_for_me_and_not_what_waits_for_others(told):
-    mine, others = (told.browser(name).get("/").text for name in ("mira", "audrey"))
+def test_home_says_what_waits_for_me_and_not_what_waits_for_others(shown: Any) -> None:
+    mine, others = (shown.browser(name).get("/").text for name in ("mira", "audrey"))
     assert "Look and decide" in mine
     assert "Look and decide" not in others
     assert "1 request waits for others" in others
 
 
-def test_home_does_not_call_calm_what_nobody_has_looked_at(world):
+def test_home_does_not_call_calm_what_nobody_has_looked_at(world: Any) -> None:
     world.model()
     version = world.version("1.0.0")
     world.approve(version)
@@ -61,7 +63,7 @@ def test_home_does_not_call_calm_what_nobody_has_looked_at(world):
     assert "have not been looked at yet, so calm says nothing about them" in said
 
 
-def test_home_states_calm_with_its_evidence(world):
+def test_home_states_calm_with_its_evidence(world: Any) -> None:
     world.model()
     version = world.version("1.0.0")
     world.approve(version)
@@ -72,8 +74,8 @@ def test_home_states_calm_with_its_evidence(world):
     assert re.search(r"looked at for all time up to 2015-\d\d-\d\d 00:00 UTC", said)
 
 
-def test_the_lifeline_is_spoken_for_drawn_and_backed_by_numbers(told):
-    page = told.browser("mira").get(f"/models/{MODEL}").text
+def test_the_lifeline_is_spoken_for_drawn_and_backed_by_numbers(shown: Any) -> None:
+    page = shown.browser("mira").get(f"/models/{MODEL}").text
     assert "6 versions, 3 of them released, 1 taken back" in page
     assert "1.3.0 canary at 25 %" in page
     assert page.count("<svg xmlns=") == 2
@@ -84,8 +86,8 @@ def test_the_lifeline_is_spoken_for_drawn_and_backed_by_numbers(told):
     assert "The numbers behind the picture" in page
 
 
-def test_a_version_shows_its_digest_its_checks_and_who_is_still_needed(told):
-    answer = told.browser("mira").get(f"/models/{MODEL}/versions/1.4.0")
+def test_a_version_shows_its_digest_its_checks_and_who_is_still_needed(shown: Any) -> None:
+    answer = shown.browser("mira").get(f"/models/{MODEL}/versions/1.4.0")
     said = text(answer)
     assert "1 of 1 still needed" in said
     assert "every metric is within its limit on 4,200 held-out rows" in said
@@ -93,23 +95,23 @@ def test_a_version_shows_its_digest_its_checks_and_who_is_still_needed(told):
     assert said.count("sha256:") >= 1
 
 
-def test_who_contributed_is_told_why_they_cannot_decide(told):
-    answer = told.browser("dan").get(f"/models/{MODEL}/versions/1.4.0")
+def test_who_contributed_is_told_why_they_cannot_decide(shown: Any) -> None:
+    answer = shown.browser("dan").get(f"/models/{MODEL}/versions/1.4.0")
     said = text(answer)
     assert "You cannot decide on this: your roles do not decide on approvals" in said
     assert 'value="approve"' not in answer.text
 
 
-def test_a_rollout_shows_each_rule_with_value_limit_interval_and_evidence(told):
-    said = text(told.browser("mira").get(f"/rollouts/{ids(told)['rollout']}"))
+def test_a_rollout_shows_each_rule_with_value_limit_interval_and_evidence(shown: Any) -> None:
+    said = text(shown.browser("mira").get(f"/rollouts/{ids(shown)['rollout']}"))
     assert "1.00 %" in said
     assert "0.76 % to 1.29 %" in said
     assert "5.0 %" in said
     assert "60 false positives among 6 000 known negatives" in said.replace("\u202f", " ")
 
 
-def test_an_incident_shows_both_distributions_and_since_when(told):
-    answer = told.browser("mira").get(f"/incidents/{ids(told)['incident']}")
+def test_an_incident_shows_both_distributions_and_since_when(shown: Any) -> None:
+    answer = shown.browser("mira").get(f"/incidents/{ids(shown)['incident']}")
     said = text(answer)
     assert "distance_miles in 400 rows" in said
     assert "beside 3000 rows of training data" in said
@@ -117,7 +119,7 @@ def test_an_incident_shows_both_distributions_and_since_when(told):
     assert answer.text.count("<svg xmlns=") == 4
 
 
-def test_an_incident_without_data_says_that_nothing_can_be_drawn(world):
+def test_an_incident_without_data_says_that_nothing_can_be_drawn(world: Any) -> None:
     world.model()
     version = world.version("1.0.0")
     world.approve(version)
@@ -127,7 +129,7 @@ def test_an_incident_without_data_says_that_nothing_can_be_drawn(world):
     assert "It cannot be drawn: no prediction of flight-delays was made" in said
 
 
-def test_the_ledger_is_verified_by_the_independent_verifier(told):
+def test_the_ledger_is_verified_by_the_independent_verifier(told: Any) -> None:
     browser = told.browser("audrey")
     assert "not verified since this server started" in text(browser.get("/audit"))
     answer = browser.send("/audit/verify")
@@ -136,13 +138,13 @@ def test_the_ledger_is_verified_by_the_independent_verifier(told):
     assert "every entry is where the tree says, and every published head fits" in said
 
 
-def test_verifying_needs_its_permission(told):
-    assert told.browser("mira").send("/audit/verify").status_code == 403
+def test_verifying_needs_its_permission(shown: Any) -> None:
+    assert shown.browser("mira").send("/audit/verify").status_code == 403
 
 
-def test_entries_are_found_by_the_id_they_mention_and_lead_to_a_proof(told):
-    browser = told.browser("audrey")
-    rollout = ids(told)["rollout"]
+def test_entries_are_found_by_the_id_they_mention_and_lead_to_a_proof(shown: Any) -> None:
+    browser = shown.browser("audrey")
+    rollout = ids(shown)["rollout"]
     page = browser.get(f"/audit?ref={rollout}").text
     numbers = re.findall(r'<td class="num"><a href="/audit/(\d+)">', page)
     assert numbers
@@ -152,8 +154,8 @@ def test_entries_are_found_by_the_id_they_mention_and_lead_to_a_proof(told):
     assert "Leaf hash" in entry
 
 
-def test_a_search_that_finds_nothing_says_so(told):
-    assert "No entry fits" in text(told.browser("audrey").get("/audit?kind=no.such"))
+def test_a_search_that_finds_nothing_says_so(shown: Any) -> None:
+    assert "No entry fits" in text(shown.browser("audrey").get("/audit?kind=no.such"))
 
 
 @pytest.mark.parametrize(
@@ -161,43 +163,45 @@ def test_a_search_that_finds_nothing_says_so(told):
     ["/nowhere", "/models/none", f"/models/{MODEL}/versions/9.9.9", "/rollouts/rol_none",
      "/incidents/inc-2001-01-01-001", "/audit/999999", "/approvals/apr_none"],
 )  # fmt: skip
-def test_what_does_not_exist_is_a_page_of_its_own(told, address):
-    answer = told.browser("mira").get(address)
+def test_what_does_not_exist_is_a_page_of_its_own(shown: Any, address: Any) -> None:
+    answer = shown.browser("mira").get(address)
     assert answer.status_code == 404
     assert "There is nothing here" in answer.text
 
 
-def test_what_is_not_mine_is_said_to_be_so(told):
-    answer = told.browser("felix").get("/")
+def test_what_is_not_mine_is_said_to_be_so(shown: Any) -> None:
+    answer = shown.browser("felix").get("/")
     assert answer.status_code == 403
     assert "models:read" in answer.text
     assert "This is not yours to do" in answer.text
 
 
-def test_a_failure_is_a_page_and_tells_nothing_of_the_inside(told):
+def test_a_failure_is_a_page_and_tells_nothing_of_the_inside(told: Any) -> None:
     told.application.parts.records.database.engine.dispose()
     with told.parts.records.database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE models RENAME TO elsewhere")
-    answer = told.browser("mira").get("/models")
+    with structlog.testing.capture_logs() as logged:
+        answer = told.browser("mira").get("/models")
+    assert "page failed" in [line["event"] for line in logged]
     assert answer.status_code == 500
     assert "Something went wrong here" in answer.text
     assert "elsewhere" not in answer.text
     assert "SELECT" not in answer.text
 
 
-def test_the_interface_keeps_its_own_answers(told):
-    answer = told.browser().client.get("/api/v1/models/none", headers={"Accept": "text/html"})
+def test_the_interface_keeps_its_own_answers(shown: Any) -> None:
+    answer = shown.browser().client.get("/api/v1/models/none", headers={"Accept": "text/html"})
     assert answer.status_code == 401
     assert answer.headers["content-type"].startswith("application/problem+json")
-    missing = told.browser().client.get("/api/v1/none", headers={"Accept": "application/json"})
+    missing = shown.browser().client.get("/api/v1/none", headers={"Accept": "application/json"})
     assert missing.headers["content-type"].startswith("application/problem+json")
 
 
-def test_another_tenants_things_are_not_there(told):
-    gil, seen = told.browser("gil"), ids(told)
+def test_another_tenants_things_are_not_there(shown: Any) -> None:
+    gil, seen = shown.browser("gil"), ids(shown)
     for address in (f"/models/{MODEL}/versions/1.0.1", f"/incidents/{seen['acme']}"):
         assert gil.get(address).status_code == 404
-        assert told.browser("tina").get(address).status_code == 200
+        assert shown.browser("tina").get(address).status_code == 200
     for address in [*LISTS, f"/models/{MODEL}", f"/models/{MODEL}/versions/1.0.0"]:
         page = gil.get(address)
         assert page.status_code == 200
@@ -205,14 +209,14 @@ def test_another_tenants_things_are_not_there(told):
         assert "1.0.1" not in page.text
 
 
-def test_a_tenants_people_cannot_open_entries_of_others(told):
-    fleet = told.browser("audrey").get("/audit?kind=incident.opened").text
+def test_a_tenants_people_cannot_open_entries_of_others(shown: Any) -> None:
+    fleet = shown.browser("audrey").get("/audit?kind=incident.opened").text
     number = re.findall(r'href="/audit/(\d+)"', fleet)[0]
-    assert told.browser("gil").get(f"/audit/{number}").status_code == 404
-    assert told.browser("tina").get(f"/audit/{number}").status_code == 200
+    assert shown.browser("gil").get(f"/audit/{number}").status_code == 404
+    assert shown.browser("tina").get(f"/audit/{number}").status_code == 200
 
 
-def test_every_page_demands_a_permission_or_is_open_on_purpose():
+def test_every_page_demands_a_permission_or_is_open_on_purpose() -> None:
     from trimtab.web.session import Demand, FormDemand
     from trimtab.web.site import ROUTERS
 

@@ -18,7 +18,7 @@ from trimtab.web.watching import DriftPoint, RatePoint
 MAX_LANES = 14
 """Versions that are drawn: the newest; the table below the picture has all."""
 
-_WIDE, _NARROW = 960, 250
+_WIDE, _NARROW = 960, 262
 _ROW = 22
 _SHADES = {
     "none": "x-none",

@@ -1,0 +1,95 @@
+"""A real browser: logs in, decides, and finds nothing that the pages' own policy forbids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from trimtab.approvals import store as approvals
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ADDRESSES = ["/", "/models/flight-delays", "/approvals", "/rollouts", "/incidents", "/audit"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def chromium() -> Any:
+    with sync_playwright() as playwright:
+        found = str(CHROMIUM) if CHROMIUM.exists() else None
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def log_in(page: Page, origin: str) -> None:
+    page.goto(origin + "/login")
+    page.fill("#email", "mira@example.org")
+    page.fill("#password", "copper lantern quiet harbour")
+    page.keyboard.press("Enter")
+    page.wait_for_url(origin + "/")
+
+
+def test_a_person_logs_in_looks_and_approves(told: Any, chromium: Any) -> None:
+    page = chromium.new_page()
+    log_in(page, told.origin)
+    page.click("text=Look and decide")
+    page.fill("textarea[name=reason]", "errors are even over carriers")
+    page.click("text=Approve these bytes")
+    page.wait_for_selector("text=Your approval is recorded.")
+    with told.parts.records.look() as reading:
+        votes = approvals.listed(reading)[0].votes
+    assert [(v.name, v.reason) for v in votes] == [
+        ("Mira Lindqvist", "errors are even over carriers")
+    ]
+
+
+def test_pages_stay_on_this_host_within_their_policy_and_their_width(
+    shown: Any, chromium: Any
+) -> None:
+    for width in (380, 1280):
+        page = chromium.new_page(viewport={"width": width, "height": 800})
+        asked: list[str] = []
+        said: list[str] = []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        page.on("console", lambda message, said=said: said.append(message.text))
+        log_in(page, shown.origin)
+        for address in ADDRESSES:
+            page.goto(shown.origin + address)
+            wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            assert not page.evaluate(wider), (width, address)
+        assert said == []
+        assert all(url.startswith(shown.origin) for url in asked)
+        page.close()
+
+
+def test_keys_lead_to_pages_and_the_theme_is_kept(shown: Any, chromium: Any) -> None:
+    page = chromium.new_page()
+    log_in(page, shown.origin)
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    page.wait_for_url(shown.origin + "/approvals")
+    page.keyboard.press("?")
+    assert page.evaluate("document.getElementById('keys').open")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    page.goto(shown.origin + "/")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+
+
+def test_what_happens_shows_without_a_reload_and_tables_sort(told: Any, chromium: Any) -> None:
+    page = chromium.new_page()
+    log_in(page, told.origin)
+    page.goto(told.origin + "/incidents")
+    told.incident("departure_hour has stood still.", tenant="globex")
+    page.wait_for_selector("text=departure_hour has stood still.", timeout=15_000)
+    page.goto(told.origin + "/models")
+    page.click("th >> text=Model")
+    page.click("th >> text=Model")
+    names = page.locator("#models tbody tr td:first-child b").all_inner_texts()
+    assert names == ["seat-demand", "flight-delays"]
