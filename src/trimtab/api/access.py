@@ -7,7 +7,8 @@ fails the build.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotAuthenticated, NotPermitted
 from trimtab.workflows.parts import Parts
 
-__all__ = ["Actor", "May", "PartsOf", "authenticated", "may", "open_to_all", "parts_of"]
+__all__ = ["Actor", "Demand", "PartsOf", "asks", "may", "open_to_all", "parts_of"]
 
 
 def parts_of(request: Request) -> Parts:
@@ -28,7 +29,16 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
-PartsOf = Annotated[Parts, Depends(parts_of)]
+async def _parts_of(request: Request) -> Parts:
+    """Asynchronous, so that no thread is started to read an attribute."""
+    return parts_of(request)
+
+
+PartsOf = Annotated[Parts, Depends(_parts_of)]
+
+
+Credential = Callable[[Reading, Parts], Actor]
+"""Tells whom the credential of a request speaks for, by the records."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +48,23 @@ class May:
     permission: str
 
     def __call__(self, request: Request) -> Actor:
-        actor = authenticated(request)
-        if not actor.may(self.permission):
-            raise NotPermitted(
-                f"this needs the permission {self.permission}, which you do not have",
-                remedy="ask an administrator for a role that has it",
-            )
-        return actor
+        with Asker.of(request).look(self.permission) as (_, actor):
+            return actor
+
+
+@dataclass(frozen=True)
+class Asks:
+    """The demand of a permission; calling it gives somebody who is looked at within the
+    route's own look."""
+
+    permission: str
+
+    async def __call__(self, request: Request) -> PermittedAsker:
+        return PermittedAsker(Asker.of(request), self.permission)
+
+
+Demand = May | Asks
+"""What a route says about who may ask it."""
 
 
 def may(permission: str) -> Any:
@@ -52,25 +72,66 @@ def may(permission: str) -> Any:
     return Depends(May(permission))
 
 
+def asks(permission: str) -> Any:
+    """A dependency that demands `permission` and gives a `PermittedAsker`.
+
+    For routes that only read and are asked often: who asks and what they ask for are then
+    one transaction in one thread. `may` needs one of each for itself.
+    """
+    return Depends(Asks(permission))
+
+
 def open_to_all() -> None:
     """A dependency that says: this route is open on purpose."""
 
 
-def authenticated(request: Request) -> Actor:
-    """The actor behind a request, within the tenant that its header narrows to.
+@dataclass(frozen=True)
+class Asker:
+    """The credential of a request, not yet looked at."""
 
-    Raises:
-        NotAuthenticated: no credential, two of them, or one that is of no use.
-        NotPermitted: the header names another tenant than the credential's.
-    """
-    parts = parts_of(request)
-    credential = _credential(request)
-    with parts.records.look() as reading:
-        actor = credential(reading, parts)
-    return identity.narrow(actor, _one(request, "x-tenant-id"))
+    parts: Parts
+    credential: Credential
+    tenant: str | None
+
+    @classmethod
+    def of(cls, request: Request) -> Asker:
+        """The one credential that a request carries.
+
+        Raises:
+            NotAuthenticated: no credential, or two of them.
+        """
+        return cls(parts_of(request), _credential(request), _one(request, "x-tenant-id"))
+
+    @contextmanager
+    def look(self, permission: str) -> Iterator[tuple[Reading, Actor]]:
+        """A look at the records by the actor behind the credential, within the tenant that
+        the request narrows to.
+
+        Raises:
+            NotAuthenticated: the credential is of no use.
+            NotPermitted: the header names another tenant than the credential's, or the
+                permission was not granted.
+        """
+        with self.parts.records.look() as reading:
+            actor = identity.narrow(self.credential(reading, self.parts), self.tenant)
+            if not actor.may(permission):
+                raise NotPermitted(
+                    f"this needs the permission {permission}, which you do not have",
+                    remedy="ask an administrator for a role that has it",
+                )
+            yield reading, actor
 
 
-Credential = Callable[[Reading, Parts], Actor]
+@dataclass(frozen=True)
+class PermittedAsker:
+    """Somebody who may look, if the credential holds: the only way in is to look."""
+
+    asker: Asker
+    permission: str
+
+    def look(self) -> AbstractContextManager[tuple[Reading, Actor]]:
+        """As `Asker.look`, with the permission that the route demands."""
+        return self.asker.look(self.permission)
 
 
 def _credential(request: Request) -> Credential:

@@ -34,13 +34,21 @@ class Reading:
         self.connection = connection
         self.now = now
 
-    def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
-        """All rows of a query."""
-        return self.connection.execute(query).mappings().all()
+    def rows(
+        self, query: sa.Select[Any], values: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.RowMapping]:
+        """All rows of a query; `values` are those of its bind parameters.
 
-    def row(self, query: sa.Select[Any]) -> sa.RowMapping | None:
-        """The one row of a query, or None."""
-        return self.connection.execute(query).mappings().one_or_none()
+        A query that is asked often is built once, with bind parameters: to compose it anew
+        costs more than to run it.
+        """
+        return self.connection.execute(query, values).mappings().all()
+
+    def row(
+        self, query: sa.Select[Any], values: Mapping[str, Any] | None = None
+    ) -> sa.RowMapping | None:
+        """The one row of a query, or None; `values` as for `rows`."""
+        return self.connection.execute(query, values).mappings().one_or_none()
 
 
 class Work(Reading):

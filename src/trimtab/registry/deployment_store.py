@@ -113,6 +113,24 @@ def carrying(reading: Reading, environment: str, *, model: str | None = None) ->
     return [_deployed(row) for row in reading.rows(query)]
 
 
+_ANSWERING = sa.select(DEPLOYMENTS).where(
+    DEPLOYMENTS.c.model == sa.bindparam("model"),
+    DEPLOYMENTS.c.environment == sa.bindparam("environment"),
+    DEPLOYMENTS.c.state.in_(
+        sa.literal_column(f"'{state.value}'") for state in (Deployment.STABLE, Deployment.CANARY)
+    ),
+    DEPLOYMENTS.c.tenant.is_(None) | (DEPLOYMENTS.c.tenant == sa.bindparam("tenant")),
+)
+
+
+def answering(
+    reading: Reading, environment: str, model: str, tenant: TenantId | None
+) -> list[Deployed]:
+    """What may answer a tenant's endpoints for a model: its own, and what is for all."""
+    values = {"environment": environment, "model": model, "tenant": tenant}
+    return [_deployed(row) for row in reading.rows(_ANSWERING, values)]
+
+
 def history(reading: Reading, model: str) -> list[Deployed]:
     """All deployments of a model, oldest first, settled ones too."""
     query = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.model == model)

@@ -182,7 +182,7 @@ def resolve_now(
     Raises:
         NotFound: nothing answers here.
     """
-    placed = deployment_store.carrying(reading, environment, model=model)
+    placed = deployment_store.answering(reading, environment, model, tenant)
     table = RoutingTable("", 0, reading.now, reading.now, routes(placed), (), ())
     return resolve(table, model, tenant, endpoint)
 

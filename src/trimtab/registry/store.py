@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -134,6 +135,28 @@ def find_version(reading: Reading, model: str, version: str) -> Version | None:
         sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == version)
     )
     return None if row is None else _version(row)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What an endpoint is told of a version's bytes."""
+
+    signer: str
+    signed_at: datetime
+    size_bytes: int
+    cutoff: float
+
+
+_FACTS = sa.select(
+    VERSIONS.c.signer, VERSIONS.c.signed_at, VERSIONS.c.size_bytes, VERSIONS.c.cutoff
+).where(VERSIONS.c.model == sa.bindparam("model"), VERSIONS.c.version == sa.bindparam("version"))
+
+
+def facts(reading: Reading, model: str, version: str) -> Facts | None:
+    """What an endpoint is told of `version` of `model`, or None; its signature and its
+    lineage, which are long, are left where they are."""
+    row = reading.row(_FACTS, {"model": model, "version": version})
+    return None if row is None else Facts(**row)
 
 
 def versions_of(
