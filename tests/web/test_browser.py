@@ -48,9 +48,7 @@ def test_a_person_logs_in_looks_and_approves(told: Any, chromium: Any) -> None:
     ]
 
 
-def test_pages_stay_on_this_host_within_their_policy_and_their_width(
-    shown: Any, chromium: Any
-) -> None:
+def test_pages_stay_on_this_host_and_within_the_window(shown: Any, chromium: Any) -> None:
     for width in (380, 1280):
         page = chromium.new_page(viewport={"width": width, "height": 800})
         asked: list[str] = []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trimtab.kernel.errors import InvalidInput
-from trimtab.web import charts, evidence, lifeline
+from trimtab.web import charts, evidence, lifeline, lifeline_picture
 from trimtab.web.lifeline import Lifeline, Line, Mark, Stretch
 from trimtab.web.watching import DriftPoint, Gauge, RatePoint
 
@@ -49,7 +49,7 @@ def life(**changes: Any) -> Any:
 
 
 def test_every_colour_of_a_picture_is_one_of_the_style_sheet() -> None:
-    drawn = lifeline.draw(life()).wide
+    drawn = lifeline_picture.draw(life()).wide
     css = (resources.files("trimtab.web") / "static" / "trimtab.css").read_text()
     used = set(re.findall(r"var\(--([a-z-]+)\)", drawn))
     assert {"sea", "ink", "wash-bad", "x-stable"} <= used
@@ -60,13 +60,13 @@ def test_every_colour_of_a_picture_is_one_of_the_style_sheet() -> None:
 def test_a_picture_of_nothing_says_so_and_is_still_drawn() -> None:
     empty = life(lanes=(), stretches=(), marks=(), drift=(), rates=())
     assert "Its input has not been looked at yet. No outcomes are known yet." in empty.says()
-    assert lifeline.draw(empty).wide.startswith("<svg")
+    assert lifeline_picture.draw(empty).wide.startswith("<svg")
 
 
 def test_names_in_a_picture_are_text_and_nothing_else() -> None:
     hostile = "<script>alert(1)</script>\"'"
     stretch = Stretch(hostile, days(1), days(30), "stable", 100.0, "/models/x")
-    drawn = lifeline.draw(life(model=hostile, lanes=(hostile,), stretches=(stretch,))).wide
+    drawn = lifeline_picture.draw(life(model=hostile, lanes=(hostile,), stretches=(stretch,))).wide
     assert "<script" not in drawn
     assert "&lt;script&gt;" in drawn
 

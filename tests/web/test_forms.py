@@ -50,7 +50,7 @@ def test_nobody_is_led_to_the_log_in_and_back(shown: Any) -> None:
 def test_the_cookie_is_for_us_alone_and_fresh_at_each_log_in(shown: Any) -> None:
     browser = shown.browser()
     browser.client.cookies.set("trimtab", "chosen-by-somebody-else")
-    token = re.search(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[1]
+    token = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[0]
     answer = browser.post(
         "/login", email="mira@example.org", password="copper lantern quiet harbour", csrf=token
     )
@@ -64,7 +64,7 @@ def test_the_cookie_is_for_us_alone_and_fresh_at_each_log_in(shown: Any) -> None
 @pytest.mark.parametrize("email", ["mira@example.org", "nobody@example.org"])
 def test_a_wrong_password_says_the_same_whoever_it_is(shown: Any, email: Any) -> None:
     browser = shown.browser()
-    token = re.search(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[1]
+    token = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[0]
     answer = browser.post("/login", email=email, password="wrong but long enough", csrf=token)
     assert answer.status_code == 401
     assert "The address and the password do not fit." in answer.text
@@ -74,7 +74,7 @@ def test_a_wrong_password_says_the_same_whoever_it_is(shown: Any, email: Any) ->
 @pytest.mark.parametrize("next_", ["//evil.example", "https://evil.example", "/\\evil.example"])
 def test_the_log_in_never_leads_elsewhere(shown: Any, next_: Any) -> None:
     browser = shown.browser()
-    token = re.search(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[1]
+    token = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[0]
     answer = browser.post(
         "/login", email="mira@example.org", password="copper lantern quiet harbour",
         csrf=token, next=next_,
@@ -173,7 +173,7 @@ def test_whoever_may_not_decide_is_refused(shown: Any, who: Any) -> None:
     browser = shown.browser(who)
     asked = pending(shown)
     page = browser.get(ADDRESS if who != "felix" else "/nowhere").text
-    csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', page)[0]
     answer = browser.post(
         f"/approvals/{asked.id}/decide", csrf=csrf,
         digest=asked.target.digest, decision="approve", reason="let me in",
@@ -192,6 +192,7 @@ def test_a_rejection_ends_the_request(told: Any) -> None:
     assert vote(told, told.browser("bo"), decision="reject").status_code == 303
     with told.parts.records.look() as reading:
         version = store.find_version(reading, MODEL, "1.4.0")
+        assert version is not None
         assert approvals.of_version(reading, version.id)[-1].phase.value == "rejected"
 
 
@@ -228,7 +229,7 @@ def test_what_people_write_is_printed_and_never_obeyed(told: Any) -> None:
     told.model("hostile", description=HOSTILE)
     told.incident(HOSTILE, model="hostile")
     assert vote(told, browser, reason=HOSTILE).status_code == 303
-    incident = re.search(r"/incidents/inc-[0-9-]+", browser.get("/incidents").text)[0]
+    incident = re.findall(r"/incidents/inc-[0-9-]+", browser.get("/incidents").text)[0]
     for address in ("/", "/audit", "/incidents", incident, ADDRESS, "/models/hostile"):
         page = browser.get(address).text
         assert "<script>alert" not in page, address

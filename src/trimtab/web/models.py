@@ -28,7 +28,7 @@ from trimtab.remediation import store as remediation
 from trimtab.remediation.model import Remediation
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
-from trimtab.web import lifeline, telling, words
+from trimtab.web import lifeline, lifeline_picture, telling, words
 from trimtab.web.charts import Chart
 from trimtab.web.lifeline import Lifeline, Mark, Stretch
 from trimtab.web.refusals import PageRoute
@@ -138,7 +138,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str) -> ModelPa
         reasons=_reasons(reading, model),
         policy=model.policy or parts.default_policy,
         life=life,
-        picture=lifeline.draw(life),
+        picture=lifeline_picture.draw(life),
         numbers=_numbers(own, tier.monitoring),
         glance=glance(own, watches),
         versions=_rows(past, own),
