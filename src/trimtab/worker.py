@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 import uvicorn
+from starlette.types import ASGIApp
 
+from trimtab.api.patience import Patience, PatientConnection
 from trimtab.app import ADMINISTRATOR, Application
 from trimtab.kernel.errors import TrimtabError
 from trimtab.platform.logs import configure_logs, logger
@@ -20,6 +22,12 @@ HEAD_SECONDS = 10.0
 """Between two signed heads of a growing ledger, in real time."""
 
 DRAIN_SECONDS = 25.0
+
+KEEP_ALIVE_SECONDS = 15
+"""Of a connection on which nobody asks anything, in real time."""
+
+MAX_CONNECTIONS = 1000
+"""Open at once; one more is told to come back later."""
 
 
 class Worker:
@@ -55,6 +63,23 @@ class Worker:
                 since_head += PAUSE_SECONDS
 
 
+def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
+    """How `app` is served: with patience for its callers, and with an end to it."""
+    return uvicorn.Config(
+        Patience(app),
+        host=host,
+        port=port,
+        http=PatientConnection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(DRAIN_SECONDS),
+    )
+
+
 def serve(*, port: int | None = None) -> None:
     """Run the control plane until it is told to stop."""
     settings = load_settings()
@@ -68,15 +93,7 @@ def serve(*, port: int | None = None) -> None:
     worker = Worker(application)
     worker.start()
     server = uvicorn.Server(
-        uvicorn.Config(
-            application.http(),
-            host=settings.host,
-            port=port or settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(DRAIN_SECONDS),
-        )
+        configuration(application.http(), host=settings.host, port=port or settings.port)
     )
     try:
         server.run()

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from trimtab.kernel import errors
 
@@ -68,6 +69,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.TrimtabError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _cut)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -133,6 +135,10 @@ def _http(_request: Request, error: Exception) -> JSONResponse:
     answer = problem(error.status_code, codes.get(error.status_code, "http"), str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
+
+
+def _cut(_request: Request, _error: Exception) -> JSONResponse:
+    return problem(400, errors.InvalidInput.code, "the body ended before it was whole")
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:
