@@ -26,6 +26,35 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @app.command()
+def demo(
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End when the story is over; else the pages stay open.")
+    ] = False,
+    report: Annotated[Path | None, typer.Option(help="File for the report, as JSON.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the pages; else a free one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another draw of the traffic.")] = None,
+    fault_month: Annotated[int | None, typer.Option(help="Month of the fault, 3 to 12.")] = None,
+    fault_feature: Annotated[str | None, typer.Option(help="Feature that it is in.")] = None,
+    fault_factor: Annotated[float | None, typer.Option(help="Factor, as 1.609344.")] = None,
+    home: Annotated[Path | None, typer.Option(help="An empty folder to use, and to keep.")] = None,
+) -> None:
+    """Play the whole story on real data, live, in a few minutes."""
+    from trimtab.cli.demo import play
+
+    code = play(
+        stay=not leave,
+        report=report,
+        port=port,
+        seed=seed,
+        home=home,
+        fault_month=fault_month,
+        fault_feature=fault_feature,
+        fault_factor=fault_factor,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:

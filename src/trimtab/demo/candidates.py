@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
@@ -69,32 +70,83 @@ def register_models(scientist: Client, story: Story) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A version of the flights' model: when it is handed in, and what it learns from.
+
+    `until` is exclusive; `tenant` None is everybody; None for `hyperparameters`: the
+    recipe's own.
+    """
+
+    on: date
+    version: str
+    until: date
+    max_fpr: float
+    why: str
+    tenant: str | None = None
+    parent: str | None = None
+    faults: tuple[Fault, ...] = ()
+    hyperparameters: Hyperparameters | None = None
+
+
+def flight_candidates(story: FlightStory, first_day: date) -> tuple[Candidate, ...]:
+    """Every version of the flights' model that people hand in, in order."""
+    return (
+        Candidate(first_day, "1.0.0", story.first_trained_until, story.max_fpr, "the first model"),
+        Candidate(
+            story.broken_canary_on,
+            "1.1.0",
+            story.broken_trained_until,
+            story.max_fpr,
+            "two more weeks of data",
+            parent="1.0.0",
+            faults=(story.broken_export,),
+        ),
+        Candidate(
+            story.healthy_canary_on,
+            "1.2.0",
+            story.healthy_trained_until,
+            story.healthy_max_fpr,
+            "the export was repaired",
+            parent="1.0.0",
+        ),
+        Candidate(
+            story.dedicated_canary_on,
+            "2.0.0",
+            story.dedicated_trained_until,
+            story.dedicated_max_fpr,
+            "a model of the airline's own",
+            tenant=story.dedicated_tenant,
+            parent="1.2.0",
+            hyperparameters=Hyperparameters(
+                trees=story.dedicated_trees,
+                depth=story.dedicated_depth,
+                learning_rate=story.dedicated_learning_rate,
+                min_rows_per_leaf=story.dedicated_min_rows_per_leaf,
+            ),
+        ),
+    )
+
+
 def hand_in_flights(
-    scientist: Client,
-    story: FlightStory,
-    *,
-    version: str,
-    until: date,
-    max_fpr: float,
-    seed: int,
-    tenant: str | None = None,
-    parent: str | None = None,
-    faults: tuple[Fault, ...] = (),
-    hyperparameters: Hyperparameters | None = None,
-    why: str,
+    scientist: Client, story: FlightStory, candidate: Candidate, *, seed: int
 ) -> shapes.VersionShape:
-    """Train on the flights before `until`, and hand the result in."""
+    """Train a candidate on the flights that it learns from, and hand the result in."""
     table = data.flight_training(
-        story.history_start, until, story=story, tenant=tenant, faults=faults
+        story.history_start,
+        candidate.until,
+        story=story,
+        tenant=candidate.tenant,
+        faults=candidate.faults,
     )
     trained = _trained(
         table,
         story.features,
         data.LONG_FLIGHT,
-        max_fpr,
+        candidate.max_fpr,
         story.validation_share,
         seed,
-        hyperparameters,
+        candidate.hyperparameters,
     )
     return _hand_in(
         scientist,
@@ -102,10 +154,10 @@ def hand_in_flights(
         trained,
         table,
         story.validation_share,
-        version=version,
-        tenant=None if tenant is None else tenant.lower(),
-        parent=parent,
-        why=why,
+        version=candidate.version,
+        tenant=None if candidate.tenant is None else candidate.tenant.lower(),
+        parent=candidate.parent,
+        why=candidate.why,
     )
 
 

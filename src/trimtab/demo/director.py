@@ -16,13 +16,19 @@ from datetime import time as time_of_day
 import httpx
 
 from trimtab.demo import data
-from trimtab.demo.candidates import FLIGHTS, HOMES, hand_in_flights, hand_in_homes
+from trimtab.demo.beats import Beat, Tone
+from trimtab.demo.candidates import (
+    FLIGHTS,
+    HOMES,
+    flight_candidates,
+    hand_in_flights,
+    hand_in_homes,
+)
 from trimtab.demo.cast import Cast
 from trimtab.demo.endpoints import Asked, Endpoints
 from trimtab.demo.story import Story
 from trimtab.kernel.errors import Unavailable
 from trimtab.observations.batches import labels_batch
-from trimtab.recipes.gradient_boosting import Hyperparameters
 
 INGESTING_SECONDS = 30.0
 
@@ -45,7 +51,8 @@ class Director:
     endpoints: Endpoints
     gateway: str
     gateway_key: str
-    told: Callable[[str], None] = field(default=lambda _line: None)
+    told: Callable[[Beat], None]
+    """Hears what the demo itself does; of outcomes the director knows nothing."""
     counts: Counts = field(default_factory=Counts)
     _waiting: deque[tuple[datetime, str, str, Asked]] = field(default_factory=deque)
 
@@ -54,10 +61,11 @@ class Director:
         day = self.story.first_day
         while day <= self.story.last_day:
             self.step(_moment(day))
+            self._announce(day)
             self._hand_in(day)
             self.click()
             self._traffic(day)
-            self._labels_of(day)
+            self._drained()
             yield day
             day += timedelta(days=1)
         self.step(_moment(day))
@@ -73,76 +81,43 @@ class Director:
         self.cast.admin.clock.step(to)
 
     def click(self) -> None:
-        """Everybody who has to sign looks at what waits, and signs."""
-        for approval in list(self.cast.scientist.approvals.list(phase="pending")):
+        """Everybody who has to sign looks at the checks of what waits, and votes by them."""
+        waiting = list(self.cast.scientist.approvals.list(phase="pending"))
+        for approval in waiting:
+            target = approval.target
             for step in approval.steps:
                 signer = self.cast.signers[step.role]
+                checks = list(signer.models.checks(target.model, target.version))
+                good = [check for check in checks if check.verdict == "pass"]
                 approval = signer.approvals.vote(
                     approval.id,
-                    approve=True,
-                    digest=approval.target.digest,
-                    reason=f"looked at the checks of {approval.target.version}: all passed",
+                    approve=bool(checks) and len(good) == len(checks),
+                    digest=target.digest,
+                    reason=f"looked at the checks: {len(good)} of {len(checks)} pass",
                 )
-        self.cast.admin.clock.step(self.cast.admin.clock.now().now)
+                if approval.phase != "pending":
+                    break
+        if waiting:
+            self.cast.admin.clock.step(self.cast.admin.clock.now().now)
+
+    def _announce(self, day: date) -> None:
+        """Say what the demo does from today on."""
+        for line in _stage_directions(self.story, day):
+            self.told(Beat(_moment(day), line, Tone.STAGE))
 
     def _hand_in(self, day: date) -> None:
-        flights, seed = self.story.flights, self.story.seed
-        scientist = self.cast.scientist
-        if day == self.story.first_day:
-            hand_in_flights(
-                scientist,
-                flights,
-                version="1.0.0",
-                until=flights.first_trained_until,
-                max_fpr=flights.max_fpr,
-                seed=seed,
-                why="the first model",
-            )
+        """Hand in the candidates of today."""
+        story, scientist = self.story, self.cast.scientist
+        todays = [c for c in flight_candidates(story.flights, story.first_day) if c.on == day]
+        for candidate in todays:
+            hand_in_flights(scientist, story.flights, candidate, seed=story.seed)
+        homes = day == story.first_day <= story.housing.last_day
+        if homes:
             hand_in_homes(
-                scientist, self.story.housing, version="1.0.0", seed=seed, why="the first model"
+                scientist, story.housing, version="1.0.0", seed=story.seed, why="the first model"
             )
-        if day == flights.broken_canary_on:
-            hand_in_flights(
-                scientist,
-                flights,
-                version="1.1.0",
-                until=flights.broken_trained_until,
-                max_fpr=flights.max_fpr,
-                seed=seed,
-                parent="1.0.0",
-                faults=(flights.broken_export,),
-                why="two more weeks of data",
-            )
-        if day == flights.healthy_canary_on:
-            hand_in_flights(
-                scientist,
-                flights,
-                version="1.2.0",
-                until=flights.healthy_trained_until,
-                max_fpr=flights.healthy_max_fpr,
-                seed=seed,
-                parent="1.0.0",
-                why="the export was repaired",
-            )
-        if day == flights.dedicated_canary_on:
-            hand_in_flights(
-                scientist,
-                flights,
-                version="2.0.0",
-                until=flights.dedicated_trained_until,
-                max_fpr=flights.dedicated_max_fpr,
-                seed=seed,
-                tenant=flights.dedicated_tenant,
-                parent="1.2.0",
-                hyperparameters=Hyperparameters(
-                    trees=flights.dedicated_trees,
-                    depth=flights.dedicated_depth,
-                    learning_rate=flights.dedicated_learning_rate,
-                    min_rows_per_leaf=flights.dedicated_min_rows_per_leaf,
-                ),
-                why="its false alarms are twice the fleet's",
-            )
-        self.step(_moment(day))
+        if todays or homes:
+            self.step(_moment(day))
 
     def _traffic(self, day: date) -> None:
         faults = () if self.story.flights.live_fault is None else (self.story.flights.live_fault,)
@@ -169,20 +144,43 @@ class Director:
             self._waiting.append((known_at, model, f"{model}-{day.isoformat()}", asked))
             self._waiting = deque(sorted(self._waiting, key=lambda w: w[0]))
 
-    def _labels_of(self, day: date) -> None:
-        self._drained()
-        self.told(day.isoformat())
-
     def _drained(self) -> None:
-        """Wait until the gateway has shipped every prediction."""
+        """Wait until the gateway has shipped every prediction.
+
+        Raises:
+            Unavailable: it does not come to that.
+        """
         deadline = time.monotonic() + INGESTING_SECONDS
         headers = {"X-Api-Key": self.gateway_key}
-        while time.monotonic() < deadline:
-            rows = httpx.get(f"{self.gateway}/v2/health", headers=headers).json().get("rows", {})
-            if rows.get("buffered") == 0:
-                return
-            time.sleep(0.01)
+        with httpx.Client(base_url=self.gateway, headers=headers) as gateway:
+            while time.monotonic() < deadline:
+                rows = gateway.get("/v2/health").json().get("rows", {})
+                if rows.get("buffered") == 0:
+                    return
+                time.sleep(0.01)
         raise Unavailable("the gateway could not ship its predictions")
+
+
+def _stage_directions(story: Story, day: date) -> Iterator[str]:
+    """What the demo does by itself from `day` on, in sentences."""
+    flights, homes, fault = story.flights, story.housing, story.flights.live_fault
+    if day == story.first_day:
+        yield (
+            f"the traffic: a sample of the flights of 2015, replayed with replacement "
+            f"x{flights.replay}, each day drawn from the {flights.pool_days} days up to it; "
+            f"seed {story.seed}"
+        )
+    if day == homes.moves_on:
+        yield "the homes asked about lie in other places from today on"
+    if day == homes.last_day + timedelta(days=1):
+        yield (
+            "the homes end here: the places change again after this day, and a model "
+            "retrained on these wears out in its turn"
+        )
+    if fault is not None and day == fault.start:
+        yield f"a fault is put into the feed: {fault.feature} is sent times {fault.factor:g}"
+    if fault is not None and day == fault.end:
+        yield f"the feed is repaired: {fault.feature} is sent as it was"
 
 
 def _moment(day: date) -> datetime:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import httpx
 from trimtab.kernel.errors import Unavailable
 
 STARTING_SECONDS = 60.0
-STOPPING_SECONDS = 30.0
+STOPPING_SECONDS = 10.0
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Process:
     log: Path
 
     def stop(self) -> None:
-        """End it in peace; by force if it does not listen."""
+        """End it in peace, by force if it does not listen; and whatever it has left behind."""
         if self.handle.poll() is None:
             self.handle.terminate()
         try:
@@ -36,6 +38,8 @@ class Process:
         except subprocess.TimeoutExpired:
             self.handle.kill()
             self.handle.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.handle.pid, signal.SIGKILL)
 
     def demand_alive(self) -> None:
         """Make sure that it still runs.
@@ -125,12 +129,27 @@ def _start(name: str, arguments: list[str], environment: dict[str, str], folder:
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as sink:
         handle = subprocess.Popen(
-            arguments, env=environment, stdout=sink, stderr=subprocess.STDOUT, cwd=folder
+            [sys.executable, "-m", "trimtab.demo.leash", str(os.getpid()), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,  # Ctrl-C is ours to hear; we end it in order
         )
     return Process(name, handle, log)
 
 
 def _wait(process: Process, url: str) -> None:
+    """Until it answers; one that does not, or that nobody waits for any more, is ended."""
+    try:
+        _until_it_answers(process, url)
+    except BaseException:
+        process.stop()
+        raise
+
+
+def _until_it_answers(process: Process, url: str) -> None:
     deadline = time.monotonic() + STARTING_SECONDS
     while time.monotonic() < deadline:
         process.demand_alive()

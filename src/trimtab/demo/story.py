@@ -6,11 +6,17 @@ of something, its description says of what. Variants: `dataclasses.replace`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from math import isfinite
+
+from trimtab.kernel.errors import InvalidInput
 
 MILES_TO_KILOMETRES = 1.609344
 MILES_TO_NAUTICAL_MILES = 1 / 1.150779448
+
+AFTER_A_FAULT = timedelta(days=12)
+"""How long a story goes on after its fault, so that recovery can be measured."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class FlightStory:
     pool_days: int = 7
     """A day's predictions are drawn from the flights of this many days up to it. With one
     day only, some 220 flights stand behind a window and calm windows look like drift."""
-    endpoints_per_tenant: int = 100
+    endpoints_per_tenant: int = 30
     label_delay: timedelta = timedelta(hours=6)
 
     history_start: date = date(2015, 1, 1)
@@ -108,8 +114,8 @@ class HousingStory:
     """Windows of one day would hold 24 homes."""
     endpoints: int = 50
     label_delay: timedelta = timedelta(days=1)
-    max_fpr: float = 0.05
-    validation_share: float = 0.2
+    max_fpr: float = 0.02
+    validation_share: float = 0.3
 
     known_rows: int = 5000
     """The first version learns from these; before `moves_on`, traffic is drawn from them."""
@@ -136,3 +142,47 @@ class Story:
     last_day: date = date(2015, 7, 14)
     flights: FlightStory = field(default_factory=FlightStory)
     housing: HousingStory = field(default_factory=HousingStory)
+
+
+def with_fault(
+    story: Story,
+    *,
+    month: int | None = None,
+    feature: str | None = None,
+    factor: float | None = None,
+) -> Story:
+    """The same story with the fault of the feed in another month (on the same days of it),
+    on another feature, or by another factor. A later fault makes the story longer.
+
+    Raises:
+        InvalidInput: there is no traffic in that month, no such number, or nothing would be
+            wrong.
+    """
+    fault = story.flights.live_fault
+    if fault is None or fault.start is None or fault.end is None:
+        raise InvalidInput("this story has no fault that could be moved", field="fault")
+    start, end = fault.start, fault.end
+    if month is not None:
+        earliest, latest = story.first_day.month, 12
+        if not earliest <= month <= latest:
+            raise InvalidInput(
+                f"the fault cannot lie in month {month}",
+                field="fault_month",
+                remedy=f"name one from {earliest} to {latest}",
+            )
+        start, end = start.replace(month=month), end.replace(month=month)
+    numbers = [name for name in story.flights.features if name != "airline"]
+    if feature is not None and feature not in numbers:
+        raise InvalidInput(
+            f"{feature!r} is no number that the feed sends",
+            field="fault_feature",
+            remedy="name one of " + ", ".join(numbers),
+        )
+    if factor is not None and not (isfinite(factor) and factor > 0 and factor != 1):
+        raise InvalidInput("a factor is a positive number other than 1", field="fault_factor")
+    moved = Fault(feature or fault.feature, factor or fault.factor, start, end)
+    return replace(
+        story,
+        flights=replace(story.flights, live_fault=moved),
+        last_day=max(story.last_day, end + AFTER_A_FAULT),
+    )
