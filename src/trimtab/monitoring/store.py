@@ -16,7 +16,9 @@ from trimtab.kernel.ids import TenantId
 from trimtab.kernel.verdict import Verdict
 from trimtab.monitoring.model import Drift, Performance, Phase, Window
 from trimtab.monitoring.watch import Subject, Watch, WatchPhase
+from trimtab.observations.store import PREDICTIONS
 from trimtab.platform.database import Json, Moment, decision_table
+from trimtab.registry.store import MODELS
 
 WINDOWS = decision_table(
     "windows",
@@ -115,6 +117,31 @@ def get(reading: Reading, window_id: str) -> Window:
 def last_scheduled(reading: Reading, model: str) -> Window | None:
     """The fleet's window that lies furthest ahead."""
     return _first(reading, _of(model, None))
+
+
+_FURTHEST_END = (
+    sa.select(WINDOWS.c.end)
+    .where(WINDOWS.c.model == MODELS.c.name, WINDOWS.c.tenant.is_(None))
+    .order_by(WINDOWS.c.start.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_UNSCHEDULED = (
+    sa.select(MODELS.c.name)
+    .where(
+        sa.func.coalesce(
+            sa.bindparam("now", type_=Moment) >= _FURTHEST_END,
+            sa.exists().where(PREDICTIONS.c.model == MODELS.c.name),
+        )
+    )
+    .order_by(MODELS.c.name)
+)
+
+
+def unscheduled(reading: Reading) -> list[str]:
+    """Models that predict and have no window yet that goes on now: all in one query, for it
+    is asked with every pass of the loop."""
+    return [row["name"] for row in reading.rows(_UNSCHEDULED, {"now": reading.now})]
 
 
 def latest(reading: Reading, model: str, tenant: TenantId | None = None) -> Window | None:

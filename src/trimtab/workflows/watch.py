@@ -171,13 +171,7 @@ def facts_of(reading: Reading, model: str) -> dict[str, VersionFacts]:
 
 def unscheduled(reading: Reading) -> list[tuple[str, str]]:
     """Models whose present window does not exist yet."""
-    found = []
-    for model in store.models(reading, limit=10_000):
-        last = monitoring_store.last_scheduled(reading, model.name)
-        first = None if last else observations.first_prediction(reading, model.name)
-        if (last is not None and last.end <= reading.now) or first is not None:
-            found.append((model.name, iso(reading.now)))
-    return found
+    return [(model, iso(reading.now)) for model in monitoring_store.unscheduled(reading)]
 
 
 def due(reading: Reading) -> list[tuple[str, str]]:
