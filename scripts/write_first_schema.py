@@ -31,7 +31,12 @@ def schema(dialect: sa.Dialect) -> str:
     return "\n".join(lines) + SEPARATOR
 
 
-for known in (sqlite.dialect(), postgresql.dialect()):
+DIALECTS: tuple[sa.Dialect, ...] = (
+    sqlite.dialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy gives no types here
+    postgresql.dialect(),
+)
+
+for known in DIALECTS:
     path = migrate.FOLDER / "versions" / f"0001_{known.name}.sql"
     path.write_text(schema(known), "utf-8")
     print(path.name)  # noqa: T201

@@ -129,12 +129,18 @@ def test_up_the_ladder_and_each_verdict_counts_once(rollouts: Rollouts) -> None:
         assert rollout.intended_percent == share
         assert rollouts.judge(before, Verdict.PASS) == rollout, "an old look moves nothing"
         assert rollouts.judge(rollout, Verdict.PASS) == rollout, "not before it was observed"
-        assert rollouts.judge(rollout, Verdict.FAIL) == rollout
         rollout = rollouts.see(rollout, share)
         assert rollouts.see(rollout, share) == rollout
     assert rollout.phase is Phase.PROMOTED
     assert rollouts.kinds().count("rollout.step_intended") == 3
     assert rollouts.kinds().count("rollout.step_observed") == 4
+
+
+def test_harm_counts_before_the_next_share_was_observed(rollouts: Rollouts) -> None:
+    lagging = rollouts.judge(rollouts.running(), Verdict.PASS)
+    assert not lagging.observed
+    assert rollouts.judge(lagging, Verdict.INCONCLUSIVE) == lagging
+    assert rollouts.judge(lagging, Verdict.FAIL).phase is Phase.ROLLING_BACK
 
 
 @pytest.mark.parametrize("verdict", [Verdict.INCONCLUSIVE, Verdict.ERROR])

@@ -73,9 +73,7 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return parse_iso(value)
 
 
-Json = sa.JSON(none_as_null=True).with_variant(
-    postgresql.JSONB(none_as_null=True), "postgresql"
-)
+Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
 def decision_table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
@@ -169,6 +167,10 @@ class Database:
                 "a constraint of the database refused the change: "
                 + str(error.orig).splitlines()[0],
                 remedy="read the present state, then decide again",
+            ) from error
+        except sa.exc.TimeoutError as error:
+            raise Unavailable(
+                "every connection to the database is in use", remedy="try again shortly"
             ) from error
         except sa.exc.DBAPIError as error:
             text = str(error.orig).lower()

@@ -88,8 +88,10 @@ def advance(
         Conflict: somebody moved it meanwhile; look again.
     """
     rollout = store.get(work, rollout_id)
-    open_to_judgement = rollout.phase in (Phase.RUNNING, Phase.HELD) and rollout.observed
-    if rollout.revision != revision or not open_to_judgement:
+    open_to_judgement = rollout.phase in (Phase.RUNNING, Phase.HELD)
+    # Harm counts wherever it shows; everything else waits until what was intended is there.
+    telling = rollout.observed or analysis.verdict is Verdict.FAIL
+    if rollout.revision != revision or not (open_to_judgement and telling):
         return rollout
     plain = analysis.plain()
     later = next_look(work.now, demands.look_interval_minutes)

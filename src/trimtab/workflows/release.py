@@ -34,6 +34,7 @@ from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.registry.permits import Permit
+from trimtab.registry.service import FULL
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store as rollout_store
 from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
@@ -133,19 +134,13 @@ def _act(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
         if rollout.observed and rollout.phase not in (Phase.PROMOTING, Phase.ROLLING_BACK):
             return
         if rollout.phase is Phase.ROLLING_BACK:
-            registry.withdraw_canary(
-                work,
-                rollout.model,
-                rollout.tenant,
-                rollout.environment,
-                version=rollout.version,
-                why=rollout.outcome_reason or "taken back",
-            )
+            _take_back(parts, work, rollout, demands)
             return
         version = store.version_by_id(work, rollout.version_id)
-        if _deployed_percent(work, rollout) == rollout.intended_percent:
+        if _brought_about(work, rollout):
             return
-        permit = permit_for(parts, work, version, rollout.intended_percent, demands)
+        share = FULL if rollout.phase is Phase.PROMOTING else rollout.intended_percent
+        permit = permit_for(parts, work, version, share, demands)
         why = f"rollout {rollout.id}, step {rollout.step + 1} of {len(rollout.steps)}"
         if rollout.phase is Phase.PROMOTING:
             registry.promote_canary(
@@ -169,6 +164,21 @@ def _salt(rollout: Rollout) -> str:
     release meets the same endpoints whenever it is played again."""
     place = "\0".join((rollout.model, rollout.tenant or "", rollout.version))
     return hashlib.sha256(place.encode()).hexdigest()[:32]
+
+
+def _take_back(parts: Parts, work: Work, rollout: Rollout, demands: TierPolicy) -> None:
+    """Take a version's traffic away, as a canary or, if it got so far, as the stable one."""
+    place = (rollout.model, rollout.tenant, rollout.environment)
+    why = rollout.outcome_reason or "taken back"
+    stable = deployment_store.in_place(work, *place, Deployment.STABLE)
+    target = registry.rollback_target(work, *place)
+    if stable is not None and stable.digest == rollout.digest and target is not None:
+        before = store.find_version(work, rollout.model, target.version)
+        assert before is not None
+        permit = permit_for(parts, work, before, FULL, demands)
+        registry.roll_back_stable(work, *place, permit=permit, why=why)
+        return
+    registry.withdraw_canary(work, *place, version=rollout.version, why=why)
 
 
 def permit_for(
@@ -238,14 +248,20 @@ def _still_eligible(reading: Reading, approval: Approval) -> set[str]:
     return eligible
 
 
-def _deployed_percent(work: Work, rollout: Rollout) -> float:
-    """The share that the records give this version now."""
+def _brought_about(work: Work, rollout: Rollout) -> bool:
+    """Whether the records already give this version what is intended for it."""
     place = (rollout.model, rollout.tenant, rollout.environment)
-    for state in (Deployment.STABLE, Deployment.CANARY):
-        deployed = deployment_store.in_place(work, *place, state)
-        if deployed is not None and deployed.digest == rollout.digest:
-            return deployed.percent
-    return 0.0
+    stable = deployment_store.in_place(work, *place, Deployment.STABLE)
+    if stable is not None and stable.digest == rollout.digest:
+        return True
+    canary = deployment_store.in_place(work, *place, Deployment.CANARY)
+    same = canary is not None and canary.digest == rollout.digest
+    return (
+        same
+        and canary is not None
+        and rollout.phase is not Phase.PROMOTING
+        and canary.percent == rollout.intended_percent
+    )
 
 
 def publish_routing(parts: Parts) -> tuple[int, bytes]:
@@ -310,8 +326,8 @@ def _judge(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
     with parts.records.look() as reading:
         rollout = rollout_store.get(reading, rollout_id)
         due = rollout.due_at is not None and rollout.due_at <= reading.now
-        judged = rollout.phase in (Phase.RUNNING, Phase.HELD) and rollout.observed
-        if not (due and judged and rollout.observed_percent > 0):
+        judged = rollout.phase in (Phase.RUNNING, Phase.HELD)
+        if not (due and judged and _recorded_percent(reading, rollout) > 0):
             return
         analysis = analyse(reading, rollout, demands)
     reason = f"look at the canary: {analysis.verdict.value}"

@@ -14,6 +14,8 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.registry import routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
+from trimtab.rollouts import service as rollouts
+from trimtab.rollouts import store as rollout_store
 from trimtab.sdk.routing import Rejected
 from trimtab.workflows.intake import METADATA_BYTES, expected_of, files_of, trust_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
@@ -124,3 +126,6 @@ def quarantine(parts: Parts, version: Version, why: str) -> None:
         parts.blobs.quarantine(version.digest)
     with parts.records.begin(system("integrity"), reason=why) as work:
         registry.move_version(work, version.id, Lifecycle.QUARANTINED, why=why)
+        for rollout in rollout_store.unsettled(work):
+            if rollout.version_id == version.id:
+                rollouts.roll_back(work, rollout.id, f"quarantined: {why}")
