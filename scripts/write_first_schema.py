@@ -32,8 +32,8 @@ def schema(dialect: sa.Dialect) -> str:
 
 
 DIALECTS: tuple[sa.Dialect, ...] = (
-    sqlite.dialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy gives no types here
-    postgresql.dialect(),
+    sqlite.dialect(),
+    postgresql.dialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 )
 
 for known in DIALECTS:
