@@ -55,6 +55,7 @@ WAY_OUT: dict[str, str] = {
     "too_large": "send less at once",
     "too_slow": "send the request again, without long pauses",
     "range_not_satisfiable": "ask for bytes that the file has",
+    "child_failed": "look at the version's checks; hand in a model that can be run",
     "http": "see /docs for what can be asked here",
     "internal": "try again; if it stays, send the log to the maintainers",
 }

@@ -1,0 +1,237 @@
+"""Write the reference pages that are read off the source: events, errors, routes, metrics.
+
+    .venv/bin/python scripts/write_reference.py
+
+A law of the tests compares the pages with what this would write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
+
+import trimtab.app  # noqa: F401 - every part of the control plane is known once it is joined
+from trimtab.api import problems, server
+from trimtab.api.access import Demand as ApiDemand
+from trimtab.kernel.errors import TrimtabError
+from trimtab.kernel.events import Event
+from trimtab.platform.metrics import Metrics
+from trimtab.web import session, site
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "trimtab"
+FOLDER = ROOT / "docs" / "reference"
+GENERATED = "This page is generated from the source."
+OPEN = "open"
+
+
+def every_event() -> list[type[Event]]:
+    """Every kind of event in the source, by kind."""
+    _import_all("kernel.events import")
+    return sorted(_below(Event), key=lambda event: event.kind)
+
+
+def every_error() -> list[type[TrimtabError]]:
+    """Every class of error in the source, by code."""
+    _import_all("kernel.errors import", "kernel import errors")
+    return sorted(_below(TrimtabError), key=lambda error: (error.code, error.__name__))
+
+
+def every_route() -> list[tuple[APIRoute, str | None]]:
+    """Every route of the interface and the pages, with the permission that it demands.
+
+    `open` where it says that it is for everybody, None where it says nothing.
+    """
+    app = FastAPI()
+    for router in (*server.ROUTERS, *site.ROUTERS):
+        app.include_router(router)
+    return [(route, _permission(route)) for route in _routes(app.router)]
+
+
+def _routes(router: APIRouter) -> Iterator[APIRoute]:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif (inner := getattr(route, "original_router", None)) is not None:
+            yield from _routes(inner)
+
+
+def _permission(route: APIRoute) -> str | None:
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        dependency = waiting.pop()
+        call = dependency.call
+        if isinstance(call, ApiDemand | session.Demand | session.FormDemand):
+            return call.permission
+        if getattr(call, "__name__", "") == "open_to_all":
+            return OPEN
+        waiting.extend(dependency.dependencies)
+    return None
+
+
+def events_page() -> str:
+    """All kinds of events, by the thing they are about."""
+    lines = [
+        "# Events",
+        "",
+        "Every entry of the audit ledger is one of these. A kind never changes its name or the",
+        "meaning of a field once released; fields may be added. `subject` is the id of the thing",
+        f"in the heading, `tenant` whose history it belongs to. {GENERATED}",
+    ]
+    heading = ""
+    for event in every_event():
+        thing = event.kind.partition(".")[0]
+        if thing != heading:
+            heading = thing
+            lines += [
+                "",
+                f"## {thing}",
+                "",
+                "| kind | what happened | fields |",
+                "| --- | --- | --- |",
+            ]
+        fields = ", ".join(
+            f"`{f.name}` {_type(f.type)}"
+            for f in dataclasses.fields(event)
+            if f.name not in ("subject", "tenant")
+        )
+        lines.append(f"| `{event.kind}` | {_sentence(event)} | {fields} |")
+    return "\n".join([*lines, ""])
+
+
+def errors_page() -> str:
+    """All codes that a problem document may carry."""
+    lines = [
+        "# Errors",
+        "",
+        "A refusal is a problem document (RFC 9457): `title` says what happened, `code` is one of",
+        "these and never changes, `field` names the input at fault where there is one, `remedy`",
+        "says what to do; where the error itself knows nothing better, it is the one below. The",
+        f"Python client raises the class of the same name. {GENERATED}",
+        "",
+        "| code | status | meaning | remedy |",
+        "| --- | --- | --- | --- |",
+    ]
+    seen: dict[str, tuple[str, str]] = {}
+    for error in every_error():
+        if "code" in vars(error):
+            seen.setdefault(error.code, (str(_status(error)), _sentence(error)))
+    seen |= {code: row for code, row in _WITHOUT_CLASS.items() if code not in seen}
+    for code, (status, meaning) in sorted(seen.items()):
+        remedy = problems.WAY_OUT.get(code, "")
+        lines.append(f"| `{code}` | {status} | {meaning} | {remedy} |")
+    return "\n".join([*lines, ""])
+
+
+def api_page() -> str:
+    """All addresses, each with the permission that it demands."""
+    lines = [
+        "# Addresses",
+        "",
+        "Every address demands one permission, or says that it is open to everybody. `/docs`",
+        f"and `/openapi.json` of a running control plane have the shapes. {GENERATED}",
+    ]
+    for title, pages in (("Interface", False), ("Pages", True)):
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| address | permission | what it does |",
+            "| --- | --- | --- |",
+        ]
+        rows = [
+            f"| `{' '.join(sorted(route.methods))} {route.path}` | {permission} | "
+            f"{_first_sentence(inspect.getdoc(route.endpoint) or route.summary or '')} |"
+            for route, permission in every_route()
+            if route.endpoint.__module__.startswith("trimtab.web") == pages
+        ]
+        lines += sorted(rows, key=lambda row: row.split()[2])
+    return "\n".join([*lines, ""])
+
+
+def metrics_page() -> str:
+    """All metrics of the control plane."""
+    lines = [
+        "# Metrics",
+        "",
+        f"`/metrics`, in Prometheus' text format. {GENERATED}",
+        "",
+        "| metric | kind | labels | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    registry: CollectorRegistry = Metrics().registry
+    for metric in sorted(_collectors(registry), key=lambda m: m._name):
+        labels = ", ".join(metric._labelnames)
+        lines.append(f"| `{metric._name}` | {metric._type} | {labels} | {metric._documentation} |")
+    return "\n".join([*lines, ""])
+
+
+def generated() -> dict[str, str]:
+    """Every page: file name and content."""
+    return {
+        "events.md": events_page(),
+        "errors.md": errors_page(),
+        "api.md": api_page(),
+        "metrics.md": metrics_page(),
+    }
+
+
+_WITHOUT_CLASS = {
+    "method_not_allowed": ("405", "The address is there, but not for this method."),
+    "too_large": ("413", "The body is larger than is accepted."),
+    "too_slow": ("408", "The body did not arrive at a reasonable pace."),
+    "http": ("any", "A refusal of the web server itself."),
+    "internal": ("500", "A fault of ours; nothing of it is told, all of it is logged."),
+}
+
+
+def _collectors(registry: CollectorRegistry) -> set[Any]:
+    return set(registry._names_to_collectors.values())
+
+
+def _status(error: type[TrimtabError]) -> int:
+    return next((s for kind, s in problems.STATUS.items() if issubclass(error, kind)), 500)
+
+
+def _below(kind: type[Any]) -> list[type[Any]]:
+    found: list[type[Any]] = []
+    for child in kind.__subclasses__():
+        if child.__module__.startswith("trimtab."):
+            found += [child, *_below(child)]
+    return list(dict.fromkeys(found))
+
+
+def _import_all(*phrases: str) -> None:
+    """Import every module whose text holds one of `phrases`."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.stem != "__main__" and any(p in path.read_text("utf-8") for p in phrases):
+            parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+            importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
+def _sentence(kind: type[Any]) -> str:
+    return _first_sentence(inspect.getdoc(kind) or "")
+
+
+def _first_sentence(text: str) -> str:
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    return re.split(r"(?<=[.])\s", paragraph)[0].replace("|", "\\|")
+
+
+def _type(annotation: Any) -> str:
+    return str(annotation).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, content in generated().items():
+        (FOLDER / name).write_text(content, "utf-8")
