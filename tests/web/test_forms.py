@@ -82,6 +82,16 @@ def test_the_log_in_never_leads_elsewhere(shown: Any, next_: Any) -> None:
     assert answer.headers["location"] == "/"
 
 
+def test_a_second_tab_does_not_spoil_the_first(shown: Any) -> None:
+    browser = shown.browser()
+    token = re.findall(r'name="csrf" value="([^"]+)"', browser.get("/login").text)[0]
+    browser.get("/login")
+    answer = browser.post(
+        "/login", email="mira@example.org", password="copper lantern quiet harbour", csrf=token
+    )
+    assert answer.status_code == 303
+
+
 def test_the_log_in_form_must_be_the_one_that_was_given(shown: Any) -> None:
     answer = shown.browser().post(
         "/login", email="mira@example.org", password="copper lantern quiet harbour", csrf="x"

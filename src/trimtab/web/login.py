@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -36,6 +37,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _PAGES = system("pages")
 _FORM_COOKIE = "trimtab-login"
 _FORM_SECONDS = 3600
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,9 @@ def _session(parts: Parts, email: str, password: str) -> str:
 
 
 def _form(request: Request, shown: LoginPage, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    token = secrets.token_urlsafe(32)
+    known = request.cookies.get(_FORM_COOKIE, "")
+    # Kept while it lasts: a second tab must not make the form in the first one useless.
+    token = known if _TOKEN.match(known) else secrets.token_urlsafe(32)
     named = LoginPage(shown.next, shown.email, shown.refusal, token)
     response = page(request, "login.html", named, title="Log in", status=status)
     response.set_cookie(

@@ -7,7 +7,6 @@ and the browser must say that it was sent from a page of ours.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -211,7 +210,3 @@ def _ours(parts: Parts) -> set[str]:
         return {origin}
     port = f":{address.port}" if address.port else ""
     return {f"{address.scheme}://{name}{port}" for name in _LOOPBACK}
-
-
-ByName = Callable[[str | None], str]
-"""From the id of an actor to a name that a reader knows."""
