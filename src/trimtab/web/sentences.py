@@ -68,7 +68,7 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "approval.voted": _voted,
     "approval.ended": lambda d: f"Approval of {_of(d)} {_v(d, 'after')}: {d.get('why')}",
     "permit.issued": lambda d: f"Permit for {_of(d)}, up to {_v(d, 'max_percent')} %",
-    "permit.consumed": lambda d: "A permit was used up, as it can be once",
+    "permit.consumed": lambda d: f"Permit used up by {_v(d, 'percent')} % of the traffic",
     "deployment.moved": _deployment,
     "rollout.judged": lambda d: f"Canary {_of(d)} judged {d.get('verdict')}: {d.get('reason')}",
     "rollout.held": lambda d: f"Rollout of {_of(d)} held",
