@@ -1,7 +1,5 @@
 """What the gateway adds to bare ONNX Runtime, measured beside it in the same run.
 
-    python benchmarks/gateway.py [--seconds 3]
-
 One gateway process on loopback, a gradient-boosted model of 20 features, predictions
 shipped to a control plane that takes them. The caller shares the machine with the server,
 so requests a second are a lower bound; CPU is the server's own, from /proc.
@@ -9,27 +7,26 @@ so requests a second are a lower bound; CPU is the server's own, from /proc.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import json
-import os
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import onnxruntime
 
+from benchmarks.floor import Figure, Goal, cpu_seconds
+from benchmarks.load import closed_loop, open_loop, post, quantile_ms
+from benchmarks.processes import Server, free_port, server
 from trimtab.artifacts.binding import Binding
 from trimtab.artifacts.digest import sha256_of
 from trimtab.artifacts.envelope import load_or_create_key, public_pem, seal
@@ -47,7 +44,7 @@ from trimtab.sdk.routing import (
 
 FEATURES = 20
 SECRET = "b" * 43
-TICKS = os.sysconf("SC_CLK_TCK")
+BARE = "ONNX Runtime alone, one thread"
 
 
 def a_model(trees: int) -> bytes:
@@ -129,23 +126,10 @@ class Handler(BaseHTTPRequestHandler):
         self.do_POST()
 
 
-@dataclass(frozen=True)
-class Gateway:
-    """A running gateway process."""
-
-    port: int
-    popen: subprocess.Popen[bytes]
-
-    def cpu_seconds(self) -> float:
-        """User and system time of the process so far."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def start_gateway(folder: Path, control: Control) -> Gateway:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+@contextmanager
+def gateway(folder: Path, control: Control) -> Iterator[Server]:
+    """The real gateway, serving the one model that `control` hands out."""
+    port = free_port()
     flags = {
         "control": f"http://127.0.0.1:{control.server_address[1]}",
         "state": folder / "state",
@@ -154,17 +138,8 @@ def start_gateway(folder: Path, control: Control) -> Gateway:
         "artifact-keys": folder / "artifact.pem",
     }
     arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-    gateway = Gateway(port, subprocess.Popen([sys.executable, "-m", "trimtab.gateway", *arguments]))
-    with httpx.Client(trust_env=False) as client:
-        for _ in range(400):
-            time.sleep(0.05)
-            try:
-                if client.get(f"http://127.0.0.1:{port}/v2/health/ready").is_success:
-                    return gateway
-            except httpx.TransportError:
-                continue
-    gateway.popen.kill()
-    raise SystemExit("the gateway did not become ready")
+    with server(["trimtab.gateway", *arguments], port, "/v2/health/ready") as running:
+        yield running
 
 
 def binary_request(rows: np.ndarray[Any, Any]) -> bytes:
@@ -195,60 +170,7 @@ def json_request(rows: np.ndarray[Any, Any]) -> bytes:
 
 
 def http_request(body: bytes, headers: str) -> bytes:
-    head = (
-        f"POST /v2/models/bench/infer HTTP/1.1\r\nHost: bench\r\n{headers}"
-        f"X-Api-Key: ak_bench.{SECRET}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-async def exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
-) -> None:
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if b" 200 " not in head[:20]:
-        raise SystemExit(head.decode())
-    length = int(head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
-    await reader.readexactly(length)
-
-
-async def closed_loop(port: int, request: bytes, connections: int, seconds: float) -> int:
-    """Calls that `connections` callers get answered, each sending when it has its answer."""
-    end = time.perf_counter() + seconds
-
-    async def caller() -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        count = 0
-        while time.perf_counter() < end:
-            await exchange(reader, writer, request)
-            count += 1
-        writer.close()
-        return count
-
-    return sum(await asyncio.gather(*(caller() for _ in range(connections))))
-
-
-async def open_loop(port: int, request: bytes, per_second: float, seconds: float) -> list[float]:
-    """Latencies at a fixed rate, from the moment a call was due: waiting counts."""
-    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(16)]
-    latencies: list[float] = []
-
-    async def one(due: float) -> None:
-        connection = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-        await exchange(*connection, request)
-        latencies.append(time.perf_counter() - due)
-        idle.append(connection)
-
-    start = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for i in range(int(per_second * seconds)):
-            due = start + i / per_second
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            group.create_task(one(due))
-    for _, writer in idle:
-        writer.close()
-    return latencies
+    return post("/v2/models/bench/infer", body, f"{headers}X-Api-Key: ak_bench.{SECRET}\r\n")
 
 
 @dataclass(frozen=True)
@@ -276,59 +198,61 @@ def bare(model: bytes, rows: np.ndarray[Any, Any], seconds: float) -> Bare:
     return Bare(cpu, float(np.quantile(times, 0.5)), float(np.quantile(times, 0.95)))
 
 
-def measure(gateway: Gateway, model: bytes, seconds: float) -> None:
+def measure(*, tiny: bool) -> list[Figure]:
+    """One row a request, a thousand rows a request, and what a call waits."""
+    seconds, runs, trees = (0.2, 1, 10) if tiny else (1.5, 3, 100)
+    model = a_model(trees)
     rows = np.random.default_rng(1).normal(size=(1000, FEATURES)).astype(np.float32)
-    for name, request in (
-        ("JSON", json_request(rows[:1])),
-        ("binary", binary_request(rows[:1])),
-    ):
-        asyncio.run(closed_loop(gateway.port, request, 8, 0.3))
-        before = gateway.cpu_seconds()
-        count = asyncio.run(closed_loop(gateway.port, request, 16, seconds))
-        cpu = (gateway.cpu_seconds() - before) / count
-        print(
-            f"single row, {name:6}: {count / seconds:8.0f} requests a second, "
-            f"{cpu * 1e6:.0f} us of server CPU each: {1 / cpu:.0f} a CPU second"
-        )
-    one = bare(model, rows[:1], seconds / 3)
-    print(f"single row, bare  : {1 / one.p50:8.0f} runs a second")
-
-    batch = binary_request(rows)
-    asyncio.run(closed_loop(gateway.port, batch, 2, 0.5))
-    alone = bare(model, rows, seconds / 2)
-    before = gateway.cpu_seconds()
-    count = asyncio.run(closed_loop(gateway.port, batch, 2, seconds))
-    served = (gateway.cpu_seconds() - before) / count
-    print(
-        f"batch of 1000     : {served * 1e3:8.2f} ms of server CPU a call, bare "
-        f"{alone.cpu * 1e3:.2f} ms: {served / alone.cpu:.2f} times"
-    )
-    latencies = asyncio.run(open_loop(gateway.port, json_request(rows[:1]), 200, seconds))
-    p50, p95 = np.quantile(latencies, [0.5, 0.95])
-    print(
-        f"200 a second      : p50 {p50 * 1e3:.2f} ms, p95 {p95 * 1e3:.2f} ms, bare p95 "
-        f"{one.p95 * 1e3:.2f} ms: overhead p95 {(p95 - one.p95) * 1e3:.2f} ms"
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--trees", type=int, default=100)
-    arguments = parser.parse_args()
-    model = a_model(arguments.trees)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        control = Control(folder, model)
-        gateway = start_gateway(folder, control)
+    with tempfile.TemporaryDirectory() as place, Control(Path(place), model) as control:
         try:
-            measure(gateway, model, arguments.seconds)
+            with gateway(Path(place), control) as serving:
+                asyncio.run(closed_loop(serving.port, json_request(rows[:1]), 8, 0.3))
+                asyncio.run(closed_loop(serving.port, binary_request(rows), 2, 0.3))
+                rounds = [_round(serving, model, rows, seconds) for _ in range(runs)]
         finally:
-            gateway.popen.terminate()
-            gateway.popen.wait(30)
             control.shutdown()
-            control.server_close()
+    return _figures(rounds)
 
 
-if __name__ == "__main__":
-    main()
+Round = dict[str, float]
+
+
+def _round(serving: Server, model: bytes, rows: np.ndarray[Any, Any], seconds: float) -> Round:
+    found: Round = {}
+    for name, request, callers in (
+        ("json", json_request(rows[:1]), 16),
+        ("binary", binary_request(rows[:1]), 16),
+        ("batch", binary_request(rows), 2),
+    ):
+        before = cpu_seconds(serving.pid)
+        count = asyncio.run(closed_loop(serving.port, request, callers, seconds))
+        found[name] = count / seconds
+        found[f"{name} cpu"] = (cpu_seconds(serving.pid) - before) / count
+    one, many = bare(model, rows[:1], seconds / 3), bare(model, rows, seconds / 2)
+    found |= {"bare one": 1 / one.p50, "bare one p95": one.p95, "bare batch cpu": many.cpu}
+    single = json_request(rows[:1])
+    latencies = asyncio.run(open_loop(serving.port, lambda _: single, 200, seconds))
+    found["p95"] = quantile_ms(latencies, 0.95) - one.p95 * 1e3
+    return found
+
+
+def _figures(rounds: Sequence[Round]) -> list[Figure]:
+    def runs(name: str, factor: float = 1.0) -> list[float]:
+        return [found[name] * factor for found in rounds]
+
+    alone, goal = runs("bare one"), Goal(3000, at_least=True)
+    per_cpu = [1 / found["binary cpu"] for found in rounds]
+    return [
+        Figure("one row, binary", "requests/s", runs("binary"), alone, BARE, goal),
+        Figure("one row, JSON", "requests/s", runs("json"), alone, BARE, goal),
+        Figure("one row, binary, by server CPU", "a CPU second", per_cpu, alone, BARE),
+        Figure(
+            "1,000 rows, binary: server CPU",
+            "ms/call",
+            runs("batch cpu", 1e3),
+            runs("bare batch cpu", 1e3),
+            BARE,
+            Goal(1.5, by_ratio=True),
+        ),
+        Figure("one row at 200/s: p95 beyond bare", "ms", runs("p95"), goal=Goal(3)),
+    ]

@@ -1,27 +1,24 @@
 """How long the ledger verifier takes, beside the least that this machine could need.
 
-    python benchmarks/verify_ledger.py --entries 1000000
-
-Writes an export to a temporary file, verifies it in a fresh process, and prints seconds and
-peak memory. The floor is SHA-256 over the very bytes that must be hashed (payloads with salt,
-leaves, nodes), already in memory: no verifier in this language could be faster.
+Writes an export to a temporary file and verifies it in a fresh process. The floor is SHA-256
+over the very bytes that must be hashed (payloads with salt, leaves, nodes), already in
+memory: no verifier in this language could be faster.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from base64 import b64encode
 from hashlib import sha256
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from benchmarks.floor import Figure, Goal, peak_mebibytes
 from trimtab.sdk.ledger import verify_export
 from trimtab.sdk.merkle_proofs import CompactRange, leaf_hash
 
@@ -78,14 +75,14 @@ def write(body: Path, export: Path, entries: int) -> str:
     return key
 
 
-def verify(path: str, key: str) -> None:
+def verify(path: str, key: str, answer: Connection) -> None:
+    """Verify an export; send seconds and peak memory in MiB."""
     started = time.perf_counter()
     report = verify_export(path, pinned_key=key, pinned_origin=ORIGIN)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"verified {report.entries:>9,} entries  {seconds:7.2f} s  {peak:6.0f} MiB peak")
     if not report.ok:
-        sys.exit(f"the benchmark's own export does not verify: {report.findings[:3]}")
+        raise SystemExit(f"the benchmark's own export does not verify: {report.findings[:3]}")
+    answer.send((seconds, peak_mebibytes()))
 
 
 def floor(entries: int) -> float:
@@ -101,23 +98,35 @@ def floor(entries: int) -> float:
     return (time.perf_counter() - started) * entries / part
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--entries", type=int, default=100_000)
-    entries = min(parser.parse_args().entries, 1_000_000)
+def measure(*, tiny: bool) -> list[Figure]:
+    """Seconds and memory of verifying a million entries."""
+    entries, runs = (2_000, 1) if tiny else (1_000_000, 2)
     with tempfile.TemporaryDirectory() as folder:
         export = Path(folder) / "export.jsonl"
-        started = time.perf_counter()
         key = write(Path(folder) / "body.jsonl", export, entries)
-        (Path(folder) / "body.jsonl").unlink()
-        seconds, megabytes = time.perf_counter() - started, export.stat().st_size / 1e6
-        print(f"written  {entries:>9,} entries  {seconds:7.2f} s  {megabytes:6.0f} MB file")
-        child = multiprocessing.get_context("spawn").Process(target=verify, args=(str(export), key))
-        child.start()
-        child.join()
-        print(f"floor    {entries:>9,} entries  {floor(entries):7.2f} s  SHA-256 alone")
-        sys.exit(child.exitcode)
+        floors, taken = [], []
+        for _ in range(runs):
+            floors.append(floor(entries))
+            taken.append(_apart(str(export), key))
+    name = f"{entries:,} entries"
+    return [
+        Figure(
+            f"{name}: time", "s", [t[0] for t in taken], floors, "SHA-256 of the same", Goal(30)
+        ),
+        Figure(f"{name}: peak memory", "MiB", [t[1] for t in taken], goal=Goal(300)),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+def _apart(export: str, key: str) -> tuple[float, float]:
+    """Seconds and MiB of `verify` in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=verify, args=(export, key, there))
+    child.start()
+    there.close()
+    try:
+        answer: tuple[float, float] = here.recv()
+    except EOFError:
+        raise SystemExit("the verifier ended without an answer") from None
+    child.join()
+    return answer

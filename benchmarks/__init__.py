@@ -1,0 +1,1 @@
+"""What Trimtab does a second, beside what this machine could do at all, in the same run."""

@@ -1,0 +1,96 @@
+"""Processes under measurement, on loopback, which end with the benchmark."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+STARTING_SECONDS = 60.0
+STOPPING_SECONDS = 30.0
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that listens, and how long it took until it answered."""
+
+    pid: int
+    port: int
+    started_in: float
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
+
+
+@contextmanager
+def server(
+    arguments: Sequence[str], port: int, ready: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run `python -m arguments...` until the end of the block; it is there when `ready` answers."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        env=_environment(environment or {}),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait(process, f"http://127.0.0.1:{port}{ready}")
+        yield Server(process.pid, port, time.perf_counter() - began)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOPPING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def control_plane(home: Path) -> Iterator[Server]:
+    """The real control plane over the data in `home`: interface, pages and loops."""
+    port = free_port()
+    settings = {
+        "TRIMTAB_HOME": str(home),
+        "TRIMTAB_ADMIN_PASSWORD": secrets.token_urlsafe(16),
+        "LOG_LEVEL": "ERROR",
+    }
+    with server(["trimtab", "serve", "--port", str(port)], port, "/health", settings) as running:
+        yield running
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Ours, without what would send a process of the benchmark elsewhere."""
+    foreign = ("TRIMTAB_", "DATABASE_", "DBOS", "http_proxy", "https_proxy")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**kept, **more}
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + STARTING_SECONDS
+    with httpx.Client(trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise SystemExit(f"the server ended with {process.returncode}")
+            try:
+                if client.get(url).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+    raise SystemExit("the server did not become ready")
