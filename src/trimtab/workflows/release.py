@@ -121,10 +121,20 @@ def turn(parts: Parts, rollout_id: str) -> None:
     if rollout.settled:
         return
     demands, _ = policy_of(parts, model)
-    _act(parts, rollout_id, demands)
+    _act_or_take_back(parts, rollout_id, demands)
     _observe(parts, rollout_id, demands)
     _judge(parts, rollout_id, demands)
-    _act(parts, rollout_id, demands)
+    _act_or_take_back(parts, rollout_id, demands)
+
+
+def _act_or_take_back(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
+    """Act; where nothing allows the next share any more, the canary goes back to nothing."""
+    try:
+        _act(parts, rollout_id, demands)
+    except PolicyRefused as refusal:
+        with parts.records.begin(_RELEASE, reason=refusal.message) as work:
+            rollouts.roll_back(work, rollout_id, refusal.message)
+        _act(parts, rollout_id, demands)
 
 
 def _act(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
