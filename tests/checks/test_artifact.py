@@ -153,7 +153,12 @@ def test_an_inspection_that_is_cut_short_is_not_clean(
 
 @pytest.mark.parametrize("result", ["unreadable", "crashed", "", "CLEAN", None])
 def test_a_report_that_does_not_say_clean(result: str | None) -> None:
-    report: dict[str, Any] = {"result": result, "findings": [], "isolation": {}, "outcome": "timeout"}
+    report: dict[str, Any] = {
+        "result": result,
+        "findings": [],
+        "isolation": {},
+        "outcome": "timeout",
+    }
     assert artifact.security(report).verdict is Verdict.FAIL
 
 

@@ -12,7 +12,7 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals import store
 from trimtab.approvals.model import Approval, Phase
 from trimtab.audit.work import Reading
-from trimtab.kernel.errors import NotFound
+from trimtab.kernel.errors import NotFound, NotPermitted
 from trimtab.sdk import shapes
 from trimtab.workflows.roles import roles_of
 
@@ -52,7 +52,9 @@ def vote(
 ) -> shapes.ApprovalShape:
     """Put in a person's vote. `digest` is what was looked at; other bytes are a conflict."""
     with parts.records.begin(actor, reason=body.reason) as work:
-        _visible(work, actor, approval)
+        asked = _visible(work, actor, approval)
+        if actor.tenant is not None and asked.target.tenant != actor.tenant:
+            raise NotPermitted("a tenant's person does not decide for everybody")
         decided = approvals.decide(
             work, approval, roles_of(work, actor), approve=body.approve, digest=body.digest
         )
