@@ -87,6 +87,8 @@ class Candidate:
     parent: str | None = None
     faults: tuple[Fault, ...] = ()
     hyperparameters: Hyperparameters | None = None
+    validation_share: float | None = None
+    """Of the rows, the latest, kept back; None: the story's own."""
 
 
 def flight_candidates(story: FlightStory, first_day: date) -> tuple[Candidate, ...]:
@@ -124,6 +126,7 @@ def flight_candidates(story: FlightStory, first_day: date) -> tuple[Candidate, .
                 learning_rate=story.dedicated_learning_rate,
                 min_rows_per_leaf=story.dedicated_min_rows_per_leaf,
             ),
+            validation_share=story.dedicated_validation_share,
         ),
     )
 
@@ -139,12 +142,13 @@ def hand_in_flights(
         tenant=candidate.tenant,
         faults=candidate.faults,
     )
+    share = candidate.validation_share or story.validation_share
     trained = _trained(
         table,
         story.features,
         data.LONG_FLIGHT,
         candidate.max_fpr,
-        story.validation_share,
+        share,
         seed,
         candidate.hyperparameters,
     )
@@ -153,7 +157,7 @@ def hand_in_flights(
         FLIGHTS,
         trained,
         table,
-        story.validation_share,
+        share,
         version=candidate.version,
         tenant=None if candidate.tenant is None else candidate.tenant.lower(),
         parent=candidate.parent,

@@ -90,7 +90,7 @@ class PlainScreen:
 
     def beats(self, told: list[Beat]) -> None:
         for beat in told:
-            self._line(f"{beat.at:%Y-%m-%d} {MARKS[beat.tone]:<2}{beat.text}")
+            self._line(f"{beat.at:%Y-%m-%d} {MARKS[beat.tone]} {beat.text}")
 
     def progress(self, now: Progress, board: Board) -> None:
         """Days without a beat leave no line."""

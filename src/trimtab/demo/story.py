@@ -69,7 +69,7 @@ class FlightStory:
     broken_canary_on: date = date(2015, 3, 23)
 
     healthy_trained_until: date = date(2015, 4, 1)
-    healthy_max_fpr: float = 0.015
+    healthy_max_fpr: float = 0.0135
     """Below the first version's, which was measured in winter: with the same one, this
     candidate raises as many as 1.9 times the false alarms of the active version, and a
     canary rule of "more than twice" then hangs on chance."""
@@ -79,13 +79,16 @@ class FlightStory:
     """Its false-positive rate is about twice the fleet's. A model of its own, with a
     cut-off of its own, about halves it and pays with a little recall; it does not rank
     flights better than the global model, which has seen more of them."""
-    dedicated_max_fpr: float = 0.01
+    dedicated_max_fpr: float = 0.025
+    dedicated_validation_share: float = 0.4
+    """A fifth of one airline's flights is too few to show by its interval that accuracy is
+    no more than one point worse, which the policy asks."""
     dedicated_trees: int = 60
     dedicated_depth: int = 3
     dedicated_learning_rate: float = 0.08
     dedicated_min_rows_per_leaf: int = 10
     dedicated_trained_until: date = date(2015, 4, 16)
-    dedicated_canary_on: date = date(2015, 4, 20)
+    dedicated_canary_on: date = date(2015, 4, 16)
 
     live_fault: Fault | None = Fault(
         "distance_miles", MILES_TO_KILOMETRES, date(2015, 5, 11), date(2015, 5, 18)
@@ -109,7 +112,7 @@ class HousingStory:
         "latitude",
         "longitude",
     )
-    replay: int = 20
+    replay: int = 60
     pool_days: int = 14
     """Windows of one day would hold 24 homes."""
     endpoints: int = 50
