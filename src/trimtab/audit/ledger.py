@@ -11,27 +11,25 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.engine.default import DefaultDialect
 
 from trimtab.audit.merkle import FANOUT, Tree, complete_root, leaf_hash
 from trimtab.audit.tables import ENTRIES, FLEET, MENTIONS, NODES, PAYLOADS, SIZE, WHOLE
+from trimtab.kernel.clock import iso
 from trimtab.kernel.events import Event, canonical
 from trimtab.kernel.ids import TenantId
 
 SALT_BYTES = 16
 _ID = re.compile(r"(?:[a-z]{2,4}_[0-9a-z]{16}|inc-\d{4}-\d{2}-\d{2}-\d{3,})\Z")
 
-# Built once: SQLAlchemy then neither composes them nor computes their cache keys again,
-# which for transactions of one entry costs more than the database itself.
-_INSERT_ENTRIES = ENTRIES.insert()
-_INSERT_PAYLOADS = PAYLOADS.insert()
-_INSERT_MENTIONS = MENTIONS.insert()
 _TAKE_WHOLE = sa.text(
     f"UPDATE {SIZE.name} SET size = size + :entries WHERE tenant = '{WHOLE}' RETURNING size"
 )
@@ -82,8 +80,9 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> int:
     of sequences is the order of commits and a reader never meets a gap. To be called as
     the last thing before a commit.
     """
+    sql = _sql(connection.dialect.name)
     counts = Counter(_tenant_row(draft.event.tenant) for draft in drafts)
-    last, reached = _take(connection, len(drafts), counts)
+    last, reached = _take(connection, sql, len(drafts), counts)
     sequence = last - len(drafts)
     tenant_sequences = {row: reached[row] - count for row, count in counts.items()}
     entries: list[dict[str, Any]] = []
@@ -95,13 +94,16 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> int:
         tenant_sequences[row] += 1
         data = draft.event.payload()
         entry, payload = _rows(draft, data, sequence, tenant_sequences[row])
-        entries.append(entry)
+        entries.append({**entry, "at": sql.moment(draft.at)})
         payloads.append(payload)
         refs = sorted(_mentioned(draft.event.subject, data))
         mentions += [{"ref": ref, "sequence": sequence} for ref in refs]
-    connection.execute(_INSERT_ENTRIES, entries)
-    connection.execute(_INSERT_PAYLOADS, payloads)
-    connection.execute(_INSERT_MENTIONS, mentions)
+    for insert, rows in (
+        (sql.insert_entry, entries),
+        (sql.insert_payload, payloads),
+        (sql.insert_mention, mentions),
+    ):
+        connection.exec_driver_sql(insert, rows if len(rows) > 1 else rows[0])
     _complete_nodes(connection, last - len(drafts), last)
     return last
 
@@ -198,8 +200,42 @@ def stored(
             return
 
 
+@dataclass(frozen=True)
+class _Sql:
+    """The statements of an append as the driver takes them, and a moment as it does.
+
+    An append is at the end of every transaction, under the lock: here SQLAlchemy's care for
+    each statement, which is the same every time, would cost more than the database itself.
+    """
+
+    take_whole: str
+    take_tenant: str
+    insert_entry: str
+    insert_payload: str
+    insert_mention: str
+    moment: Callable[[datetime], Any]
+
+
+@cache
+def _sql(dialect_name: str) -> _Sql:
+    embedded = dialect_name == "sqlite"
+    style = DefaultDialect(paramstyle="named" if embedded else "pyformat")
+
+    def text(statement: sa.ClauseElement) -> str:
+        return str(statement.compile(dialect=style))
+
+    return _Sql(
+        take_whole=text(_TAKE_WHOLE),
+        take_tenant=text(_TAKE_TENANT),
+        insert_entry=text(ENTRIES.insert()),
+        insert_payload=text(PAYLOADS.insert()),
+        insert_mention=text(MENTIONS.insert()),
+        moment=iso if embedded else lambda at: at,  # as `Moment` keeps it
+    )
+
+
 def _take(
-    connection: Connection, entries: int, counts: Mapping[str, int]
+    connection: Connection, sql: _Sql, entries: int, counts: Mapping[str, int]
 ) -> tuple[int, dict[str, int]]:
     """Take the next `entries` numbers of the whole, and `counts` of each tenant.
 
@@ -208,13 +244,19 @@ def _take(
     committed last, so what is returned is the newest. On SQLite the writing transaction
     is itself the lock.
     """
-    last = connection.execute(_TAKE_WHOLE, {"entries": entries}).scalar()
+
+    def taken(statement: str, **values: Any) -> int | None:
+        found: int | None = connection.exec_driver_sql(statement, values).scalar()
+        return found
+
+    last = taken(sql.take_whole, entries=entries)
     if last is None:
         raise LookupError("the ledger has no size row; run the migrations")
-    return last, {
-        tenant: connection.execute(_TAKE_TENANT, {"tenant": tenant, "entries": count}).scalar_one()
+    reached = {
+        tenant: taken(sql.take_tenant, tenant=tenant, entries=count) or 0
         for tenant, count in sorted(counts.items())
     }
+    return last, reached
 
 
 def _rows(
@@ -248,7 +290,6 @@ def _rows(
         "tenant_sequence": tenant_sequence,
         "kind": event.kind,
         "actor": draft.actor,
-        "at": draft.at,
         "subject": event.subject,
         "header": header,
         "leaf": leaf_hash(header),
