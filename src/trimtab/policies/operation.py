@@ -210,6 +210,9 @@ class Retraining(Slice):
     """When a model is trained again, on what, and what the result must show."""
 
     every_days: Annotated[u.Days, down("Time between two scheduled runs.")]
+    retry_after_days: Annotated[
+        u.Days, free("After a challenger that was not better, the next attempt waits so long.")
+    ]
     new_rows: Annotated[u.Rows, down("New labelled rows that call for a run.")]
     min_rows: Annotated[u.Rows, up("Fewest labelled rows to train on.")]
     max_null_rate: Annotated[u.HarmShare, down("Highest null rate of a training feature.")]

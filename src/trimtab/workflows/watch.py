@@ -41,7 +41,7 @@ REFERENCE_BYTES = 1 << 30
 TENANT_COLUMN = "tenant"
 """A column of this name in reference data tells whose each row is."""
 
-EPISODE = timedelta(days=14)
+EPISODE = timedelta(days=30)
 """A drift that begins within so long of the last signal belongs to the same episode."""
 
 _DRIFTING = (Kind.DATA_DRIFT, Kind.STRUCTURE, Kind.VANISHED_CATEGORY, Kind.NEW_CATEGORY)
