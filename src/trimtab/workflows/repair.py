@@ -44,7 +44,7 @@ from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 
 _REPAIR = system("repair")
-_OPEN = (IncidentPhase.DIAGNOSED, IncidentPhase.ACTING, IncidentPhase.VERIFYING)
+_UNDER_WAY = (Phase.EXECUTING, Phase.VERIFYING, Phase.FAILED)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _steps(
     against = {a.action: a.why for a in analysis.advice if a.refused}
     if incident.kind is Kind.ROLLOUT_ROLLED_BACK:
         against[ActionName.ROLLBACK_MODEL] = "the canary has been taken back already"
-    waiting = retrain.waiting_for(work, incident, demands)
+    waiting = _why_train_later(work, incident, demands)
     if waiting is not None:
         against.setdefault(ActionName.RETRAIN_MODEL, waiting)
     return tuple(
@@ -358,11 +358,24 @@ def _may_train_now(reading: Reading, incident: Incident, demands: TierPolicy) ->
     )
     cause = found.analysis.cause
     sure = cause is not None and cause.confidence >= demands.diagnosis.min_action_confidence
-    tried = any(
-        r.action is ActionName.RETRAIN_MODEL
+    return wanted and sure and _why_train_later(reading, incident, demands) is None
+
+
+def _why_train_later(reading: Reading, incident: Incident, demands: TierPolicy) -> str | None:
+    """What training has to wait for: an attempt under way, a pause after one that came to
+    nothing, or rows. None where nothing stands in its way."""
+    tries = [
+        r
         for r in remediation_store.of_incident(reading, incident.id)
-    )
-    return wanted and sure and not tried and retrain.waiting_for(reading, incident, demands) is None
+        if r.action is ActionName.RETRAIN_MODEL
+    ]
+    if any(r.phase in (Phase.PROPOSED, Phase.PERMITTED, *_UNDER_WAY) for r in tries):
+        return "an attempt is under way"
+    pause = timedelta(days=demands.retraining.retry_after_days)
+    ended = [r.settled_at for r in tries if r.settled_at is not None]
+    if ended and reading.now - max(ended) < pause:
+        return f"the last attempt came to nothing less than {pause.days} days ago"
+    return retrain.waiting_for(reading, incident, demands)
 
 
 def close_without_harm(parts: Parts, entry: Entry) -> None:

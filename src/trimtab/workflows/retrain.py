@@ -208,15 +208,31 @@ def submit(parts: Parts, entry: Entry) -> None:
 
 
 def ended(parts: Parts, entry: Entry) -> None:
-    """A run that came to nothing ends its remedy, and a person has to look."""
+    """A run without a challenger ends its remedy; where it failed, a person has to look."""
     with parts.records.begin(_RETRAIN, reason="no challenger", cause=entry.sequence) as work:
         run = retraining_store.get(work, entry.subject)
         model = store.model_named(work, run.model)
         demands, _ = policy_of(parts, model)
         why = run.reason or run.phase.value
         for remedy in _remedies(work, run):
+            if run.phase is Phase.KEPT:
+                _came_to_nothing(work, remedy, why, demands)
+                continue
             endings.fail(work, remedy.id, why, patience=_patience(demands))
             incidents.escalate(work, remedy.incident, f"retraining: {why}")
+
+
+def _came_to_nothing(work: Work, remedy: Remediation, why: str, demands: TierPolicy) -> None:
+    """A challenger that was not better: nothing changed, and later rows may tell more."""
+    assert remedy.fence is not None
+    patience = _patience(demands)
+    remediation.executed(
+        work, remedy.id, fence=remedy.fence, result={"kept": why}, patience=patience
+    )
+    endings.begin_verifying(
+        work, remedy.id, look_at=work.now + patience, deadline=work.now + patience
+    )
+    endings.without_effect(work, remedy.id, why)
 
 
 def promoted(parts: Parts, entry: Entry) -> None:
