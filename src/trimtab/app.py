@@ -19,6 +19,7 @@ from trimtab.identity import store as people
 from trimtab.identity.tokens import Tokens, load_or_create_rsa
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
+from trimtab.kernel.errors import InvalidInput
 from trimtab.platform import migrate
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.database import Database
@@ -40,9 +41,21 @@ GATE_SECONDS = 20.0
 
 
 class Application:
-    """A control plane: its parts, its loop, and what it answers HTTP with."""
+    """A control plane: its parts, its loop, and what it answers HTTP with.
 
-    def __init__(self, settings: Settings):
+    Args:
+        settings: What it is to be.
+        confirm: Refuse a ledger that does not continue its published heads. Only who
+            wants to look at such a ledger says no.
+
+    Raises:
+        IntegrityFailed: the database is older than, or another one than, what was
+            published.
+        InvalidInput: a setting, a key or a policy file that cannot be used.
+        Unavailable: a disk or a database that cannot be used.
+    """
+
+    def __init__(self, settings: Settings, *, confirm: bool = True):
         self.settings = settings
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,7 +68,8 @@ class Application:
         origin = settings.public_origin().split("://", 1)[1]
         head_key = load_or_create_key(keys / "ledger.pem")
         heads = Heads(database, HeadSigner(f"trimtab/{origin}", head_key), home / "heads")
-        heads.confirm()
+        if confirm:
+            heads.confirm()
         self.parts = Parts(
             settings=settings,
             clock=clock,
@@ -141,8 +155,7 @@ def _jobs_url(database: Database, home: Path) -> str:
 def _policies(chosen: str) -> dict[str, Policy]:
     found = {name: load_preset(name) for name in preset_names()}
     if chosen not in found:
-        path = Path(chosen)
-        own = load_text(path.read_text("utf-8"), path.name)
+        own = _own_policy(Path(chosen))
         found[own.name] = own
     return found
 
@@ -154,8 +167,19 @@ def _own_policies(chosen: str) -> Path | None:
 def _default_policy(chosen: str) -> str:
     if chosen in preset_names():
         return chosen
-    path = Path(chosen)
-    return load_text(path.read_text("utf-8"), path.name).name
+    return _own_policy(Path(chosen)).name
+
+
+def _own_policy(path: Path) -> Policy:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"the policy {ascii(str(path))[:200]} is no preset, and no file that can be read",
+            field="TRIMTAB_POLICY",
+            remedy="name one of " + ", ".join(preset_names()) + ", or a file of policy",
+        ) from error
+    return load_text(text, path.name)
 
 
 def _publish_keys(parts: Parts, folder: Path) -> None:

@@ -19,7 +19,7 @@ def verify_live(*, as_json: bool) -> bool:
     """Verify this machine's ledger, and say what was found."""
     from trimtab.workflows import proof
 
-    application = _application()
+    application = _application(confirm=False)
     found = proof.verify(application.parts)
     _say(
         as_json=as_json,
@@ -65,11 +65,11 @@ def write_export(output: Path, tenant: str | None) -> int:
     return lines - 1
 
 
-def _application() -> Application:
+def _application(*, confirm: bool = True) -> Application:
     from trimtab.app import Application
     from trimtab.platform.settings import load_settings
 
-    return Application(load_settings())
+    return Application(load_settings(), confirm=confirm)
 
 
 def _say(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
+from trimtab.kernel.errors import IntegrityFailed
 from trimtab.kernel.ids import TenantId
 from trimtab.sdk.checkpoint import Checkpoint
 from trimtab.sdk.ledger import Entry, Finding, verify_entries
@@ -31,16 +32,24 @@ class Verification:
 
 
 def verify(parts: Parts) -> Verification:
-    """Walk the live ledger with the independent verifier, against every published head."""
-    head = parts.heads.sign()
+    """Walk the live ledger with the independent verifier, against every published head.
+
+    Where the ledger does not continue what was published, no head is signed for it: that
+    would publish the wrong history beside the right one.
+    """
+    try:
+        parts.heads.confirm()
+        head = parts.heads.sign()
+        size: int | None = read_note(head)[0]
+    except IntegrityFailed:
+        head, size = parts.heads.published()[-1], None
     signer = parts.heads.signer
     heads = [Checkpoint.parse(text) for text in parts.heads.published()]
     with parts.records.look() as reading:
-        size, _root = read_note(head)
         rows = (
             Entry(header, salt, payload, leaf)
             for sequence, header, salt, payload, leaf in ledger.stored(reading.connection)
-            if sequence <= size
+            if size is None or sequence <= size
         )
         report = verify_entries(rows, heads, key=signer.verifier_key, origin=signer.origin)
     return Verification(
