@@ -1,0 +1,158 @@
+"""Commands as a person runs them: exit codes, sentences instead of traces, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trimtab.demo.processes import start_control_plane
+from trimtab.sdk import shapes
+from trimtab.sdk.client import Client
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`trimtab ARGUMENTS` over the data folder `home`."""
+    environment = {**os.environ, "TRIMTAB_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "trimtab", *arguments]
+    return subprocess.run(
+        command, env=environment, cwd=home.parent, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which a control plane has run, and was ended in peace."""
+    home = tmp_path_factory.mktemp("cli") / "home"
+    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None)
+    try:
+        with Client(control.url) as nobody:
+            token = nobody.identity.log_in("admin@localhost", control.admin_password)
+        with Client(control.url, token=token) as admin:
+            for tenant in ("aa", "ua"):
+                admin.identity.add_tenant(shapes.NewTenant(id=tenant, name=tenant.upper()))
+        health = run(home, "health", "--url", control.url, "--json")
+        assert health.returncode == 0, health.stderr
+        assert json.loads(health.stdout)["status"] == "healthy"
+        assert "healthy" in run(home, "health", "--url", control.url).stdout
+    finally:
+        control.process.stop()
+    return home
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    said = run(tmp_path / "home", "--help")
+    assert said.returncode == 0
+    for command in ("serve", "migrate", "token", "health", "config", "audit", "policy"):
+        assert command in said.stdout
+
+
+def test_a_command_that_is_none_says_so(tmp_path: Path) -> None:
+    said = run(tmp_path / "home", "nonsense")
+    assert said.returncode == 2
+    assert "nonsense" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_nobody_answers_is_said_in_a_sentence_with_a_way_out(tmp_path: Path) -> None:
+    said = run(tmp_path / "home", "health", "--url", "http://127.0.0.1:9")
+    assert said.returncode == 2
+    assert said.stderr.startswith("trimtab: nobody answers at")
+    assert "make up" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_token_before_the_first_start_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    said = run(tmp_path / "home", "token")
+    assert said.returncode == 2
+    assert "nothing was started here yet" in said.stderr
+
+
+def test_migrating_twice_does_it_once(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert run(home, "migrate").stdout.startswith("ran ")
+    assert "nothing to do" in run(home, "migrate").stdout
+
+
+def test_settings_are_explained_and_secrets_are_not_shown(tmp_path: Path) -> None:
+    os.environ["TRIMTAB_ADMIN_PASSWORD"] = "a-password-of-some-length-2015"
+    try:
+        said = run(tmp_path / "home", "config", "explain", "--json")
+    finally:
+        del os.environ["TRIMTAB_ADMIN_PASSWORD"]
+    rows = {row["name"]: row for row in json.loads(said.stdout)}
+    assert rows["TRIMTAB_HOME"]["source"] == "environment"
+    assert "a-password" not in said.stdout
+
+
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    os.environ["TRIMTAB_PORT"] = "many"
+    try:
+        said = run(tmp_path / "home", "config", "explain")
+    finally:
+        del os.environ["TRIMTAB_PORT"]
+    assert said.returncode == 2
+    assert "TRIMTAB_PORT" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_policy_is_explained_tier_by_tier(tmp_path: Path) -> None:
+    said = run(tmp_path / "home", "policy", "explain", "standard", "--tier", "2", "--json")
+    rows = json.loads(said.stdout)
+    assert len(rows) > 50
+    assert {"key", "value", "unit", "description"} <= set(rows[0])
+    unknown = run(tmp_path / "home", "policy", "explain", "nonsense")
+    assert unknown.returncode == 2
+    assert "Traceback" not in unknown.stderr
+
+
+def test_the_ledger_is_verified_here_and_from_an_export(lived_in: Path, tmp_path: Path) -> None:
+    said = run(lived_in, "audit", "verify", "--json")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["ok"]
+    export = tmp_path / "export.jsonl"
+    assert run(lived_in, "audit", "export", "-o", str(export)).returncode == 0
+    key = (lived_in / "keys" / "ledger.pub").read_text("utf-8").strip()
+    assert run(tmp_path, "audit", "verify", str(export), "--key", key).returncode == 0
+    text = export.read_text("utf-8")
+    export.write_text(text.replace("Airline", "Railway").replace("AA", "BB", 1), "utf-8")
+    bad = run(tmp_path, "audit", "verify", str(export), "--key", key)
+    assert bad.returncode == 1
+    assert "NOT WHOLE" in bad.stdout
+
+
+def test_a_tenants_export_verifies_by_itself(lived_in: Path, tmp_path: Path) -> None:
+    export = tmp_path / "aa.jsonl"
+    assert run(lived_in, "audit", "export", "-o", str(export), "--tenant", "aa").returncode == 0
+    key = (lived_in / "keys" / "ledger.pub").read_text("utf-8").strip()
+    assert run(tmp_path, "audit", "verify", str(export), "--key", key).returncode == 0
+    assert '"ua"' not in export.read_text("utf-8")
+
+
+def test_a_token_lets_its_owner_in(lived_in: Path) -> None:
+    said = run(lived_in, "token")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count(".") == 2
+    unknown = run(lived_in, "token", "--email", "nobody@example.org")
+    assert unknown.returncode == 2
+    assert "nobody@example.org" in unknown.stderr
+
+
+def test_a_restored_backup_is_told_by_verify(lived_in: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(lived_in, home)
+    note = sorted((home / "heads").iterdir())[-1]
+    lines = note.read_text("utf-8").splitlines(keepends=True)
+    lines[1] = f"{int(lines[1]) + 5}\n"
+    (home / "heads" / "000000009999.note").write_text("".join(lines), "utf-8")
+    said = run(home, "audit", "verify")
+    assert said.returncode == 1
+    assert "NOT WHOLE" in said.stdout
+    refused = run(home, "audit", "export", "-o", str(tmp_path / "e.jsonl"))
+    assert refused.returncode == 2
+    assert "does not continue" in refused.stderr
