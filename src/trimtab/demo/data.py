@@ -99,9 +99,14 @@ def flights(tenants: Sequence[str] | None = None) -> Rows:
 def homes(story: HousingStory) -> Rows:
     """Californian homes, each on the day on which it is first asked about.
 
-    The first `known_rows` carry the days just before `moves_on`, at the same pace.
+    The first `known_rows` carry the days just before `moves_on`, at the same pace. The
+    others come in an order drawn once: from everywhere else at the same time, not from one
+    place after the other.
     """
     table = _shipped("california_housing.parquet")
+    elsewhere = np.arange(story.known_rows, table.num_rows)
+    drawn = np.random.default_rng(story.order_seed).permutation(elsewhere)
+    table = table.take(np.r_[np.arange(story.known_rows), drawn])
     offset = (np.arange(table.num_rows) - story.known_rows) // story.rows_a_day
     return Rows(
         day=np.datetime64(story.moves_on, "D") + offset,

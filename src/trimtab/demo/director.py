@@ -171,12 +171,9 @@ def _stage_directions(story: Story, day: date) -> Iterator[str]:
             f"seed {story.seed}"
         )
     if day == homes.moves_on:
-        yield "the homes asked about lie in other places from today on"
+        yield "the homes asked about lie everywhere else in the state from today on"
     if day == homes.last_day + timedelta(days=1):
-        yield (
-            "the homes end here: the places change again after this day, and a model "
-            "retrained on these wears out in its turn"
-        )
+        yield "nobody asks about homes any more"
     if fault is not None and day == fault.start:
         yield f"a fault is put into the feed: {fault.feature} is sent times {fault.factor:g}"
     if fault is not None and day == fault.end:
