@@ -171,6 +171,14 @@ def test_homes_stay_in_known_places_until_they_move_on(story: Story) -> None:
     assert len(later) == housing.rows_a_day * housing.replay
 
 
+def test_homes_elsewhere_come_from_everywhere_at_once(story: Story) -> None:
+    housing, rows = story.housing, data.homes(story.housing)
+    elsewhere = rows.features["latitude"][housing.known_rows :]
+    first_month = elsewhere[: 30 * housing.rows_a_day]
+    shares = [np.mean(part < np.median(elsewhere)) for part in np.array_split(first_month, 4)]
+    assert max(abs(share - 0.5) for share in shares) < 0.1
+
+
 def test_a_retraining_sees_only_the_homes_met_before_its_day(story: Story) -> None:
     housing = story.housing
     assert data.home_rows_before(housing.moves_on, story=housing) == housing.known_rows
