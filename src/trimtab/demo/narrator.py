@@ -245,7 +245,8 @@ def _remedy(words: str) -> Callable[[_Data], str]:
 
 
 def _recovered(data: _Data) -> str:
-    return f"{data['incident']}, {_plain(data['action'])} has helped, measured: {data['reason']}"
+    how = "is done" if data["action"] == "notify_team" else "has helped, measured"
+    return f"{data['incident']}, {_plain(data['action'])} {how}: {data['reason']}"
 
 
 def _resolved(entry: _Entry, data: _Data) -> str:
