@@ -124,10 +124,15 @@ class Asker:
 
 @dataclass(frozen=True)
 class PermittedAsker:
-    """Somebody who may look, if the credential holds: the only way in is to look."""
+    """Somebody who may look, if the credential holds: the only way to records is to look."""
 
     asker: Asker
     permission: str
+
+    @property
+    def parts(self) -> Parts:
+        """The parts that this process is made of."""
+        return self.asker.parts
 
     def look(self) -> AbstractContextManager[tuple[Reading, Actor]]:
         """As `Asker.look`, with the permission that the route demands."""

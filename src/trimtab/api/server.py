@@ -31,9 +31,9 @@ from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 
 ROUTERS: tuple[APIRouter, ...] = (
+    serving.router,  # first, for they are tried in turn, and endpoints ask most
     operations.router,
     models.router,
-    serving.router,
     gateways.router,
     approvals.router,
     rollouts.router,

@@ -31,16 +31,14 @@ _CHUNK = 1 << 16
 
 
 @router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
-def latest(
-    asker: Asker, parts: PartsOf, model: ModelName = None, endpoint: Endpoint = None
-) -> Response:
+def latest(asker: Asker, model: ModelName = None, endpoint: Endpoint = None) -> Response:
     """The version that answers this endpoint, by which rule, and what was passed over.
 
     Without `model`, the key's default is meant. The endpoint id, or else the key, is what
     a canary is drawn by.
     """
     with asker.look() as (reading, actor):
-        found = serving.latest(parts, reading, actor, model, endpoint)
+        found = serving.latest(asker.parts, reading, actor, model, endpoint)
     answer = shapes.LatestShape.model_validate(found).model_dump_json()
     return Response(answer, media_type="application/json")  # valid: not to be validated again
 
