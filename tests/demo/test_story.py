@@ -7,8 +7,11 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from trimtab.checks import performance
 from trimtab.demo import data
 from trimtab.demo.story import Fault, Story
+from trimtab.kernel.verdict import Verdict
+from trimtab.policies.loader import load_preset
 from trimtab.recipes.gradient_boosting import (
     Hyperparameters,
     Limits,
@@ -55,6 +58,16 @@ def false_positive_rate(model: TrainedModel, days: list[data.Traffic], tenant: s
         yes = predict(model.onnx, traffic.features) >= model.cutoff
         wrong, asked = wrong + int((yes & negatives).sum()), asked + int(negatives.sum())
     return wrong / asked
+
+
+def accuracy(model: TrainedModel, days: list[data.Traffic], tenant: str) -> float:
+    right = asked = 0
+    for traffic in days:
+        assert traffic.tenants is not None
+        own = traffic.tenants == tenant
+        yes = predict(model.onnx, traffic.features) >= model.cutoff
+        right, asked = right + int((yes == traffic.labels)[own].sum()), asked + int(own.sum())
+    return right / asked
 
 
 def days_of(story: Story, start: date, count: int, *faults: Fault) -> list[data.Traffic]:
@@ -126,31 +139,67 @@ def test_the_healthy_candidate_stays_far_from_twice_the_active_rate(
     assert false_positive_rate(healthy, days) < 1.4 * false_positive_rate(active, days)
 
 
-@pytest.mark.slow
-def test_the_dedicated_model_halves_its_tenants_false_positives(
-    story: Story, active: TrainedModel
-) -> None:
+@pytest.fixture(scope="module")
+def dedicated(story: Story) -> TrainedModel:
     flights = story.flights
-    shape = Hyperparameters(
-        trees=flights.dedicated_trees,
-        depth=flights.dedicated_depth,
-        learning_rate=flights.dedicated_learning_rate,
-        min_rows_per_leaf=flights.dedicated_min_rows_per_leaf,
-    )
-    tenant = flights.dedicated_tenant
-    dedicated = trained(
+    return trained(
         story,
         flights.dedicated_trained_until,
-        tenant=tenant,
+        tenant=flights.dedicated_tenant,
         max_fpr=flights.dedicated_max_fpr,
-        shape=shape,
+        shape=Hyperparameters(
+            trees=flights.dedicated_trees,
+            depth=flights.dedicated_depth,
+            learning_rate=flights.dedicated_learning_rate,
+            min_rows_per_leaf=flights.dedicated_min_rows_per_leaf,
+        ),
         share=flights.dedicated_validation_share,
     )
-    before = days_of(story, flights.dedicated_canary_on - timedelta(30), 30)
+
+
+@pytest.mark.slow
+def test_the_dedicated_model_passes_its_check_against_production(
+    story: Story, dedicated: TrainedModel
+) -> None:
+    flights = story.flights
+    production = trained(story, flights.healthy_trained_until, max_fpr=flights.healthy_max_fpr)
+    table = data.flight_training(
+        flights.history_start,
+        flights.dedicated_trained_until,
+        story=flights,
+        tenant=flights.dedicated_tenant,
+    )
+    kept = int(table.num_rows * flights.dedicated_validation_share)
+    holdout = table.sort_by(data.DAY).slice(table.num_rows - kept)
+    columns = {name: np.asarray(holdout[name].to_pylist()) for name in flights.features}
+    labels = holdout[data.LONG_FLIGHT].to_numpy().astype(float)
+
+    def scored(model: TrainedModel) -> performance.Scored:
+        return performance.Scored(predict(model.onnx, columns), labels, 0.0, {})
+
+    result = performance.judge(
+        scored(dedicated),
+        dedicated.cutoff,
+        load_preset("standard").tier(2).checks.performance,
+        production=(scored(production), production.cutoff),
+    )
+    assert result.verdict is Verdict.PASS, result.reason
+
+
+@pytest.mark.slow
+def test_the_dedicated_model_is_a_little_better_for_its_tenant(
+    story: Story, active: TrainedModel, dedicated: TrainedModel
+) -> None:
+    flights = story.flights
+    tenant, start = flights.dedicated_tenant, flights.dedicated_canary_on
+    before = days_of(story, start - timedelta(30), 30)
     assert false_positive_rate(active, before, tenant) > 1.8 * false_positive_rate(active, before)
-    after = days_of(story, flights.dedicated_canary_on, 21)
-    own, fleet = (false_positive_rate(m, after, tenant) for m in (dedicated, active))
-    assert own < 0.7 * fleet
+    production = trained(story, flights.healthy_trained_until, max_fpr=flights.healthy_max_fpr)
+    after = days_of(story, start, (story.last_day - start).days + 1)
+    own, fleet = (false_positive_rate(m, after, tenant) for m in (dedicated, production))
+    assert 0.8 * fleet < own < fleet  # not half of it: the story says so
+    gained = accuracy(dedicated, after, tenant) - accuracy(production, after, tenant)
+    assert 0 < gained < 0.015
 
 
 @pytest.mark.slow

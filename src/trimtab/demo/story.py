@@ -76,10 +76,15 @@ class FlightStory:
     healthy_canary_on: date = date(2015, 4, 6)
 
     dedicated_tenant: str = "UA"
-    """Its false-positive rate is about twice the fleet's. A model of its own, with a
-    cut-off of its own, about halves it and pays with a little recall; it does not rank
-    flights better than the global model, which has seen more of them."""
+    """In the month before, its false-positive rate is about twice the fleet's. A model of its
+    own, with a cut-off of its own, gains a little. On its 2,228 flights from 16 April to 14
+    July: false positives 1.9 percent against the 2.1 of version 1.2.0, recall 91.5 against
+    90.5, accuracy 0.7 points better with an interval of 0.7 to either side. It ranks flights
+    no better (both areas under the ROC curve are 0.991), and the fleet keeps one model more."""
     dedicated_max_fpr: float = 0.025
+    """What passes is narrow, and was searched for: with 0.0225 it cannot be shown that
+    accuracy is no more than a point worse, with 0.0275 no more that false positives stay
+    below five percent."""
     dedicated_validation_share: float = 0.4
     """A fifth of one airline's flights is too few to show by its interval that accuracy is
     no more than one point worse, which the policy asks."""
@@ -89,6 +94,9 @@ class FlightStory:
     dedicated_min_rows_per_leaf: int = 10
     dedicated_trained_until: date = date(2015, 4, 16)
     dedicated_canary_on: date = date(2015, 4, 16)
+    """When 1.2.0 is stable, and early enough: the canary of one airline takes 17 to 19 days,
+    and the fault of 11 May takes back what is still on its way. With 28 of 30 seeds of the
+    traffic it is stable by then."""
 
     live_fault: Fault | None = Fault(
         "distance_miles", MILES_TO_KILOMETRES, date(2015, 5, 11), date(2015, 5, 18)
