@@ -149,7 +149,7 @@ def api_page() -> str:
             "| --- | --- | --- |",
         ]
         rows = [
-            f"| `{' '.join(sorted(route.methods))} {route.path}` | {permission} | "
+            f"| `{' '.join(sorted(route.methods or ()))} {route.path}` | {permission} | "
             f"{_first_sentence(inspect.getdoc(route.endpoint) or route.summary or '')} |"
             for route, permission in every_route()
             if route.endpoint.__module__.startswith("trimtab.web") == pages
