@@ -77,6 +77,11 @@ def test_counts_that_cannot_be_are_an_error_and_no_verdict(looks: tuple[Look, ..
     assert "cannot be" in analysis.reason
 
 
+@pytest.mark.parametrize(("harmful", "known"), [(13, 270), (14, 290), (15, 310), (16, 330)])
+def test_a_rate_just_below_its_limit_is_undecided_and_no_crash(harmful: int, known: int) -> None:
+    assert look_at(Look(harmful, known, 0, 0)).verdict is Verdict.INCONCLUSIVE
+
+
 def test_evidence_that_cannot_be_read_is_an_error_however_good_it_looks() -> None:
     analysis = look_at(GOOD, unreadable="the join timed out")
     assert (analysis.verdict, analysis.reason) == (Verdict.ERROR, "the join timed out")

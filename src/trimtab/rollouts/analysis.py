@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict
 from trimtab.policies.admission import Rollout as Demands
 from trimtab.stats.intervals import clopper_pearson
@@ -240,12 +241,15 @@ def _more_needed(
     seen = (canary_fp + 0.5) / (canary_n + 1)
     if seen >= demands.max_false_positive_rate:
         return missing or None
-    wanted = events_needed(
-        demands.max_false_positive_rate,
-        seen,
-        power=0.8,
-        confidence=1 - demands.max_wrong_promotion_rate,
-    )
+    try:
+        wanted = events_needed(
+            demands.max_false_positive_rate,
+            seen,
+            power=0.8,
+            confidence=1 - demands.max_wrong_promotion_rate,
+        )
+    except InvalidInput:  # so near the limit that no number of rows would tell
+        return missing or None
     return max(missing, wanted - canary_n) or None
 
 
