@@ -200,7 +200,7 @@ def bare(model: bytes, rows: np.ndarray[Any, Any], seconds: float) -> Bare:
 
 def measure(*, tiny: bool) -> list[Figure]:
     """One row a request, a thousand rows a request, and what a call waits."""
-    seconds, runs, trees = (0.2, 1, 10) if tiny else (1.5, 3, 100)
+    seconds, runs, trees = (0.2, 1, 10) if tiny else (1.2, 3, 100)
     model = a_model(trees)
     rows = np.random.default_rng(1).normal(size=(1000, FEATURES)).astype(np.float32)
     with tempfile.TemporaryDirectory() as place, Control(Path(place), model) as control:

@@ -22,7 +22,7 @@ GOAL_MS = 20.0
 
 def measure(*, tiny: bool) -> list[Figure]:
     """p95 at a fixed rate, and the processor time of a request."""
-    models, tenants, seconds, runs = (20, 5, 0.5, 1) if tiny else (1000, 100, 4.0, 3)
+    models, tenants, seconds, runs = (20, 5, 0.5, 1) if tiny else (1000, 100, 3.0, 3)
     with tempfile.TemporaryDirectory() as folder:
         house = furnish(Path(folder), models=models, tenants=tenants, dedicated=10)
         port = free_port()

@@ -15,14 +15,14 @@ from benchmarks.processes import control_plane
 
 def measure(*, tiny: bool) -> list[Figure]:
     """Seconds of processes, beside a Python that does nothing."""
-    runs = 1 if tiny else 5
+    runs = 1 if tiny else 3
     helped, nothing = [], []
     for _ in range(runs):
         helped.append(_seconds(["-m", "trimtab", "--help"]))
         nothing.append(_seconds(["-c", "pass"]))
     first: list[float] = []
     again: list[float] = []
-    for _ in range(1 if tiny else 3):
+    for _ in range(1 if tiny else 2):
         with tempfile.TemporaryDirectory() as folder:
             for taken in (first, again):
                 with control_plane(Path(folder)) as running:
