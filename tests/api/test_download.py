@@ -192,6 +192,7 @@ def rewritten(house: Any, version: dict[str, Any], **columns: str) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["another model", "another version", "another tenant"])
 def test_a_signature_of_something_else_is_refused(house: Any, refuses: Any, other: str) -> None:
     artifact = house.material.artifact()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -89,6 +92,22 @@ def test_a_body_that_is_no_json_object_is_refused(house: Any, refuses: Any, cont
         )
     refuses(answer, answer.status_code, "invalid_input")
     assert answer.status_code in (400, 422)
+
+
+@pytest.mark.parametrize("length", [str(1 << 31), "1" * 30])
+def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(
+    house: Any, length: str
+) -> None:
+    address = urlsplit(house.url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
+    connection.putrequest("POST", "/api/v1/models")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    assert answer.status in (400, 413)
+    assert answer.status == 400 or json.loads(content)["code"] == "too_large"
 
 
 def test_a_name_that_is_taken_is_a_conflict(house: Any, refuses: Any) -> None:
@@ -202,6 +221,7 @@ def test_nothing_answers_before_there_is_an_approval(house: Any, refuses: Any) -
     assert version["version"] not in body["title"]
 
 
+@pytest.mark.slow
 def test_an_approved_version_begins_as_a_canary_and_says_why(house: Any) -> None:
     version = house.approved(house.new_model())
     model = version["model"]

@@ -16,6 +16,7 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.slow
 def test_of_many_uploads_of_one_version_exactly_one_wins(house: Any) -> None:
     model = house.new_model()
     artifacts = [house.material.artifact(f"upload {i}") for i in range(16)]

@@ -81,6 +81,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             port = int(control.url.rpartition(":")[2])
             control = start_control_plane(home, now.isoformat(), port=port)
             running.insert(0, control.process)
+            director._drained()  # what was answered alone arrives before its window is closed
         endpoints.close()
         yield Told(control, cast, director, head, alone)
         cast.close()
