@@ -111,14 +111,14 @@ class HousingStory:
     """Is a home worth more than the median? The model is asked about places it never saw."""
 
     features: tuple[str, ...] = (
+        "latitude",
+        "longitude",
         "median_income",
         "house_age",
         "rooms_per_household",
         "bedrooms_per_household",
         "population",
         "people_per_household",
-        "latitude",
-        "longitude",
     )
     replay: int = 20
     pool_days: int = 14
