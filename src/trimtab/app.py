@@ -23,6 +23,7 @@ from trimtab.kernel.errors import InvalidInput
 from trimtab.platform import migrate
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.database import Database
+from trimtab.platform.durable import Hook
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.settings import Settings
@@ -47,6 +48,7 @@ class Application:
         settings: What it is to be.
         confirm: Refuse a ledger that does not continue its published heads. Only who
             wants to look at such a ledger says no.
+        hook: Told of every step of every job.
 
     Raises:
         IntegrityFailed: the database is older than, or another one than, what was
@@ -55,7 +57,7 @@ class Application:
         Unavailable: a disk or a database that cannot be used.
     """
 
-    def __init__(self, settings: Settings, *, confirm: bool = True):
+    def __init__(self, settings: Settings, *, confirm: bool = True, hook: Hook | None = None):
         self.settings = settings
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,7 +78,7 @@ class Application:
             real_clock=real_clock,
             records=records,
             blobs=BlobStore(home / "blobs"),
-            engine=DbosEngine(DbosSettings(_jobs_url(database, home), EXECUTOR)),
+            engine=DbosEngine(DbosSettings(_jobs_url(database, home), EXECUTOR), hook=hook),
             heads=heads,
             tokens=Tokens(
                 settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import uvicorn
@@ -84,10 +85,15 @@ def serve(*, port: int | None = None) -> None:
     """Run the control plane until it is told to stop."""
     settings = load_settings()
     configure_logs(settings.log_level)
-    application = Application(settings)
+    run(Application(settings), port=port)
+
+
+def run(application: Application, *, port: int | None = None) -> None:
+    """Run one that has been joined, until it is told to stop."""
+    settings = application.settings
     made = application.first_start()
     if made is not None:
-        log.warning("first start: log in once, then change it", who=ADMINISTRATOR)
+        log.warning("first start: keep the password that is shown once", who=ADMINISTRATOR)
         print(f"first administrator: {ADMINISTRATOR}\ninitial password:    {made}", flush=True)  # noqa: T201 - shown once, and not to the log
     application.start()
     worker = Worker(application)
@@ -95,6 +101,9 @@ def serve(*, port: int | None = None) -> None:
     server = uvicorn.Server(
         configuration(application.http(), host=settings.host, port=port or settings.port)
     )
+    # uvicorn hands a signal on after its own clean end; what is left to do then is ours.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     try:
         server.run()
     finally:

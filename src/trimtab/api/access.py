@@ -16,11 +16,12 @@ from fastapi import Depends, Request
 
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
+from trimtab.identity.model import split_key
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotAuthenticated, NotPermitted
 from trimtab.workflows.parts import Parts
 
-__all__ = ["Actor", "Demand", "PartsOf", "asks", "may", "open_to_all", "parts_of"]
+__all__ = ["Actor", "Demand", "PartsOf", "asks", "key_of", "may", "open_to_all", "parts_of"]
 
 
 def parts_of(request: Request) -> Parts:
@@ -163,3 +164,11 @@ def _one(request: Request, header: str) -> str | None:
     if len(values) > 1:
         raise NotAuthenticated(f"the header {header} stands there twice")
     return values[0] if values else None
+
+
+def key_of(request: Request) -> str | None:
+    """The public id of the key that a request carries: what a canary is drawn by where no
+    endpoint is named, here as at every gateway."""
+    bearer = (_one(request, "authorization") or "").partition(" ")[2]
+    parts = split_key(_one(request, "x-api-key") or bearer)
+    return None if parts is None else parts[0]

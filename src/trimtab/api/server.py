@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trimtab import __version__
@@ -24,7 +22,6 @@ from trimtab.api import (
     rollouts,
     serving,
 )
-from trimtab.api.access import Demand
 from trimtab.platform.logs import request_context
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.loop import Loop
@@ -63,25 +60,6 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
     app.add_middleware(Observed, metrics=parts.metrics)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     return app
-
-
-def declared(app: FastAPI) -> Iterator[tuple[APIRoute, str | None]]:
-    """Every route of the interface with the permission it demands; None if it names none."""
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            yield route, _permission(route)
-
-
-def _permission(route: APIRoute) -> str | None:
-    waiting = list(route.dependant.dependencies)
-    while waiting:
-        dependency = waiting.pop()
-        if isinstance(dependency.call, Demand):
-            return dependency.call.permission
-        if getattr(dependency.call, "__name__", "") == "open_to_all":
-            return "open"
-        waiting.extend(dependency.dependencies)
-    return None
 
 
 class Observed:

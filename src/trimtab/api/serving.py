@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, BinaryIO, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
-from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, may
+from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, key_of, may
 from trimtab.api.problems import RangeNotSatisfiable
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
 from trimtab.registry import service as registry
@@ -31,14 +31,17 @@ _CHUNK = 1 << 16
 
 
 @router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
-def latest(asker: Asker, model: ModelName = None, endpoint: Endpoint = None) -> Response:
+def latest(
+    asker: Asker, request: Request, model: ModelName = None, endpoint: Endpoint = None
+) -> Response:
     """The version that answers this endpoint, by which rule, and what was passed over.
 
     Without `model`, the key's default is meant. The endpoint id, or else the key, is what
     a canary is drawn by.
     """
     with asker.look() as (reading, actor):
-        found = serving.latest(asker.parts, reading, actor, model, endpoint)
+        unit = endpoint or key_of(request) or actor.id
+        found = serving.latest(asker.parts, reading, actor, model, unit)
     answer = shapes.LatestShape.model_validate(found).model_dump_json()
     return Response(answer, media_type="application/json")  # valid: not to be validated again
 

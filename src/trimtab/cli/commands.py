@@ -64,10 +64,17 @@ def serve(
     run(port=port)
 
 
-@app.command()
-def gateway() -> None:
-    """How to run the serving process."""
-    typer.echo("python -m trimtab.gateway --help")
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def gateway(context: typer.Context) -> None:
+    """Run the serving process; its options are those of python -m trimtab.gateway."""
+    import os
+
+    from trimtab.gateway.__main__ import main
+
+    raise typer.Exit(main(context.args, os.environ))
 
 
 @app.command()

@@ -94,15 +94,15 @@ def evidence_for(
         began = _rollout_start(reading, incident) or began
     before = rows_between(reading, incident.model, began - CALM_WINDOWS * length, began)
     after = rows_between(reading, incident.model, began, reading.now)
+    versions = store.versions_of(reading, model.name, everyone=True)
+    shared = {v.version for v in versions if v.tenant is None}
     return Evidence(
         model=incident.model,
         tenant=incident.tenant,
         reference=reference_of(parts, model, stable, incident.tenant),
-        before=_stretch(before, incident, model),
-        after=_stretch(after, incident, model),
-        cutoffs={
-            v.version: v.cutoff for v in store.versions_of(reading, model.name, everyone=True)
-        },
+        before=_stretch(before, incident, model, shared),
+        after=_stretch(after, incident, model, shared),
+        cutoffs={v.version: v.cutoff for v in versions},
         changes=_changes(reading, model.name, began),
         confirmed=_confirmed(reading, incident),
         drift_start=incident.drift_start,
@@ -139,13 +139,18 @@ def _column(column: Any, kind: str) -> np.ndarray[Any, Any]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _stretch(frame: Frame | None, incident: Incident, model: Model) -> Stretch:
+def _stretch(frame: Frame | None, incident: Incident, model: Model, shared: set[str]) -> Stretch:
+    """The rows that an incident is about: a tenant's, or those that the versions for
+    everybody answered. A tenant's own version serves other people than the rest do, and
+    is no yardstick for it."""
     if frame is None:
         kinds = {f.name: object if f.kind == "category" else np.float64 for f in model.features}
         nothing = {name: np.array([], dtype=kind) for name, kind in kinds.items()}
         return Stretch.of_training(nothing, np.array([], dtype=np.int8))
     if incident.tenant is not None:
         frame = frame.where(frame.tenant == incident.tenant)
+    else:
+        frame = frame.where(np.isin(frame.version.astype(str), sorted(shared)))
     registered = {f.name: frame.features[f.name] for f in model.features}
     stretch = Stretch.of(frame)
     return Stretch(registered, stretch.score, stretch.label, stretch.version, stretch.deployment)

@@ -76,7 +76,7 @@ def _repairing(parts: Parts, gate: GateProcess) -> list[tuple[Reaction, Job]]:
         reaction(
             parts,
             "repair.close",
-            ("plan.drawn_up", "rollout.step_observed"),
+            ("remediation.recovered", "rollout.step_observed"),
             repair.close_without_harm,
         ),
     ]

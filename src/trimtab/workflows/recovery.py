@@ -16,6 +16,7 @@ from trimtab.monitoring import store as monitoring_store
 from trimtab.monitoring.service import Point
 from trimtab.monitoring.watch import Subject, WatchPhase
 from trimtab.policies.model import TierPolicy
+from trimtab.policies.operation import ActionName
 from trimtab.remediation.model import Remediation
 from trimtab.remediation.recovery import Measured, Metric, Window, measure
 
@@ -23,6 +24,7 @@ WINDOWS_BEFORE = 6
 """Windows before an incident that its level is taken from."""
 
 SETTLED = "settled"
+_FALSE_POSITIVES = "false_positive_rate"
 _LOOKED_AT = ("window.closed", "window.settled", "window.revised")
 MEASURABLE = (Kind.DATA_DRIFT, Kind.STRUCTURE, Kind.NEW_CATEGORY, Kind.PERFORMANCE)
 """Kinds of incidents that end because a figure comes back."""
@@ -58,7 +60,13 @@ def of_remedy(
     if moment is None:
         return None
     return _measured(
-        _points(reading, incident, demands), incident, demands, until=moment, inclusive=False
+        _points(reading, incident, demands),
+        incident,
+        demands,
+        until=moment,
+        inclusive=False,
+        # Another version does not move the inputs back: it is to answer them better.
+        about_outcomes=remedy.action is ActionName.RETRAIN_MODEL,
     )
 
 
@@ -95,12 +103,13 @@ def _measured(
     *,
     until: datetime,
     inclusive: bool,
+    about_outcomes: bool = False,
 ) -> Measured | None:
     began = _began(incident)
     before = [p for p in points if p.end <= began][-WINDOWS_BEFORE:]
     during = [p for p in points if p.start >= began and _within(p, until, inclusive)]
     after = [p for p in points if p.start >= began and not _within(p, until, inclusive)]
-    figure = _figure(before, during, incident, demands)
+    figure = _figure(before, during, incident, demands, about_outcomes=about_outcomes)
     if figure is None:
         return None
     if figure.needs_labels:  # a window that still waits for its labels is not yet a look
@@ -123,20 +132,30 @@ def _within(point: Point, until: datetime, inclusive: bool) -> bool:
 
 
 def _figure(
-    before: Sequence[Point], during: Sequence[Point], incident: Incident, demands: TierPolicy
+    before: Sequence[Point],
+    during: Sequence[Point],
+    incident: Incident,
+    demands: TierPolicy,
+    *,
+    about_outcomes: bool,
 ) -> Figure | None:
-    """The figure that shows the harm best: false positives, then accuracy, then the drift."""
+    """The figure that shows the harm best: false positives beyond their limit; else what has
+    decayed most, measured by its trigger; else the drift itself, where that is the question."""
     watch = demands.monitoring
-    false_positives = Figure(Metric("false_positive_rate"), _false_positive_rate, needs_labels=True)
+    false_positives = Figure(Metric(_FALSE_POSITIVES), _rate(_FALSE_POSITIVES), needs_labels=True)
     worst = _mid(during, false_positives)
     if worst is not None and worst > watch.max_false_positive_rate:
         return false_positives
-    accuracy = Figure(Metric("accuracy", more_is_better=True), _accuracy, needs_labels=True)
-    was, became = _mid(before, accuracy), _mid(during, accuracy)
-    decay = watch.triggers.accuracy_decay_percent_points / 100
-    if was is not None and became is not None and was - became > decay:
-        return accuracy
-    if incident.feature is None:
+    decays: list[tuple[float, Figure]] = []
+    for name in ("accuracy", "precision", "recall"):
+        figure = Figure(Metric(name, more_is_better=True), _rate(name), needs_labels=True)
+        was, became = _mid(before, figure), _mid(during, figure)
+        trigger = getattr(watch.triggers, f"{name}_decay_percent_points") / 100
+        if was is not None and became is not None and was - became > trigger:
+            decays.append(((was - became) / trigger, figure))
+    if decays:
+        return max(decays, key=lambda decay: decay[0])[1]
+    if incident.feature is None or about_outcomes:
         return None
     feature = incident.feature
     return Figure(
@@ -153,20 +172,18 @@ def _window(point: Point, figure: Figure) -> Window:
     return Window(point.window, point.start, figure.read(point), point.rows)
 
 
-def _false_positive_rate(point: Point) -> float | None:
-    for judgement in point.judgements:
-        if judgement["metric"] == "false_positive_rate":
-            value = judgement["value"]
-            return None if value is None else float(value)
-    return None
+def _rate(name: str) -> Callable[[Point], float | None]:
+    """A rate of the version that answered most rows of a window, the stable one first."""
 
+    def read(point: Point) -> float | None:
+        sides = sorted(point.sides, key=lambda s: (s["deployment"] == "stable", s["rows"]))
+        for side in reversed(sides):
+            rate = (side.get("rates") or {}).get(name)
+            if rate:
+                return float(rate["estimate"])
+        return None
 
-def _accuracy(point: Point) -> float | None:
-    for side in point.sides:
-        rate = (side.get("rates") or {}).get("accuracy")
-        if side["deployment"] == "stable" and rate:
-            return float(rate["estimate"])
-    return None
+    return read
 
 
 def _distance(point: Point, feature: str) -> float | None:

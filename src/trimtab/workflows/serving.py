@@ -63,7 +63,7 @@ def model_meant(reading: Reading, actor: Actor, model: str | None) -> str:
 
 
 def latest(
-    parts: Parts, reading: Reading, actor: Actor, model: str | None, endpoint: str | None
+    parts: Parts, reading: Reading, actor: Actor, model: str | None, endpoint: str
 ) -> Latest:
     """Which version answers an endpoint of the actor's tenant, by the present records.
 
@@ -73,7 +73,7 @@ def latest(
     """
     name = model_meant(reading, actor, model)
     try:
-        found = routing.resolve_now(reading, name, actor.tenant, endpoint or actor.id, ENVIRONMENT)
+        found = routing.resolve_now(reading, name, actor.tenant, endpoint, ENVIRONMENT)
     except NotFound:
         store.model_named(reading, name)  # says so if it is the model that there is not
         raise
