@@ -17,6 +17,8 @@ from trimtab.monitoring.service import Point
 from trimtab.monitoring.watch import Subject, WatchPhase
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.operation import ActionName
+from trimtab.registry import deployment_store
+from trimtab.registry.deployments import Deployment
 from trimtab.remediation.model import Remediation
 from trimtab.remediation.recovery import Measured, Metric, Window, measure
 
@@ -56,7 +58,7 @@ def of_remedy(
     reading: Reading, remedy: Remediation, incident: Incident, demands: TierPolicy
 ) -> Measured | None:
     """How far it has come back since a remedy was carried out."""
-    moment = remedy.executed_at or remedy.started_at
+    moment = _took_effect(reading, remedy)
     if moment is None:
         return None
     return _measured(
@@ -68,6 +70,18 @@ def of_remedy(
         # Another version does not move the inputs back: it is to answer them better.
         about_outcomes=remedy.action is ActionName.RETRAIN_MODEL,
     )
+
+
+def _took_effect(reading: Reading, remedy: Remediation) -> datetime | None:
+    """When a remedy began to work: a new version does when it has become stable, however
+    long before it was trained."""
+    version = (remedy.result or {}).get("version")
+    if remedy.action is not ActionName.RETRAIN_MODEL or version is None:
+        return remedy.executed_at or remedy.started_at
+    stable = deployment_store.in_place(
+        reading, remedy.model, remedy.tenant, remedy.environment, Deployment.STABLE
+    )
+    return stable.since if stable is not None and stable.version == version else None
 
 
 def is_calm(reading: Reading, incident: Incident) -> bool:
