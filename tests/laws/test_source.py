@@ -137,6 +137,7 @@ def test_no_settings_are_read_beside_the_settings() -> None:
         "platform/settings.py": "reads them once",
         "gateway/settings.py": "the gateway's own",
         "gateway/__main__.py": "hands them to the gateway's settings",
+        "cli/commands.py": "the same, for `trimtab gateway`",
         "demo/processes.py": "hands a clean environment to what it starts",
     }
     found = {
