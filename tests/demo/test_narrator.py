@@ -129,3 +129,17 @@ def test_the_board_follows_deployments_and_incidents() -> None:
     )
     assert not board.incidents
     assert [e.state for e in board.placed()] == ["rolled_back"]
+
+
+def test_an_incident_that_is_taken_in_at_once_is_not_told() -> None:
+    opened = {"model": "m", "severity": "high", "title": "distance: drift"}
+    told = narrator.tell(
+        [
+            entry(1, "incident.opened", opened, subject="inc-1", tenant="dl"),
+            entry(2, "incident.opened", opened, subject="inc-2"),
+            entry(3, "incident.merged", {"model": "m", "into": "inc-2"}, subject="inc-1"),
+        ]
+    )
+    assert [beat.entries for beat in told] == [(2,)]
+    (later,) = narrator.tell([entry(9, "incident.merged", {"into": "inc-3"}, subject="inc-2")])
+    assert later.text == "inc-2 is taken into inc-3"

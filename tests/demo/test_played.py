@@ -23,7 +23,7 @@ Report = dict[str, Any]
 Play = Callable[[str, Story], Report]
 
 OF_THIS_RUN = {
-    *("id", "incident", "digest", "head", "root", "entries", "signer"),
+    *("id", "incident", "digest", "head", "root", "entries", "signer", "message"),
     *("duration_s", "peak_memory_bytes", "gate_checks"),
 }
 """What may differ between two runs of one seed: ids, what is made of ids, keys and salts, and
@@ -122,8 +122,11 @@ def test_without_a_fault_nothing_is_reported(play: Play) -> None:
 @pytest.mark.timeout(600)
 def test_the_same_seed_tells_the_same_story(play: Play) -> None:
     first, second = play("september", SEPTEMBER), play("september again", SEPTEMBER)
-    assert first["story"][-1]["text"].startswith("the ledger is verified")
-    del first["story"][-1], second["story"][-1]
+    for report in (first, second):
+        assert report["story"].pop()["text"].startswith("the ledger is verified")
+        # What happens at one moment of the stepped clock has no order among itself.
+        report["story"].sort(key=lambda beat: (beat["at"], comparable(beat["text"])))
+        report["incidents"] = [i for i in report["incidents"] if i["phase"] != "merged"]
     assert comparable(first) == comparable(second, exact=True)
     assert [v["digest"] for v in first["versions"]] == [v["digest"] for v in second["versions"]]
 

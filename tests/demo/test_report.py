@@ -14,7 +14,9 @@ from trimtab.kernel.errors import InvalidInput
 def test_it_replaces_what_was_there_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("old")
-    report.write(target, {"a": 1})
+    with target.open() as reader:
+        report.write(target, {"a": 1})
+        assert reader.read() == "old"  # who had it open goes on reading the old one
     assert json.loads(target.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 

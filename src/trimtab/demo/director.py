@@ -73,9 +73,12 @@ class Director:
 
     def step(self, to: datetime) -> None:
         """Send labels that are known by then, and move the clock."""
+        stopped_at = None
         while self._waiting and self._waiting[0][0] <= to:
             known_at, model, batch, asked = self._waiting.popleft()
-            self.cast.admin.clock.step(known_at)
+            if known_at != stopped_at:
+                self.cast.admin.clock.step(known_at)
+                stopped_at = known_at
             body = labels_batch(asked.ids, asked.rows, asked.labels)
             self.counts.labels += self.cast.feed.send_labels(model, batch, body).rows
         self.cast.admin.clock.step(to)
@@ -140,7 +143,7 @@ class Director:
         self.counts.predictions += len(asked.ids)
         self.counts.unanswered += asked.unanswered
         if asked.ids:
-            known_at = _moment(day) + max(delay, timedelta(hours=6))
+            known_at = _moment(day) + delay
             self._waiting.append((known_at, model, f"{model}-{day.isoformat()}", asked))
             self._waiting = deque(sorted(self._waiting, key=lambda w: w[0]))
 

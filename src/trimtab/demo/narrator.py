@@ -26,8 +26,16 @@ _TOGETHER = {
 
 
 def tell(entries: Iterable[_Entry]) -> list[Beat]:
-    """The story of these entries, in their order; those that need no sentence have none."""
-    return [beat for group in _groups(entries) for beat in _beats(group)]
+    """The story of these entries, in their order; those that need no sentence have none.
+
+    An incident of a tenant that a wider one of the same cause takes in at once is none of
+    its own: it is not told.
+    """
+    heard = list(entries)
+    merged = {entry.subject for entry in heard if entry.kind == "incident.merged"}
+    fleeting = {e.subject for e in heard if e.kind == "incident.opened" and e.subject in merged}
+    kept = [entry for entry in heard if entry.subject not in fleeting]
+    return [beat for group in _groups(kept) for beat in _beats(group)]
 
 
 def _groups(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
