@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 PATIENCE_SECONDS = 90.0
@@ -34,13 +37,15 @@ def processes_with(text: str) -> list[int]:
 class Demo:
     """A demo in a process of its own, its temporary folders under `tmp`."""
 
-    def __init__(self, tmp: Path, *arguments: str):
+    def __init__(
+        self, tmp: Path, *arguments: str, program: tuple[str, ...] = ("-m", "trimtab", "demo")
+    ):
         self.tmp = tmp
         self.log = tmp / "log"
         environment = {**os.environ, "TMPDIR": str(tmp), "PYTHONUNBUFFERED": "1"}
         with self.log.open("wb") as sink:
             self.handle = subprocess.Popen(
-                [sys.executable, "-m", "trimtab", "demo", *arguments],
+                [sys.executable, *program, *arguments],
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -90,6 +95,32 @@ def test_a_signal_ends_everything(folder: Path, said: str, number: signal.Signal
     assert not demo.left()
     assert not list(folder.glob("trimtab-demo-*"))
     assert "Traceback" not in demo.log.read_text()
+
+
+TWO_DAYS = """
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from rich.console import Console
+from trimtab.demo.show import Options, run
+from trimtab.demo.story import Story
+story = replace(Story(), last_day=date(2015, 3, 2))
+sys.exit(run(Options(story, stay=True, report=Path(sys.argv[1])), Console()))
+"""
+
+
+@pytest.mark.slow
+def test_after_the_story_the_pages_stay_until_somebody_ends_it(folder: Path) -> None:
+    target = folder / "report.json"
+    demo = Demo(folder, str(target), program=("-c", TWO_DAYS))
+    demo.wait_for("Ctrl-C ends it")
+    (address,) = re.findall(r"stay open at (\S+);", demo.log.read_text())
+    assert httpx.get(f"{address}/health").status_code == 200
+    assert json.loads(target.read_text())["audit"]["verified"]
+    demo.handle.send_signal(signal.SIGINT)
+    assert demo.handle.wait(PATIENCE_SECONDS) == 0
+    assert not demo.left()
 
 
 @pytest.mark.slow

@@ -127,6 +127,10 @@ def test_the_same_seed_tells_the_same_story(play: Play) -> None:
         # What happens at one moment of the stepped clock has no order among itself.
         report["story"].sort(key=lambda beat: (beat["at"], comparable(beat["text"])))
         report["incidents"] = [i for i in report["incidents"] if i["phase"] != "merged"]
+        for remediation in report["remediations"]:  # how much is free is this machine's affair
+            remediation["gate_checks"] = [
+                c for c in remediation["gate_checks"] if c["name"] != "memory"
+            ]
     assert comparable(first) == comparable(second, exact=True)
     assert [v["digest"] for v in first["versions"]] == [v["digest"] for v in second["versions"]]
 

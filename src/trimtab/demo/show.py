@@ -72,7 +72,9 @@ def run(options: Options, console: Console) -> int:
             finally:
                 _ignore_signals()  # tidying up is bounded in time, and not to be cut short
     except Stopped as stopped:
-        console.print(f"ended by {signal.Signals(stopped.number).name}; nothing of it is left")
+        console.print(
+            f"ended by {signal.Signals(stopped.number).name}; none of its processes is left"
+        )
         return 128 + stopped.number
 
 
