@@ -76,7 +76,13 @@ def _repairing(parts: Parts, gate: GateProcess) -> list[tuple[Reaction, Job]]:
         reaction(
             parts,
             "repair.close",
-            ("remediation.recovered", "rollout.step_observed"),
+            (
+                "plan.drawn_up",
+                "remediation.recovered",
+                "remediation.refused",
+                "remediation.aborted",
+                "rollout.step_observed",
+            ),
             repair.close_without_harm,
         ),
     ]

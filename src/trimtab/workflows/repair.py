@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.diagnosis import store as diagnosis_store
@@ -66,6 +67,8 @@ def plan(parts: Parts, entry: Entry) -> None:
         found = diagnosis_store.newest_of(work, incident.id)
         if found is None or incident.phase is not IncidentPhase.DIAGNOSED:
             return
+        if _drawn_up(work, found):  # the incident stays as it is until a remedy begins
+            return
         model = store.model_named(work, incident.model)
         demands, policy_digest = policy_of(parts, model)
         steps = _steps(work, incident, found, model, demands)
@@ -84,6 +87,14 @@ def plan(parts: Parts, entry: Entry) -> None:
                 propose(
                     work, incident, found, step.action, model, demands, policy_digest=policy_digest
                 )
+
+
+def _drawn_up(work: Work, found: Diagnosis) -> bool:
+    """Whether a diagnosis has its plan."""
+    newest = ledger.entries(
+        work.connection, kinds=(PlanDrawnUp.kind,), ref=found.id, newest_first=True, limit=1
+    )
+    return bool(newest)
 
 
 def _steps(
@@ -389,9 +400,10 @@ def close_without_harm(parts: Parts, entry: Entry) -> None:
         incident = incident_store.get(work, str(data["incident"]))
         found = diagnosis_store.newest_of(work, incident.id)
         cause = None if found is None else found.analysis.cause
+        told = entry.kind == "remediation.recovered"
         if incident.kind is Kind.ROLLOUT_ROLLED_BACK:
             _close_if_settled(work, incident)
-        elif cause is not None and cause.type.value == Cause.POPULATION_CHANGE.value:
+        elif told and cause is not None and cause.type.value == Cause.POPULATION_CHANGE.value:
             evidence = {"cause": cause.summary, "evidence": list(cause.evidence_for)}
             _resolve(work, incident.id, evidence, f"{cause.summary}; the team was told")
 
@@ -405,14 +417,21 @@ def _close_release(parts: Parts, entry: Entry) -> None:
 
 
 def _close_if_settled(work: Work, incident: Incident) -> None:
-    """A bad release is over when no gateway serves it any more and the cause was named."""
+    """A bad release is over when no gateway serves it any more, and what its plan asks for has
+    been done: closed any sooner, it would have no plan, and nobody would be told."""
     version = incident.cause_key.removeprefix("release:")
     gone = [
         r
         for r in rollout_store.of_model(work, incident.model)
         if r.version == version and r.settled and r.observed_percent == 0
     ]
-    if gone and incident.diagnosis is not None:
+    found = diagnosis_store.newest_of(work, incident.id)
+    waiting = [
+        r
+        for r in remediation_store.of_incident(work, incident.id)
+        if r.phase in (Phase.PROPOSED, Phase.PERMITTED, *_UNDER_WAY)
+    ]
+    if gone and not waiting and found is not None and _drawn_up(work, found):
         evidence = {"observed_percent": 0.0, "rollout": gone[0].id}
         _resolve(work, incident.id, evidence, f"no gateway serves {version} any more")
 
