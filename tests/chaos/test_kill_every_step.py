@@ -1,0 +1,96 @@
+"""SIGKILL at each kind of step: the end is the one without a fault, and every effect is there once.
+
+A kind of step is a job at one of five instants, and where a job's transactions write
+different things, each of those. A step hook ends the process; nothing here waits for time to
+pass. What is compared is every row of every table of decisions, every entry of the ledger
+and every batch that was acknowledged (see `ending.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from tests.chaos.rehearsal import Rehearsal
+from tests.chaos.stories import STORIES
+
+from trimtab.remediation.gate_process import GateProcess
+from trimtab.workflows.parts import Parts
+from trimtab.workflows.program import program
+
+WHEN = ("enqueued", "before", "commit", "committed", "after")
+EVERY_KIND = {"committed"}
+"""Instants that are tried for everything that a job may write; of the others the first."""
+
+
+def jobs() -> list[str]:
+    """Every job there is, from the list that the product runs by."""
+    listed = program(cast(Parts, None), cast(GateProcess, None))
+    return sorted({job.name for job in listed.jobs} | {s.job.name for s in listed.sweeps})
+
+
+JOBS = jobs()
+
+
+def chosen(rehearsal: Rehearsal, when: str, job: str) -> list[str]:
+    """The instants of a story at which a job is to die."""
+    found = rehearsal.instants(f"{when}:{job}")
+    return found if when in EVERY_KIND else found[:1]
+
+
+@pytest.mark.slow
+def test_six_deaths_in_one_story(rehearsed: Callable[[str], Rehearsal]) -> None:
+    repair = rehearsed("repair")
+    wanted = [
+        "committed:intake.check",
+        "enqueued:release.start",
+        "commit:release.turn",
+        "before:watch.signal",
+        "committed:repair.plan",
+        "after:repair.carry_out",
+    ]
+    repair.play(*(repair.instants(instant)[0] for instant in wanted))
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_the_stories_pass_through_every_job(rehearsed: Callable[[str], Rehearsal]) -> None:
+    for job in JOBS:
+        for when in WHEN:
+            assert any(chosen(rehearsed(name), when, job) for name in STORIES), f"{when}:{job}"
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", STORIES)
+def test_without_a_fault_the_end_is_the_same(
+    rehearsed: Callable[[str], Rehearsal], name: str
+) -> None:
+    rehearsed(name).play()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("job", JOBS)
+def test_a_death_changes_nothing(
+    rehearsed: Callable[[str], Rehearsal], job: str, when: str
+) -> None:
+    tried: set[str] = set()
+    for name in STORIES:
+        for instant in chosen(rehearsed(name), when, job):
+            if instant not in tried and (when in EVERY_KIND or not tried):
+                rehearsed(name).play(instant)
+                tried.add(instant)
+    assert tried
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", STORIES)
+def test_a_death_after_every_first_commit_of_one_story(
+    rehearsed: Callable[[str], Rehearsal], name: str
+) -> None:
+    rehearsal = rehearsed(name)
+    rehearsal.play(*(i for job in JOBS for i in rehearsal.instants(f"committed:{job}")[:1]))
