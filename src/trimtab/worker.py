@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -49,19 +50,20 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
-        since_head = 0.0
+        signed_at = time.monotonic()
         while not self._stopping.is_set():
+            handed = 0
             try:
                 handed = self._application.loop.turn()
-                if since_head >= HEAD_SECONDS:
-                    since_head = 0.0
+                if time.monotonic() - signed_at >= HEAD_SECONDS:
+                    signed_at = time.monotonic()
                     self._application.parts.heads.sign()
             except TrimtabError as error:
-                handed = 0
                 log.error("a pass of the loop failed", code=error.code, what=error.message)
+            except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more
+                log.error("a pass of the loop failed", code="unforeseen", what=repr(error))
             if not handed:
                 self._stopping.wait(PAUSE_SECONDS)
-                since_head += PAUSE_SECONDS
 
 
 def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:

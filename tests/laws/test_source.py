@@ -21,6 +21,7 @@ BROAD = {
     "platform/database.py": "rolls back, then raises on",
     "workflows/serving.py": "closes the file, then raises on",
 }
+CARRIES_ON = {"worker.py": "says so, and makes the next pass: without it nothing runs any more"}
 PRINTS = ("cli/", "demo/")
 PRINTS_TOO = {"worker.py": "the first password, shown once and kept out of the log"}
 SEALS = {
@@ -98,6 +99,8 @@ def test_nobody_catches_everything() -> None:
     for name, _text, tree in modules():
         for node in ast.walk(tree):
             if isinstance(node, ast.ExceptHandler) and broad(node):
+                if name in CARRIES_ON:
+                    continue
                 assert name in BROAD, f"{name}:{node.lineno}"
                 assert isinstance(node.body[-1], ast.Raise), f"{name}:{node.lineno} swallows it"
 
