@@ -12,7 +12,7 @@ from trimtab import web
 from trimtab.api.server import create_app
 from trimtab.artifacts.keys import load_or_create_key, public_pem
 from trimtab.artifacts.signing import ArtifactSigner
-from trimtab.audit.heads import Heads, HeadSigner
+from trimtab.audit.heads import Heads, HeadSigner, ledger_origin
 from trimtab.audit.work import Records
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
@@ -67,9 +67,8 @@ class Application:
         self.migrated = migrate.upgrade(database)
         clock, real_clock = settings.new_clock(), SystemClock()
         records = Records(database, clock)
-        origin = settings.public_origin().split("://", 1)[1]
         head_key = load_or_create_key(keys / "ledger.pem")
-        heads = Heads(database, HeadSigner(f"trimtab/{origin}", head_key), home / "heads")
+        heads = Heads(database, HeadSigner(ledger_origin(head_key), head_key), home / "heads")
         if confirm:
             heads.confirm()
         self.parts = Parts(

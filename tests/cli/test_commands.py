@@ -115,6 +115,7 @@ def test_the_ledger_is_verified_here_and_from_an_export(lived_in: Path, tmp_path
     said = run(lived_in, "audit", "verify", "--json")
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout)["ok"]
+    assert list((lived_in / "heads").iterdir()), "heads were signed, under another port than ours"
     export = tmp_path / "export.jsonl"
     assert run(lived_in, "audit", "export", "-o", str(export)).returncode == 0
     key = (lived_in / "keys" / "ledger.pub").read_text("utf-8").strip()

@@ -29,6 +29,16 @@ _REMEDY = (
 )
 
 
+def ledger_origin(key: Ed25519PrivateKey) -> str:
+    """The name of the ledger whose heads `key` signs.
+
+    It follows from the key, not from where the service is reached: an address may change,
+    and what was signed under the old one must still be this ledger's.
+    """
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return f"trimtab/{hashlib.sha256(public).hexdigest()[:16]}"
+
+
 class HeadSigner:
     """Signs heads under one origin, with one key."""
 
