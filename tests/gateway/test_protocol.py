@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from trimtab.gateway.serving import PredictionIds
 from trimtab.sdk.routing import InputSpec, Route
 
 ROWS = [[1.0, 2.0, 3.0], [0.5, 0.5, 0.5]]
@@ -68,6 +69,18 @@ def test_the_prediction_id_is_a_uuid7_in_domain_time(matrix: Any) -> None:
     assert found.version == 7
     assert found.variant == uuid.RFC_4122
     assert found.int >> 80 == 1435752000000  # 2015-07-01T12:00Z, the table's time
+
+
+def test_prediction_ids_of_one_moment_are_in_the_order_of_the_answers() -> None:
+    ids = PredictionIds()
+    now_us = 1435752000000_000
+    drawn = [ids.next(now_us + late) for late in (*[0] * 500, 999, 1000, 1000, 2000)]
+    assert drawn == sorted(set(drawn))
+    assert {uuid.UUID(one).version for one in drawn} == {7}
+    assert {uuid.UUID(one).variant for one in drawn} == {uuid.RFC_4122}
+    assert uuid.UUID(drawn[-1]).int >> 80 == 1435752000002
+    # How many were answered before in this millisecond, and nothing about any before that.
+    assert uuid.UUID(drawn[-1]).int >> 64 & 0xFFF == uuid.UUID(drawn[0]).int >> 64 & 0xFFF == 0
 
 
 def test_one_tensor_a_column_with_texts_and_whole_numbers(columns: Any) -> None:

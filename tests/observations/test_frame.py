@@ -28,9 +28,12 @@ class Feed:
     def __init__(self, records: Records, clock: SteppedClock, ship: SimpleNamespace):
         self.records, self.clock, self.ship = records, clock, ship
 
-    def predict(self, batch_id: str, batch: pa.Table, by: Actor | None = None) -> store.Receipt:
+    def predict(
+        self, batch_id: str, batch: pa.Table, by: Actor | None = None, *, at_once: bool = False
+    ) -> store.Receipt:
         body = self.ship.stream(batch)
-        self._tick()
+        if not at_once:
+            self._tick()
         with self.records.begin(by or system("gateway"), reason="shipped") as work:
             return store.keep(work, store.PREDICTIONS, batch_id, parse_predictions(body))
 
@@ -40,10 +43,12 @@ class Feed:
         with self.records.begin(system("feed"), reason="shipped") as work:
             return store.keep(work, store.LABELS, batch_id, parse_labels("flights", body))
 
-    def frame(self, start: datetime | None = None, length: timedelta = DAY) -> Frame:
+    def frame(
+        self, start: datetime | None = None, length: timedelta = DAY, *, model: str = "flights"
+    ) -> Frame:
         start = start or self.ship.start
         with self.records.look() as reading:
-            return load(reading, "flights", start, start + length)
+            return load(reading, model, start, start + length)
 
     def _tick(self) -> None:
         self.clock.step_to(self.clock.now() + timedelta(seconds=1))
@@ -197,6 +202,34 @@ def test_batches_of_other_widths_come_together(feed: Feed, ship: SimpleNamespace
     assert frame.features["distance_miles"].dtype == np.float64
     np.testing.assert_array_equal(np.isnan(frame.features["distance_miles"]), [0] * 4 + [1] * 4)
     assert frame.tenant.tolist() == ["UA", "UA", None, None, "UA", "UA", "UA", "UA"]
+
+
+def test_rows_of_one_moment_have_one_order_whatever_their_batches_are_called(
+    feed: Feed, ship: SimpleNamespace
+) -> None:
+    ids = [ship.key(ship.start, number) for number in range(6)]
+    ways = {"clear": ("b1", "b2", "b3"), "drawn": ("b8", "b5", "b6")}
+    read = {}
+    for model, names in ways.items():
+        for name, place in zip(names, (0, 2, 4), strict=True):
+            miles = pa.array([float(place), place + 1.0])
+            batch = ship.table(
+                ids[place : place + 2], model=pa.array([model] * 2), in__distance_miles=miles
+            )
+            feed.predict(name, batch, at_once=True)
+        read[model] = feed.frame(model=model).features["distance_miles"].tolist()
+    assert read["clear"] == read["drawn"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_features_have_one_order_whichever_batch_comes_first(
+    feed: Feed, ship: SimpleNamespace
+) -> None:
+    ids = ship.keys(4)
+    turned = ship.table(ids[2:])
+    turned = turned.select(sorted(turned.column_names, reverse=True))
+    feed.predict("b1", turned)
+    feed.predict("b2", ship.table(ids[:2]))
+    assert list(feed.frame().features) == ["airline", "distance_miles"]
 
 
 def test_a_feature_that_turns_into_text_is_seen_and_not_fatal(

@@ -20,7 +20,7 @@ from trimtab.gateway.credentials import Caller, identify, single_headers
 from trimtab.gateway.inference import InferenceRequest, read_request, write_response
 from trimtab.gateway.link import Link
 from trimtab.gateway.problems import Refused, problem, status_of
-from trimtab.gateway.serving import Serving, prediction_id
+from trimtab.gateway.serving import PredictionIds, Serving
 from trimtab.gateway.sessions import LoadedVersion, Stop, metadata
 from trimtab.gateway.settings import Settings
 from trimtab.gateway.shipping import Buffer, Shipper
@@ -65,6 +65,7 @@ class Gateway:
         self._settings = settings
         self._link = link
         self._shipper = shipper
+        self._ids = PredictionIds()
         self._buffer = buffer
         self._requests = metrics.Requests()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="inference")
@@ -225,7 +226,7 @@ class Gateway:
             zip((o.name for o in loaded.outputs), await self._run(loaded, request), strict=True)
         )
         now_us = asked.serving.time.now_us()
-        identity = prediction_id(now_us)
+        identity = self._ids.next(now_us)
         found = asked.resolution
         parameters = {
             "version": found.version,

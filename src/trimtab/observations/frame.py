@@ -34,7 +34,8 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """Rows of one model; all columns have shape (n,), in the order of arrival.
+    """Rows of one model; all columns have shape (n,), in the order of their prediction ids,
+    which is the order of time and, within a moment, of the answers of a gateway.
 
     `label` is 1 or 0 where it is known and -1 where it is not. `features` are float64
     (missing: nan) or text (missing: None). `score` is in [0, 1], nan where the model gave
@@ -114,10 +115,10 @@ def load(reading: Reading, model: str, start: datetime, end: datetime) -> Frame:
     table = table.filter(inside)
     if not table.num_rows:
         raise nothing
-    keys = _keys(table)
-    _, first = np.unique(keys, return_index=True)
-    kept = np.sort(first)
-    table, keys = table.take(kept), keys[kept]
+    # In the order of the keys: by what batches rows came, and in which order these came, is
+    # chance, and training, halves and samples must not hang on it.
+    keys, first = np.unique(_keys(table), return_index=True)
+    table = table.take(first)
     labels = store.bodies(reading, store.LABELS, model, start, end)
     return _frame(table, _labels(keys, [read(body) for body in labels]))
 
@@ -174,7 +175,7 @@ def _keys(table: pa.Table) -> Column:
 def _frame(table: pa.Table, labels: Column) -> Frame:
     features = {
         name.removeprefix(FEATURE): _feature(table[name])
-        for name in table.column_names
+        for name in sorted(table.column_names)
         if name.startswith(FEATURE)
     }
     return Frame(
