@@ -6,14 +6,14 @@ Everybody goes on as they would in life: what got no answer is sent again, the s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tests.chaos.candidates import Candidate
-from tests.chaos.gateway import Gateway
+from tests.chaos.gateway import Gateway, Shipment
 from tests.chaos.plane import PASSWORD, Plane
 
 from trimtab.demo.cast import SIGNERS, Cast, assemble
@@ -130,15 +130,25 @@ class Stage:
 
     def traffic(self, model: str, traffic: Traffic, day: datetime) -> None:
         """A day's predictions and their outcomes arrive, at six in the evening."""
+        self.label(model, self.predictions(model, traffic, day))
+        self.settle()
+
+    def predictions(self, model: str, traffic: Traffic, day: datetime) -> list[Shipment]:
+        """A day's predictions arrive, at six in the evening; their outcomes are kept back."""
         evening = timedelta(hours=18)
         self.step(day + evening)
-        for shipment in self.gateway.answer(model, traffic, day, evening, self._artifact):
+        answered = self.gateway.answer(model, traffic, day, evening, self._artifact)
+        for shipment in answered:
             self.do(lambda s=shipment: self.gateway.ship(s))  # type: ignore[misc]
             self.shipped[shipment.id] = shipment.rows
+        return answered
+
+    def label(self, model: str, answered: Sequence[Shipment]) -> None:
+        """The outcomes of predictions arrive."""
+        for shipment in answered:
             self.do(
                 lambda s=shipment: self.cast.feed.send_labels(model, s.id, s.labels)  # type: ignore[misc]
             )
-        self.settle()
 
     def _artifact(self, digest: str) -> bytes:
         return BlobStore(self.plane.home / "blobs").read_verified(

@@ -46,9 +46,9 @@ def repair() -> Story:
 
     return Story(
         "repair",
-        _at(0),
+        at(0),
         (
-            Scene("the first version is handed in", _first_flights),
+            Scene("the first version is handed in", first_flights),
             Scene("it is signed", lambda stage: stage.sign("1.0.0")),
             day(0),
             day(1),
@@ -64,7 +64,7 @@ def repair() -> Story:
             day(7),
             day(8),
             day(9),
-            Scene("the last morning", lambda stage: stage.step(_at(10))),
+            Scene("the last morning", lambda stage: stage.step(at(10))),
         ),
     )
 
@@ -73,15 +73,15 @@ def retrain() -> Story:
     """A release; the homes asked about lie elsewhere; a challenger takes over, and it helps."""
     return Story(
         "retrain",
-        _at(0),
+        at(0),
         (
             Scene("the first version is handed in", lambda stage: _first_homes(stage, LAX)),
             Scene("it is signed", lambda stage: stage.sign("1.0.0")),
             *(_homes(number) for number in range(6)),
-            Scene("a challenger is trained", lambda stage: stage.step(_at(6))),
+            Scene("a challenger is trained", lambda stage: stage.step(at(6))),
             Scene("it is signed", lambda stage: stage.sign("1.1.0")),
             *(_homes(number) for number in range(6, 11)),
-            Scene("the last morning", lambda stage: stage.step(_at(11))),
+            Scene("the last morning", lambda stage: stage.step(at(11))),
         ),
     )
 
@@ -90,21 +90,21 @@ def kept() -> Story:
     """The same homes, a better first version, and a challenger that raises more false alarms."""
     return Story(
         "kept",
-        _at(0),
+        at(0),
         (
             Scene("the first version is handed in", lambda stage: _first_homes(stage, STRICT)),
             Scene("it is signed", lambda stage: stage.sign("1.0.0")),
             *(_homes(number) for number in range(6)),
-            Scene("the last morning", lambda stage: stage.step(_at(6))),
+            Scene("the last morning", lambda stage: stage.step(at(6))),
         ),
     )
 
 
-def _at(day: int) -> datetime:
+def at(day: int) -> datetime:
     return datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC) + timedelta(days=day)
 
 
-def _first_flights(stage: Stage) -> None:
+def first_flights(stage: Stage) -> None:
     stage.register(
         _model(
             FLIGHTS,
@@ -123,24 +123,24 @@ def _first_homes(stage: Stage, max_fpr: float) -> None:
 
 
 def _hand_in_flights(stage: Stage, day: int, version: str) -> None:
-    stage.step(_at(day))
+    stage.step(at(day))
     stage.hand_in(FLIGHTS, candidates.flights(version))
 
 
 def _flights(stage: Stage, number: int, faults: Sequence[Fault]) -> None:
-    stage.step(_at(number))
+    stage.step(at(number))
     day = FIRST + timedelta(days=number)
     rows = data.flight_traffic(day, story=candidates.FLIGHTS, seed=SEED, faults=faults)
-    stage.traffic(FLIGHTS, rows, _at(number))
+    stage.traffic(FLIGHTS, rows, at(number))
 
 
 def _homes(number: int) -> Scene:
     day = FIRST + timedelta(days=number)
 
     def play(stage: Stage) -> None:
-        stage.step(_at(number))
+        stage.step(at(number))
         rows = data.home_traffic(day, story=candidates.HOMES, seed=SEED)
-        stage.traffic(HOMES, rows, _at(number))
+        stage.traffic(HOMES, rows, at(number))
 
     return Scene(f"day {number}", play)
 

@@ -156,6 +156,29 @@ def test_an_airline_that_leaves_is_no_harm(flights: Make, diagnose: Diagnose) ->
     assert actions(found, refused=False) == {ActionName.NOTIFY_TEAM}
 
 
+@pytest.mark.parametrize("seed", range(2015, 2023))
+def test_an_airline_that_leaves_is_named_from_the_second_day_on(
+    flights: Make, diagnose: Diagnose, seed: int
+) -> None:
+    """Two days are few rows: a rate that is lower by chance is no harm."""
+    found = diagnose(flights.evidence(date(2015, 7, 1), days=2, seed=seed))
+    assert found.cause is not None
+    assert found.cause.type is CauseType.POPULATION_CHANGE
+    assert list(found.cause.values["vanished"]) == ["US"]
+    assert found.harmed is False
+
+
+def test_without_outcomes_harm_is_not_known(flights: Make, diagnose: Diagnose) -> None:
+    evidence = flights.evidence(date(2015, 7, 1))
+    unlabelled = replace(evidence.after, label=np.full(len(evidence.after), -1, dtype=np.int8))
+    found = diagnose(replace(evidence, after=unlabelled))
+    assert found.cause is not None
+    assert found.cause.type is CauseType.POPULATION_CHANGE
+    assert found.waits_for_outcomes
+    assert actions(found, refused=True) == {ActionName.RETRAIN_MODEL}
+    assert "harm is not known" in next(a.why for a in found.advice if a.refused)
+
+
 def test_a_group_that_leaves_beside_harm_is_not_all_there_is(
     flights: Make, diagnose: Diagnose
 ) -> None:

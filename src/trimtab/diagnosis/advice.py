@@ -5,6 +5,8 @@ from __future__ import annotations
 from trimtab.diagnosis.model import Advice, Cause, CauseType, Verdict
 from trimtab.policies.operation import ActionName
 
+_NOTHING_MEASURED = "retraining has nothing measured to repair"
+
 
 def advice(cause: Cause | None, verdict: Verdict, *, harmed: bool | None) -> tuple[Advice, ...]:
     """Actions for the cause that was found, the most useful first.
@@ -34,7 +36,10 @@ def advice(cause: Cause | None, verdict: Verdict, *, harmed: bool | None) -> tup
         case CauseType.POPULATION_CHANGE:
             return (
                 _do(ActionName.NOTIFY_TEAM, f"{cause.summary}: is this known and wanted?"),
-                _leave(ActionName.RETRAIN_MODEL, "the answers for the rest are as before"),
+                _leave(
+                    ActionName.RETRAIN_MODEL,
+                    f"{_harm_in_words(cause.values['harmed'])}: {_NOTHING_MEASURED}",
+                ),
             )
 
 
@@ -55,11 +60,15 @@ def _shift(harmed: bool | None) -> tuple[Advice, ...]:
         return (
             _do(ActionName.RETRAIN_MODEL, "the model has to learn the population it now meets"),
         )
-    known = "the answers are as good as before" if harmed is False else "harm is not known yet"
+    known = _harm_in_words(harmed)
     return (
         _do(ActionName.NOTIFY_TEAM, f"the inputs moved; {known}"),
-        _leave(ActionName.RETRAIN_MODEL, f"{known}: retraining has nothing measured to repair"),
+        _leave(ActionName.RETRAIN_MODEL, f"{known}: {_NOTHING_MEASURED}"),
     )
+
+
+def _harm_in_words(harmed: bool | None) -> str:
+    return "no harm is shown" if harmed is False else "harm is not known yet"
 
 
 def _do(action: ActionName, why: str) -> Advice:

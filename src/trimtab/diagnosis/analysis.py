@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from trimtab.diagnosis import feed
 from trimtab.diagnosis.advice import advice
 from trimtab.diagnosis.evidence import Evidence, Stretch, numbers
 from trimtab.diagnosis.model import Analysis, Cause, CauseType, Factor, Verdict
 from trimtab.diagnosis.outcomes import Answers, ErrorSplit, Harm, answers, error_split, harm
-from trimtab.diagnosis.population import Move, came_and_went, moves, relations, shifted
+from trimtab.diagnosis.population import (
+    GroupChange,
+    Move,
+    came_and_went,
+    group_change,
+    moves,
+    relations,
+    shifted,
+)
 from trimtab.diagnosis.release import bad_release
 from trimtab.kernel.errors import InvalidInput
 from trimtab.policies.operation import Diagnosis, Monitoring
@@ -39,13 +49,13 @@ def analyse(evidence: Evidence, *, demands: Diagnosis, watch: Monitoring) -> Ana
         return _insufficient(evidence, demands.unit_change.min_rows)
     effects = watch.effects_global if evidence.tenant is None else watch.effects_tenant
     before, after = (answers(s, evidence.cutoffs) for s in (evidence.before, evidence.after))
-    found_harm = _harm(before, after, watch, demands.unit_change.min_rows)
+    found_harm = _harm(before, after, watch, demands)
     moved = moves(base, evidence.after, effects, min_rows=demands.unit_change.min_rows)
 
     faults = _faults(evidence, base, moved, demands, watch)
     likely = demands.min_report_confidence
     explained = {cause.feature for cause in faults if cause.confidence >= likely}
-    groups = _groups(evidence, base, watch, found_harm, explained)
+    groups = _groups(evidence, base, watch, demands, explained)
     release = bad_release(evidence, watch, effects, demands)
     technical = max([c.confidence for c in (*faults, release) if c is not None], default=0.0)
     unexplained = [move for move in moved if move.feature not in explained]
@@ -79,10 +89,12 @@ def _base(evidence: Evidence, min_rows: int) -> Stretch | None:
     return None
 
 
-def _harm(before: Answers, after: Answers, watch: Monitoring, min_rows: int) -> Harm | None:
-    if min(len(before), len(after)) < min_rows:
+def _harm(before: Answers, after: Answers, watch: Monitoring, demands: Diagnosis) -> Harm | None:
+    """None where there are too few outcomes to say."""
+    if min(len(before), len(after)) < demands.unit_change.min_rows:
         return None
-    return harm(before.confusion, after.confusion, watch)
+    sure = demands.min_action_confidence
+    return harm(before.tally(), after.tally(), watch, confidence=sure)
 
 
 def _faults(
@@ -131,15 +143,32 @@ def _groups(
     evidence: Evidence,
     base: Stretch,
     watch: Monitoring,
-    found_harm: Harm | None,
+    demands: Diagnosis,
     explained: set[str | None],
 ) -> list[Cause]:
-    found = [
-        came_and_went(base, evidence.after, feature, watch, found_harm)
-        for feature, column in base.features.items()
-        if not numbers(column) and feature not in explained
-    ]
-    return [cause for cause in found if cause is not None]
+    found = []
+    for feature, column in base.features.items():
+        if numbers(column) or feature in explained:
+            continue
+        change = group_change(base, evidence.after, feature, watch)
+        if change is not None:
+            found.append(came_and_went(change, _harm_of_the_rest(evidence, change, watch, demands)))
+    return found
+
+
+def _harm_of_the_rest(
+    evidence: Evidence, change: GroupChange, watch: Monitoring, demands: Diagnosis
+) -> Harm | None:
+    """Whether the answers became worse for the groups that are there before and after."""
+    rest = (
+        stretch.where(~np.isin(stretch.features[change.feature].astype(str), sorted(groups)))
+        for stretch, groups in (
+            (evidence.before, change.vanished),
+            (evidence.after, change.new),
+        )
+    )
+    before, after = (answers(stretch, evidence.cutoffs) for stretch in rest)
+    return _harm(before, after, watch, demands)
 
 
 def _shifts(
@@ -172,7 +201,7 @@ def _covariate(
     if split is None:
         against.append("whether the answers suffer is not known: too few outcomes")
     elif found_harm is not None and not found_harm.harmed:
-        speaks_for.append("the answers are as good as before: " + "; ".join(found_harm.sentences))
+        speaks_for.append("no harm is shown: " + "; ".join(found_harm.sentences))
     else:
         speaks_for.append(_split_sentence(split))
     names = ", ".join(move.feature for move in told[:3])

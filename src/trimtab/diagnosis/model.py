@@ -92,6 +92,18 @@ class Analysis:
         """The cause that was found, or None."""
         return self.causes[0] if self.verdict is Verdict.CAUSE_FOUND else None
 
+    @property
+    def harmed(self) -> bool | None:
+        """Whether the answers are said to suffer from the cause; None where that is not known,
+        or where the cause is one that needs no harm to be repaired."""
+        return None if self.cause is None else self.cause.values.get("harmed")
+
+    @property
+    def waits_for_outcomes(self) -> bool:
+        """Whether the question of harm could not be answered yet."""
+        asked = self.cause is not None and "harmed" in self.cause.values
+        return asked and self.harmed is None
+
 
 @dataclass(frozen=True)
 class Diagnosis:

@@ -13,8 +13,10 @@ from trimtab.diagnosis.evidence import Column, Stretch
 from trimtab.kernel.errors import TooFewValues
 from trimtab.policies.operation import Monitoring
 from trimtab.stats.confusion import Confusion
+from trimtab.stats.intervals import difference_of_rates
 
 _BINS = 10
+_FALSE_POSITIVES = "false_positive_rate"
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,27 @@ class Answers:
     def __len__(self) -> int:
         return int(self.label.size)
 
-    @property
-    def confusion(self) -> Confusion:
-        """Answers against outcomes."""
-        return Confusion.from_arrays(self.yes, self.label)
+    def tally(self, mask: Column | None = None) -> Tally:
+        """Answers against outcomes, of the rows for which `mask` holds."""
+        use = np.ones(len(self), dtype=bool) if mask is None else mask
+        counted = Confusion.from_arrays(self.yes[use], self.label[use])
+        return Tally(counted, self.distinct / max(len(self), 1))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Answers against outcomes; `distinct` is the share of the rows that are no copies."""
+
+    confusion: Confusion
+    distinct: float
 
 
 @dataclass(frozen=True)
 class Harm:
     """How much worse the answers became; `worst` in units of what the policy tolerates.
 
-    `decays` are losses in percentage points; a false-positive rate above its limit counts
-    by its rise over that limit. Only what can be measured on both sides is there.
+    A loss counts if it is more than chance makes of as many different rows; a false-positive
+    rate counts by its rise over its limit. Only what can be measured on both sides is there.
     """
 
     before: Mapping[str, float]
@@ -85,32 +96,67 @@ def answers(stretch: Stretch, cutoffs: Mapping[str, float]) -> Answers:
     return Answers(score[use], score[use] >= limits[use], label, who, used.distinct_rows())
 
 
-def harm(before: Confusion, after: Confusion, watch: Monitoring) -> Harm:
-    """The losses from `before` to `after` against what `watch` tolerates."""
+def harm(before: Tally, after: Tally, watch: Monitoring, *, confidence: float) -> Harm:
+    """The losses from `before` to `after` against what `watch` tolerates.
+
+    Four rates are looked at, so each has to be as sure as four looks ask for.
+
+    Args:
+        before: The calm answers.
+        after: The answers in question.
+        watch: What is tolerated.
+        confidence: How sure one has to be that a rate became worse at all, from 0.5 to 1.
+    """
     limits = {
         "accuracy": watch.triggers.accuracy_decay_percent_points / 100.0,
         "precision": watch.triggers.precision_decay_percent_points / 100.0,
         "recall": watch.triggers.recall_decay_percent_points / 100.0,
     }
-    old, new = rates(before), rates(after)
-    worst, sentences = 0.0, []
-    for name, limit in limits.items():
-        if name in old and name in new:
-            worst = max(worst, (old[name] - new[name]) / limit)
-            sentences.append(f"{name} {old[name]:.1%} before, {new[name]:.1%} now")
-    name = "false_positive_rate"
-    if name in old and name in new:
-        sentences.append(f"false-positive rate {old[name]:.1%} before, {new[name]:.1%} now")
+    old, new = rates(before.confusion), rates(after.confusion)
+    measured = [name for name in (*limits, _FALSE_POSITIVES) if name in old and name in new]
+    each = 1.0 - (1.0 - confidence) / (len(limits) + 1)
+    worst = 0.0
+    for name in measured:
+        if not _surely_worse(before, after, name, each):
+            continue
+        if name in limits:
+            worst = max(worst, (old[name] - new[name]) / limits[name])
         # Only a rate above its limit is harm; then by how much it rose over what is allowed.
-        if new[name] > max(watch.max_false_positive_rate, old[name]):
+        elif new[name] > watch.max_false_positive_rate:
             worst = max(worst, new[name] / max(watch.max_false_positive_rate, old[name]))
-    return Harm(old, new, worst, tuple(sentences))
+    told = tuple(f"{_named(name)} {old[name]:.1%} before, {new[name]:.1%} now" for name in measured)
+    return Harm(old, new, worst, told)
+
+
+def _named(rate: str) -> str:
+    return "false-positive rate" if rate == _FALSE_POSITIVES else rate
+
+
+def _surely_worse(before: Tally, after: Tally, rate: str, confidence: float) -> bool:
+    """Whether more of what was asked went wrong than chance makes of as many different rows."""
+    bad, asked = _wrong(after, rate)
+    bad_before, asked_before = _wrong(before, rate)
+    rise = difference_of_rates(bad, asked, bad_before, asked_before, confidence=confidence)
+    return rise.low > 0.0
+
+
+def _wrong(tally: Tally, rate: str) -> tuple[int, int]:
+    """How many rows count against a rate, of how many; copies of a row count once."""
+    found = tally.confusion
+    bad, asked = {
+        "accuracy": (found.fp + found.fn, found.total),
+        "precision": (found.fp, found.tp + found.fp),
+        "recall": (found.fn, found.tp + found.fn),
+        _FALSE_POSITIVES: (found.fp, found.fp + found.tn),
+    }[rate]
+    different = max(1, round(asked * tally.distinct))
+    return round(different * bad / asked), different
 
 
 def rates(confusion: Confusion) -> dict[str, float]:
     """Every rate that has a denominator, by name."""
     found = {}
-    for name in ("accuracy", "precision", "recall", "false_positive_rate"):
+    for name in ("accuracy", "precision", "recall", _FALSE_POSITIVES):
         try:
             found[name] = float(getattr(confusion, name)())
         except TooFewValues:

@@ -41,6 +41,16 @@ class Move:
         return f"{self.feature} moved ({told})"
 
 
+@dataclass(frozen=True)
+class GroupChange:
+    """Groups of a text column that vanished or came, each with its share of the rows there."""
+
+    feature: str
+    vanished: Mapping[str, float]
+    new: Mapping[str, float]
+    confidence: float
+
+
 def moves(base: Stretch, after: Stretch, effects: Effects, *, min_rows: int) -> list[Move]:
     """How far each feature that can be measured moved, farthest first."""
     found = []
@@ -56,10 +66,11 @@ def moves(base: Stretch, after: Stretch, effects: Effects, *, min_rows: int) -> 
     return sorted(found, key=lambda move: -move.ratio)
 
 
-def came_and_went(
-    base: Stretch, after: Stretch, feature: str, watch: Monitoring, harm: Harm | None
-) -> Cause | None:
-    """That a group of the text column `feature` vanished, or a new one came."""
+def group_change(
+    base: Stretch, after: Stretch, feature: str, watch: Monitoring
+) -> GroupChange | None:
+    """Which groups of the text column `feature` vanished or came; None if no more of the rows
+    than is tolerated."""
     old, new = counts(base.features[feature]), counts(after.features[feature])
     if not old or not new:
         return None
@@ -67,20 +78,28 @@ def came_and_went(
     total, total_now = sum(old.values()), sum(new.values())
     gone = {n: old[n] / total for n in vanished_categories(old, new, level=level)}
     come = {n: k / total_now for n, k in new_categories(old, new, level=level).items()}
-    lost = sum(gone.values()) if sum(gone.values()) >= watch.min_vanished_category_mass else 0.0
-    won = sum(come.values()) if sum(come.values()) > watch.max_new_category_mass else 0.0
-    if not lost and not won:
-        return None
-    witnesses, told = [], []
-    if lost:
+    lost, won = sum(gone.values()), sum(come.values())
+    witnesses = []
+    if lost >= watch.min_vanished_category_mass:
         witnesses.append(lost / (lost + watch.min_vanished_category_mass))
-        told.append(f"{', '.join(gone)}, {lost:.1%} of the rows before, is not there any more")
-    if won:
+    if won > watch.max_new_category_mass:
         witnesses.append(won / (won + watch.max_new_category_mass))
-        told.append(f"{', '.join(list(come)[:3])} is new, with {won:.1%} of the rows")
+    return GroupChange(feature, gone, come, doubted(witnesses)) if witnesses else None
+
+
+def came_and_went(change: GroupChange, harm: Harm | None) -> Cause:
+    """That a group vanished, or a new one came; `harm` is that of the groups which stayed."""
+    told = []
+    if change.vanished:
+        lost = sum(change.vanished.values())
+        names = ", ".join(list(change.vanished)[:3])
+        told.append(f"{names}, {lost:.1%} of the rows before, is not there any more")
+    if change.new:
+        won = sum(change.new.values())
+        told.append(f"{', '.join(list(change.new)[:3])} is new, with {won:.1%} of the rows")
     speaks_for = list(told)
     against: list[str] = []
-    confidence = doubted(witnesses)
+    confidence = change.confidence
     if harm is None:
         confidence *= _UNKNOWN_HARM
         against.append("whether the answers suffer is not known: too few outcomes")
@@ -88,16 +107,20 @@ def came_and_went(
         confidence *= _WITH_HARM
         against.append("the answers of the rest became worse: " + "; ".join(harm.sentences))
     else:
-        speaks_for.append("the answers are as good as before: " + "; ".join(harm.sentences))
+        speaks_for.append("no harm to the rest is shown: " + "; ".join(harm.sentences))
     return Cause(
         CauseType.POPULATION_CHANGE,
         min(confidence, 0.97),
-        f"groups of {feature} changed: {'; '.join(told)}",
-        feature,
+        f"groups of {change.feature} changed: {'; '.join(told)}",
+        change.feature,
         None,
         tuple(speaks_for),
         tuple(against),
-        {"vanished": gone, "new": come},
+        {
+            "vanished": dict(change.vanished),
+            "new": dict(change.new),
+            "harmed": None if harm is None else harm.harmed,
+        },
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from trimtab.diagnosis.evidence import Change, Column, Evidence, Stretch, finite, numbers
+from trimtab.diagnosis.evidence import Change, Evidence, Stretch, finite, numbers
 from trimtab.diagnosis.feed import doubted
 from trimtab.diagnosis.model import Cause, CauseType
-from trimtab.diagnosis.outcomes import Answers, Harm, answers, harm, rates
+from trimtab.diagnosis.outcomes import Answers, Harm, Tally, answers, harm, rates
 from trimtab.policies.operation import Diagnosis, Effects, Monitoring
 from trimtab.stats.confusion import Confusion
 from trimtab.stats.intervals import difference_of_rates
@@ -36,7 +36,7 @@ def bad_release(
         cause = (
             _beside(evidence, now, before, name, watch, effects, demands)
             if beside
-            else _alone(evidence, now, before, name, watch)
+            else _alone(evidence, now, before, name, watch, demands)
         )
         if cause is not None:
             found.append(cause)
@@ -52,16 +52,17 @@ def _beside(
     effects: Effects,
     demands: Diagnosis,
 ) -> Cause | None:
-    mine, rest = _of(now, now.who == name), _of(now, now.who != name)
+    mine, rest = now.tally(now.who == name), now.tally(now.who != name)
     limit = watch.triggers.accuracy_decay_percent_points / 100.0
-    worse = _surely_worse(rest, mine, limit, demands.min_action_confidence)
-    if worse is None or not harm(rest, mine, watch).harmed:
+    confidence = demands.min_action_confidence
+    worse = _surely_worse(rest.confusion, mine.confusion, limit, confidence)
+    if worse is None or not harm(rest, mine, watch, confidence=confidence).harmed:
         return None
     strength, sure = worse
     witnesses = [strength]
     speaks_for = [f"{name} answers worse than what runs beside it: {_against(rest, mine)}", sure]
     against: list[str] = []
-    drifted = _others(before, rest, watch, against)
+    drifted = _others(before, rest, watch, confidence, against)
     divisor = 1.0 if drifted is None or not drifted.harmed else 1.0 + _OTHERS_TOO
     if drifted is not None and not drifted.harmed:
         witnesses.append(_OTHERS_CALM)
@@ -76,13 +77,18 @@ def _beside(
 
 
 def _alone(
-    evidence: Evidence, now: Answers, before: Answers, name: str, watch: Monitoring
+    evidence: Evidence,
+    now: Answers,
+    before: Answers,
+    name: str,
+    watch: Monitoring,
+    demands: Diagnosis,
 ) -> Cause | None:
     """A version that took over everything: worse than its predecessor, with nobody beside it."""
     if len(before) == 0 or (before.who == name).any() or _version(name) in _versions(before):
         return None
-    mine = _of(now, now.who == name)
-    gap = harm(before.confusion, mine, watch)
+    mine = now.tally(now.who == name)
+    gap = harm(before.tally(), mine, watch, confidence=demands.min_action_confidence)
     if not gap.harmed:
         return None
     speaks_for = [
@@ -98,7 +104,7 @@ def _cause(
     confidence: float,
     speaks_for: list[str],
     against: list[str],
-    mine: Confusion,
+    mine: Tally,
     changes: tuple[Change, ...],
 ) -> Cause:
     version = _version(name)
@@ -113,15 +119,22 @@ def _cause(
         None,
         tuple(speaks_for),
         tuple(against),
-        {"version": version, "slice": name, "rates": rates(mine), "rows": mine.total},
+        {
+            "version": version,
+            "slice": name,
+            "rates": rates(mine.confusion),
+            "rows": mine.confusion.total,
+        },
     )
 
 
-def _others(before: Answers, rest: Confusion, watch: Monitoring, against: list[str]) -> Harm | None:
+def _others(
+    before: Answers, rest: Tally, watch: Monitoring, confidence: float, against: list[str]
+) -> Harm | None:
     """Whether what runs beside it became worse as well."""
     if len(before) == 0:
         return None
-    drifted = harm(before.confusion, rest, watch)
+    drifted = harm(before.tally(), rest, watch, confidence=confidence)
     if drifted.harmed:
         against.append("what runs beside it became worse too: " + "; ".join(drifted.sentences))
     return drifted
@@ -183,17 +196,13 @@ def _surely_worse(
     return max(found, default=None)
 
 
-def _against(rest: Confusion, mine: Confusion) -> str:
-    theirs, its = rates(rest), rates(mine)
+def _against(rest: Tally, mine: Tally) -> str:
+    theirs, its = rates(rest.confusion), rates(mine.confusion)
     return "; ".join(
         f"{name.replace('_', ' ')} {its[name]:.1%} against {theirs[name]:.1%}"
         for name in its
         if name in theirs
     )
-
-
-def _of(found: Answers, mask: Column) -> Confusion:
-    return Confusion.from_arrays(found.yes[mask], found.label[mask])
 
 
 def _split(stretch: Stretch, name: str) -> tuple[Stretch, Stretch]:

@@ -2,7 +2,8 @@
 
 The rows before and after, what the version learnt from, and what was changed lately are
 read back from the records; the analysis is pure. A diagnosis is made again when a signal
-joins that changes the question: a loss of performance, where there was only drift.
+joins that changes the question: a loss of performance, where there was only drift; and when
+outcomes have come in that were wanting.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading
 from trimtab.diagnosis import service as diagnosis
+from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.analysis import analyse
 from trimtab.diagnosis.evidence import Change, Evidence, Stretch
+from trimtab.diagnosis.model import Analysis
 from trimtab.diagnosis.service import IncidentFacts
 from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
@@ -49,19 +52,47 @@ def diagnose(parts: Parts, entry: Entry) -> None:
     """Diagnose the incident that an entry is about, if that can change anything."""
     with parts.records.look() as reading:
         incident = incident_store.get(reading, entry.subject)
-        if incident.phase in _SETTLED or not _worth_it(entry, incident):
-            return
+    if _worth_it(entry, incident):
+        found = _analysed(parts, incident.id)
+        if found is not None:
+            _keep(parts, incident, *found, cause=entry.sequence)
+
+
+def ask_again(parts: Parts, incident_id: str) -> None:
+    """Diagnose once more what could not be judged for want of outcomes, if it can be now."""
+    with parts.records.look() as reading:
+        incident = incident_store.get(reading, incident_id)
+        known = diagnosis_store.newest_of(reading, incident.id)
+    if known is None or not known.analysis.waits_for_outcomes:
+        return
+    found = _analysed(parts, incident.id)
+    if found is not None and not found[0].waits_for_outcomes:
+        _keep(parts, incident, *found)
+
+
+def _analysed(parts: Parts, incident_id: str) -> tuple[Analysis, str] | None:
+    """What the records say of an incident now, and the digest of the policy it was judged by;
+    None if it is over, or nothing was serving there."""
+    with parts.records.look() as reading:
+        incident = incident_store.get(reading, incident_id)
+        if incident.phase in _SETTLED:
+            return None
         model = store.model_named(reading, incident.model)
         evidence = evidence_for(parts, reading, incident, model)
     if evidence is None:
-        return
-    demands, policy_digest = policy_of(parts, model)
-    analysis = analyse(evidence, demands=demands.diagnosis, watch=demands.monitoring)
+        return None
+    demands, digest = policy_of(parts, model)
+    return analyse(evidence, demands=demands.diagnosis, watch=demands.monitoring), digest
+
+
+def _keep(
+    parts: Parts, incident: Incident, analysis: Analysis, digest: str, cause: int | None = None
+) -> None:
     facts = IncidentFacts(incident.id, incident.model, incident.tenant)
-    with parts.records.begin(_REPAIR, reason="what is behind it", cause=entry.sequence) as work:
+    with parts.records.begin(_REPAIR, reason="what is behind it", cause=cause) as work:
         now = incident_store.get(work, incident.id)
         if now.phase in (IncidentPhase.OPEN, IncidentPhase.DIAGNOSED, IncidentPhase.ESCALATED):
-            made = diagnosis.make(work, facts, analysis, policy_digest=policy_digest)
+            made = diagnosis.make(work, facts, analysis, policy_digest=digest)
             incidents.attach_diagnosis(
                 work,
                 incident.id,

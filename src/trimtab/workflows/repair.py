@@ -15,7 +15,7 @@ from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.diagnosis import store as diagnosis_store
-from trimtab.diagnosis.model import Diagnosis
+from trimtab.diagnosis.model import Analysis, Diagnosis
 from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import Incident, Kind
@@ -39,7 +39,7 @@ from trimtab.remediation.model import Phase, Remediation
 from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
 from trimtab.rollouts import store as rollout_store
-from trimtab.workflows import recovery, release, retrain
+from trimtab.workflows import diagnose, recovery, release, retrain
 from trimtab.workflows.diagnose import stable_version
 from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
@@ -250,10 +250,12 @@ def carry_out(parts: Parts, gate: GateProcess, entry: Entry) -> None:
 
 
 def _attach(work: Work, begun: Remediation) -> None:
-    """Put a remedy on its incident. Telling the team of a shift is not one: the question
-    stays open, and is asked again when outcomes come in."""
+    """Put a remedy on its incident. Telling the team of a shift is not one, nor of anything
+    whose harm is not known: the question stays open, and is asked again when outcomes come in."""
+    found = diagnosis_store.newest_of(work, begun.incident)
     shift = begun.cause_type in (Cause.COVARIATE_SHIFT.value, Cause.CONCEPT_SHIFT.value)
-    if begun.action is ActionName.NOTIFY_TEAM and shift:
+    unknown = found is not None and found.analysis.waits_for_outcomes
+    if begun.action is ActionName.NOTIFY_TEAM and (shift or unknown):
         return
     incident = incident_store.get(work, begun.incident)
     if incident.phase in (IncidentPhase.DIAGNOSED, IncidentPhase.ACTING, IncidentPhase.VERIFYING):
@@ -356,6 +358,8 @@ def recheck(parts: Parts, incident_id: str) -> None:
                 demands,
                 policy_digest=policy_digest,
             )
+    elif not calm:
+        diagnose.ask_again(parts, incident_id)
 
 
 def _may_train_now(reading: Reading, incident: Incident, demands: TierPolicy) -> bool:
@@ -399,13 +403,21 @@ def close_without_harm(parts: Parts, entry: Entry) -> None:
     with parts.records.begin(_REPAIR, reason="nothing was harmed", cause=entry.sequence) as work:
         incident = incident_store.get(work, str(data["incident"]))
         found = diagnosis_store.newest_of(work, incident.id)
-        cause = None if found is None else found.analysis.cause
         told = entry.kind == "remediation.recovered"
         if incident.kind is Kind.ROLLOUT_ROLLED_BACK:
             _close_if_settled(work, incident)
-        elif told and cause is not None and cause.type.value == Cause.POPULATION_CHANGE.value:
-            evidence = {"cause": cause.summary, "evidence": list(cause.evidence_for)}
-            _resolve(work, incident.id, evidence, f"{cause.summary}; the team was told")
+        elif told and found is not None:
+            _close_if_harmless(work, incident, found.analysis)
+
+
+def _close_if_harmless(work: Work, incident: Incident, found: Analysis) -> None:
+    cause = found.cause
+    if cause is None or cause.type.value != Cause.POPULATION_CHANGE.value:
+        return
+    if found.harmed is False:
+        evidence = {"cause": cause.summary, "evidence": list(cause.evidence_for)}
+        said = f"{cause.summary}; no harm is shown, and the team was told"
+        _resolve(work, incident.id, evidence, said)
 
 
 def _close_release(parts: Parts, entry: Entry) -> None:
