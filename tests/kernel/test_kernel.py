@@ -20,7 +20,7 @@ from trimtab.kernel import errors
 from trimtab.kernel.actor import Actor, ActorKind, system
 from trimtab.kernel.clock import SteppedClock, SystemClock, iso, parse_iso
 from trimtab.kernel.events import Event, canonical, plain
-from trimtab.kernel.ids import ALPHABET, TenantId, new_id
+from trimtab.kernel.ids import ALPHABET, Ids, TenantId, new_id
 from trimtab.kernel.verdict import Verdict, worst
 
 NOW = datetime(2015, 3, 1, tzinfo=UTC)
@@ -200,6 +200,27 @@ def test_ids_are_readable_and_do_not_repeat() -> None:
     assert len(made) == 2000
     assert all(i[:4] == "ver_" and len(i) == 20 and set(i[4:]) <= set(ALPHABET) for i in made)
     assert not set("ilou") & set(ALPHABET)
+
+
+def test_ids_are_in_the_order_in_which_they_were_made() -> None:
+    made = [new_id("rem") for _ in range(20_000)]
+    assert made == sorted(set(made))
+
+
+def test_ids_of_two_makers_differ_though_they_are_made_at_once() -> None:
+    clock = SteppedClock(NOW)
+    one, other = Ids(clock), Ids(clock)
+    drawn = [maker.next() for _ in range(1000) for maker in (one, other)]
+    assert len(set(drawn)) == 2000
+    assert drawn[0::2] == sorted(drawn[0::2])
+
+
+def test_ids_go_on_upwards_when_the_clock_of_the_machine_goes_back() -> None:
+    clocks = [SteppedClock(NOW), SteppedClock(NOW - timedelta(days=1))]
+    ids = Ids(clocks[0])
+    first = ids.next()
+    ids.clock = clocks[1]
+    assert first < ids.next() < ids.next()
 
 
 def test_nothing_is_allowed_that_was_not_granted() -> None:

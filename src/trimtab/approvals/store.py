@@ -72,7 +72,8 @@ def get(reading: Reading, approval_id: str) -> Approval:
 def of_version(reading: Reading, version_id: str) -> list[Approval]:
     """Everything that was asked for a version, oldest first."""
     query = sa.select(APPROVALS).where(APPROVALS.c.version_id == version_id)
-    return [_approval(row) for row in reading.rows(query.order_by(APPROVALS.c.requested_at))]
+    query = query.order_by(APPROVALS.c.requested_at, APPROVALS.c.id)
+    return [_approval(row) for row in reading.rows(query)]
 
 
 def listed(
@@ -84,7 +85,7 @@ def listed(
     limit: int = 100,
 ) -> list[Approval]:
     """Requests, newest first; a tenant sees its own and the global ones."""
-    query = sa.select(APPROVALS).order_by(APPROVALS.c.requested_at.desc(), APPROVALS.c.id)
+    query = sa.select(APPROVALS).order_by(APPROVALS.c.requested_at.desc(), APPROVALS.c.id.desc())
     if phase is not None:
         query = query.where(APPROVALS.c.phase == phase.value)
     if tenant is not None:
@@ -96,7 +97,8 @@ def listed(
 
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of what has expired by now."""
-    query = sa.select(APPROVALS.c.id).where(APPROVALS.c.due_at <= now).limit(limit)
+    query = sa.select(APPROVALS.c.id).where(APPROVALS.c.due_at <= now)
+    query = query.order_by(APPROVALS.c.due_at, APPROVALS.c.id).limit(limit)
     return [row["id"] for row in reading.rows(query)]
 
 

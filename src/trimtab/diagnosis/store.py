@@ -69,7 +69,7 @@ def of_model(
     query = sa.select(DIAGNOSES).where(DIAGNOSES.c.model == model)
     if tenant is not None:
         query = query.where((DIAGNOSES.c.tenant == tenant) | DIAGNOSES.c.tenant.is_(None))
-    query = query.order_by(DIAGNOSES.c.made_at.desc(), DIAGNOSES.c.id).limit(limit)
+    query = query.order_by(DIAGNOSES.c.made_at.desc(), DIAGNOSES.c.id.desc()).limit(limit)
     return [_diagnosis(row) for row in reading.rows(query)]
 
 

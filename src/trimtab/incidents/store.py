@@ -223,7 +223,7 @@ def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     query = (
         sa.select(INCIDENTS.c.id)
         .where(INCIDENTS.c.due_at <= now)
-        .order_by(INCIDENTS.c.due_at)
+        .order_by(INCIDENTS.c.due_at, INCIDENTS.c.number)
         .limit(limit)
     )
     return [row["id"] for row in reading.rows(query)]

@@ -37,4 +37,6 @@ def send(
 
 def newest(reading: Reading, *, limit: int = 50) -> Sequence[sa.RowMapping]:
     """The newest messages first."""
-    return reading.rows(sa.select(MESSAGES).order_by(MESSAGES.c.at.desc()).limit(limit))
+    return reading.rows(
+        sa.select(MESSAGES).order_by(MESSAGES.c.at.desc(), MESSAGES.c.id.desc()).limit(limit)
+    )

@@ -190,7 +190,7 @@ def due(reading: Reading, now: datetime, *, limit: int = 100) -> list[str]:
     query = (
         sa.select(WINDOWS.c.id)
         .where(WINDOWS.c.due_at <= now)
-        .order_by(WINDOWS.c.due_at, WINDOWS.c.start)
+        .order_by(WINDOWS.c.due_at, WINDOWS.c.start, WINDOWS.c.id)
         .limit(limit)
     )
     return [row["id"] for row in reading.rows(query)]

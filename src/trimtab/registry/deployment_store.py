@@ -95,7 +95,7 @@ def in_place(
             DEPLOYMENTS.c.environment == environment,
             DEPLOYMENTS.c.state == state.value,
         )
-        .order_by(DEPLOYMENTS.c.since.desc(), DEPLOYMENTS.c.id)
+        .order_by(DEPLOYMENTS.c.since.desc(), DEPLOYMENTS.c.id.desc())
         .limit(1)
     )
     row = reading.row(query)
@@ -109,7 +109,9 @@ def carrying(reading: Reading, environment: str, *, model: str | None = None) ->
     )
     if model is not None:
         query = query.where(DEPLOYMENTS.c.model == model)
-    query = query.order_by(DEPLOYMENTS.c.model, DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.state)
+    query = query.order_by(
+        DEPLOYMENTS.c.model, DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.state, DEPLOYMENTS.c.id
+    )
     return [_deployed(row) for row in reading.rows(query)]
 
 
@@ -134,7 +136,8 @@ def answering(
 def history(reading: Reading, model: str) -> list[Deployed]:
     """All deployments of a model, oldest first, settled ones too."""
     query = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.model == model)
-    return [_deployed(row) for row in reading.rows(query.order_by(DEPLOYMENTS.c.since))]
+    query = query.order_by(DEPLOYMENTS.c.since, DEPLOYMENTS.c.id)
+    return [_deployed(row) for row in reading.rows(query)]
 
 
 def add_permit(work: Work, permit: Permit, because: PermitIssued) -> Permit:

@@ -173,13 +173,15 @@ def versions_of(
     query = sa.select(VERSIONS).where(VERSIONS.c.model == model)
     if not everyone:
         query = query.where((VERSIONS.c.tenant == visible_to) | VERSIONS.c.tenant.is_(None))
-    return [_version(row) for row in reading.rows(query.order_by(VERSIONS.c.created_at))]
+    query = query.order_by(VERSIONS.c.created_at, VERSIONS.c.id)
+    return [_version(row) for row in reading.rows(query)]
 
 
 def versions_in(reading: Reading, states: Sequence[Lifecycle]) -> list[Version]:
     """Versions in any of `states`, oldest first."""
     query = sa.select(VERSIONS).where(VERSIONS.c.lifecycle.in_([s.value for s in states]))
-    return [_version(row) for row in reading.rows(query.order_by(VERSIONS.c.created_at))]
+    query = query.order_by(VERSIONS.c.created_at, VERSIONS.c.id)
+    return [_version(row) for row in reading.rows(query)]
 
 
 def _model_row(model: Model) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def listed(
     limit: int = 100,
 ) -> list[Remediation]:
     """Remedies, newest first; a tenant sees its own and those for the fleet."""
-    query = sa.select(REMEDIATIONS).order_by(_R.proposed_at.desc(), _R.id).limit(limit)
+    query = sa.select(REMEDIATIONS).order_by(_R.proposed_at.desc(), _R.id.desc()).limit(limit)
     if model is not None:
         query = query.where(_R.model == model)
     if tenant is not None:
@@ -197,7 +197,7 @@ def attempts_started(reading: Reading, incident: str, action: ActionName) -> int
 
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of the remedies that are to be looked at by now."""
-    query = sa.select(_R.id).where(_R.due_at <= now).order_by(_R.due_at).limit(limit)
+    query = sa.select(_R.id).where(_R.due_at <= now).order_by(_R.due_at, _R.id).limit(limit)
     return [row["id"] for row in reading.rows(query)]
 
 
@@ -267,7 +267,10 @@ def switch(reading: Reading, scope: Scope, name: str) -> Switch | None:
 def switches_set(reading: Reading) -> list[Switch]:
     """All kill switches that are set, oldest first."""
     query = sa.select(KILL_SWITCHES).where(KILL_SWITCHES.c.set.is_(True))
-    return [_switch(row) for row in reading.rows(query.order_by(KILL_SWITCHES.c.since))]
+    return [
+        _switch(row)
+        for row in reading.rows(query.order_by(KILL_SWITCHES.c.since, KILL_SWITCHES.c.id))
+    ]
 
 
 def _row(remediation: Remediation) -> dict[str, Any]:

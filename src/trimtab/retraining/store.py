@@ -127,7 +127,7 @@ def listed(
     limit: int = 100,
 ) -> list[Retraining]:
     """Runs, newest first; a tenant sees its own and those for the fleet."""
-    query = sa.select(RETRAININGS).order_by(_C.requested_at.desc(), _C.id).limit(limit)
+    query = sa.select(RETRAININGS).order_by(_C.requested_at.desc(), _C.id.desc()).limit(limit)
     if model is not None:
         query = query.where(_C.model == model)
     if tenant is not None:
@@ -139,7 +139,7 @@ def listed(
 
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of the runs whose deadline has passed by now."""
-    query = sa.select(_C.id).where(_C.due_at <= now).order_by(_C.due_at).limit(limit)
+    query = sa.select(_C.id).where(_C.due_at <= now).order_by(_C.due_at, _C.id).limit(limit)
     return [row["id"] for row in reading.rows(query)]
 
 

@@ -86,7 +86,8 @@ def get(reading: Reading, rollout_id: str) -> Rollout:
 
 def unsettled(reading: Reading) -> list[Rollout]:
     """All that are not settled, oldest first."""
-    query = sa.select(ROLLOUTS).where(ROLLOUTS.c.phase.in_(_OPEN)).order_by(ROLLOUTS.c.started_at)
+    query = sa.select(ROLLOUTS).where(ROLLOUTS.c.phase.in_(_OPEN))
+    query = query.order_by(ROLLOUTS.c.started_at, ROLLOUTS.c.id)
     return [_rollout(row) for row in reading.rows(query)]
 
 
@@ -95,7 +96,7 @@ def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     query = (
         sa.select(ROLLOUTS.c.id)
         .where(ROLLOUTS.c.due_at <= now)
-        .order_by(ROLLOUTS.c.due_at)
+        .order_by(ROLLOUTS.c.due_at, ROLLOUTS.c.id)
         .limit(limit)
     )
     return [row["id"] for row in reading.rows(query)]
@@ -116,7 +117,8 @@ def of_model(
     limit: int = 100,
 ) -> list[Rollout]:
     """Rollouts, newest first; a tenant sees its own and the global ones."""
-    query = sa.select(ROLLOUTS).order_by(ROLLOUTS.c.started_at.desc(), ROLLOUTS.c.id).limit(limit)
+    query = sa.select(ROLLOUTS).order_by(ROLLOUTS.c.started_at.desc(), ROLLOUTS.c.id.desc())
+    query = query.limit(limit)
     if model is not None:
         query = query.where(ROLLOUTS.c.model == model)
     if tenant is not None:
