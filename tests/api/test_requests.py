@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from trimtab.api.server import MAX_DOCUMENT_BYTES
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
@@ -108,6 +110,27 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(
     connection.close()
     assert answer.status in (400, 413)
     assert answer.status == 400 or json.loads(content)["code"] == "too_large"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
+def test_a_body_that_never_ends_is_refused_when_it_is_too_large(
+    house: Any, refuses: Any, content_type: str
+) -> None:
+    """Chunked, so that no header tells; nobody has to be known for that."""
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 4 * MAX_DOCUMENT_BYTES:
+            sent += 1 << 20
+            yield b" " * (1 << 20)
+
+    with httpx.Client(base_url=house.url) as nobody:
+        answer = nobody.post(
+            "/api/v1/models", content=endless(), headers={"Content-Type": content_type}
+        )
+    body = refuses(answer, 413, "too_large")
+    assert str(MAX_DOCUMENT_BYTES) in body["title"]
 
 
 def test_a_name_that_is_taken_is_a_conflict(house: Any, refuses: Any) -> None:

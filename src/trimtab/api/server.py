@@ -40,8 +40,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
 )
 
-MAX_BODY_BYTES = 1 << 30
-"""Largest request that is read at all; artifacts have a tighter limit in the policy."""
+MAX_UPLOAD_BYTES = 1 << 30
+"""Largest form with files, which is spooled to disk; artifacts have a tighter limit in the
+policy."""
+
+MAX_DOCUMENT_BYTES = 1 << 26
+"""Largest body of any other kind: it is held in memory."""
 
 
 def create_app(parts: Parts, loop: Loop) -> FastAPI:
@@ -58,7 +62,7 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Observed, metrics=parts.metrics)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit)
     return app
 
 
@@ -100,28 +104,39 @@ class Observed:
 class BodyLimit:
     """Refuses bodies above a size, whatever their headers say, before anything reads them."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int):
+    def __init__(self, app: ASGIApp):
         self._app = app
-        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting what arrives."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        stated = dict(scope["headers"]).get(b"content-length", b"0")
-        if not stated.isdigit() or int(stated) > self._max_bytes:
-            answer = problems.problem(413, "too_large", "this body is larger than is accepted")
-            await answer(scope, receive, send)
+        headers = dict(scope["headers"])
+        form = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        most = MAX_UPLOAD_BYTES if form else MAX_DOCUMENT_BYTES
+        stated = headers.get(b"content-length", b"0")
+        fits = stated.isdigit() and int(stated) <= most
+        if fits and not await self._too_large(scope, receive, send, most):
             return
-        seen = 0
+        answer = problems.problem(413, "too_large", f"a body has at most {most} bytes here")
+        await answer(scope, receive, send)
+
+    async def _too_large(self, scope: Scope, receive: Receive, send: Send, most: int) -> bool:
+        """Whether more than `most` bytes came, and nothing was answered yet."""
+        seen, begun = 0, False
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                return {"type": "http.disconnect"}
-            return message
+            return {"type": "http.disconnect"} if seen > most else message
 
-        await self._app(scope, counted, send)
+        async def told(message: Message) -> None:
+            nonlocal begun
+            if begun or seen <= most:  # what is made of half a body is no answer
+                begun = True
+                await send(message)
+
+        await self._app(scope, counted, told)
+        return seen > most and not begun
