@@ -87,6 +87,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         ),
     )
     rehearsal = rehearse(story, tmp_path_factory.mktemp("leaves") / "story")
+    assert rehearsal.ending is not None
     made = sorted(rehearsal.ending.rows["diagnoses"], key=lambda row: row["made_at"])
     found.diagnoses += [row["analysis"] for row in made]
     yield found
