@@ -63,7 +63,11 @@ class Application:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = home / "keys"
         keys.mkdir(exist_ok=True, mode=0o700)
-        database = Database(settings.database(), pool_size=settings.database_pool_size)
+        database = Database(
+            settings.database(),
+            pool_size=settings.database_pool_size,
+            pool_timeout_seconds=settings.database_pool_timeout_seconds,
+        )
         self.migrated = migrate.upgrade(database)
         clock, real_clock = settings.new_clock(), SystemClock()
         records = Records(database, clock)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -309,3 +310,16 @@ def test_tables_say_what_they_hold() -> None:
     made = decision_table("test_database_decisions")
     assert made.info["kind"] is Kind.DECISION
     assert set(made.c.keys()) == {"id", "revision"}
+
+
+def test_a_crowd_waits_for_a_connection_and_is_told_when_none_comes(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'crowd.sqlite'}", pool_timeout_seconds=0.2)
+    with ExitStack() as held:
+        with pytest.raises(Unavailable, match="every connection") as refused:
+            for _ in range(1000):
+                held.enter_context(database.read())
+        assert refused.value.remedy is not None
+        opened = database.engine.pool.checkedout()  # type: ignore[attr-defined]
+    assert opened > 40, "fewer than the threads that answer requests"
+    assert database.engine.pool.checkedin() == opened  # type: ignore[attr-defined]
+    database.close()

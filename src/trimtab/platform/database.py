@@ -105,9 +105,9 @@ class Database:
         Unavailable: it cannot be reached, or does not give the durability that we need.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8):
+    def __init__(self, url: str, *, pool_size: int = 8, pool_timeout_seconds: float = 10.0):
         self.url = sa.make_url(url)
-        self.engine = _engine(self.url, pool_size)
+        self.engine = _engine(self.url, pool_size, pool_timeout_seconds)
         self._stopped: str | None = None
         self._lock = threading.Lock()
         self._assert_durable()
@@ -205,7 +205,11 @@ class Database:
                 )
 
 
-def _engine(url: sa.URL, pool_size: int) -> Engine:
+_SQLITE_CONNECTIONS = 50
+"""More than the threads that answer requests; a connection to a file is a file handle."""
+
+
+def _engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float) -> Engine:
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
             raise InvalidInput(
@@ -217,8 +221,11 @@ def _engine(url: sa.URL, pool_size: int) -> Engine:
         engine = sa.create_engine(
             url,
             connect_args={"timeout": 30, "isolation_level": None},
-            pool_size=pool_size,
-            max_overflow=pool_size * 4,
+            # All are kept: opening one costs more than the queries that it is opened for, and
+            # a crowd would open and close one for each of its requests.
+            pool_size=_SQLITE_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=pool_timeout_seconds,
         )
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
@@ -228,6 +235,7 @@ def _engine(url: sa.URL, pool_size: int) -> Engine:
             url.set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=pool_size * 4,
+            pool_timeout=pool_timeout_seconds,
             pool_pre_ping=True,
         )
     raise InvalidInput(
