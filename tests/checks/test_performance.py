@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from trimtab.kernel.errors import Unavailable
 from trimtab.kernel.events import canonical, plain
 from trimtab.kernel.ids import Digest
 from trimtab.kernel.verdict import Verdict
+from trimtab.platform.blobs import BlobStore
 from trimtab.policies.admission import ChildLimits, PerformanceDemands
 from trimtab.policies.loader import load_preset
 
@@ -58,6 +60,35 @@ def test_the_child_scores_as_the_trainer_did(
 def test_a_model_that_was_swapped_is_not_run(handed: Any, limits: ChildLimits) -> None:
     with pytest.raises(ChildFailed):
         run(handed, limits, digest=Digest("sha256:" + "0" * 64))
+
+
+def test_the_same_bytes_stored_again_meanwhile_lock_nobody_out(
+    handed: Any, trained: Any, limits: ChildLimits, tmp_path: Path
+) -> None:
+    """The child is given leave to read a file; a new file under its name is another one."""
+    store, over = BlobStore(tmp_path / "blobs"), threading.Event()
+
+    def put() -> tuple[Digest, Digest]:
+        with handed.model.open("rb") as model, handed.data.open("rb") as data:
+            blobs = [store.put(stream, max_bytes=1 << 30) for stream in (model, data)]
+        return blobs[0].digest, blobs[1].digest
+
+    def again() -> None:
+        while not over.wait(0.02):
+            put()
+
+    model, data = put()
+    others = threading.Thread(target=again)
+    others.start()
+    try:
+        for _ in range(3):
+            found = run(
+                handed, limits, model=store.path(model), digest=model, data=store.path(data)
+            )
+            assert len(found.scores) == len(trained.scores)
+    finally:
+        over.set()
+        others.join()
 
 
 def endless() -> bytes:

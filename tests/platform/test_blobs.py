@@ -390,3 +390,105 @@ def test_blobs_are_for_the_owner_only_and_cannot_be_written(tmp_path: Path) -> N
     path = store.path(stored(store).digest)
     assert path.stat().st_mode & 0o777 == 0o400
     assert (tmp_path / "blobs").stat().st_mode & 0o077 == 0
+
+
+def inode(store: BlobStore, digest: Digest) -> int:
+    return store.path(digest).stat().st_ino
+
+
+def test_the_same_bytes_again_leave_the_file_that_is_there(tmp_path: Path) -> None:
+    """Who holds the file, or a rule about it, goes on holding the one that is served."""
+    store = BlobStore(tmp_path)
+    digest = stored(store).digest
+    before = inode(store, digest)
+    os.utime(store.path(digest), (1, 1))
+    assert stored(store).digest == digest
+    assert inode(store, digest) == before
+    assert store.path(digest).stat().st_mtime > 1, "its age is counted from the last put"
+    assert store.path(digest).stat().st_mode & 0o777 == 0o400
+    assert temporary_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "grown", "link", "writable"])
+def test_only_what_verifies_is_left_where_it_is(tmp_path: Path, damage: str) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    digest = stored(store).digest
+    path = store.path(digest)
+    path.chmod(0o600)
+    match damage:
+        case "flipped":
+            flip_a_bit(path)
+        case "cut":
+            path.write_bytes(CONTENT[:-1])
+        case "grown":
+            path.write_bytes(CONTENT + b"\0")
+        case "link":
+            (tmp_path / "elsewhere").write_bytes(CONTENT)
+            path.unlink()
+            path.symlink_to(tmp_path / "elsewhere")
+    stored(store)
+    assert not path.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o400
+    assert store.read_verified(digest, max_bytes=MANY) == CONTENT
+
+
+@pytest.mark.parametrize("step", ["created", "written", "synced", "kept", "folder_synced"])
+def test_a_killed_repetition_leaves_the_file_that_was_there(tmp_path: Path, step: str) -> None:
+    store = BlobStore(tmp_path)
+    digest = stored(store).digest
+    before = inode(store, digest)
+    killed = in_child(
+        f"""
+        def hook(step):
+            if step == {step!r}:
+                os.kill(os.getpid(), signal.SIGKILL)
+        put(BlobStore(ROOT, hook=hook))
+        """,
+        tmp_path,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert inode(BlobStore(tmp_path), digest) == before
+    assert temporary_files(tmp_path) == []
+    assert store.read_verified(digest, max_bytes=MANY) == CONTENT
+
+
+def test_a_repetition_is_made_durable_too(tmp_path: Path) -> None:
+    """Another process may have renamed the file, and not yet made its name durable."""
+    stored(BlobStore(tmp_path))
+    ran = in_child(
+        """
+        def hook(step):
+            if step == "kept":
+                fail("fsync", errno.EIO)
+        store = BlobStore(ROOT, hook=hook)
+        assert "durable" in refusal(lambda: put(store))
+        """,
+        tmp_path,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.slow
+def test_of_many_who_store_the_same_bytes_one_file_stays(tmp_path: Path) -> None:
+    """Threads of several processes: from the first that is there on, the file is the same."""
+    code = """
+        import threading
+        store, seen = BlobStore(ROOT), set()
+        def again():
+            for _ in range(10):
+                seen.add(store.path(put(store).digest).stat().st_ino)
+        threads = [threading.Thread(target=again) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(*seen)
+        """
+    found: list[str] = []
+    processes = [
+        threading.Thread(target=lambda: found.append(in_child(code, tmp_path).stdout))
+        for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(set(" ".join(found).split())) == 1, found

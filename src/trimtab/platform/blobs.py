@@ -9,6 +9,9 @@ The folder, whose name for a blob is its digest and nothing a caller chose:
 A write goes temporary file, fsync, rename, fsync of the folder. A process that is killed
 at any point leaves the old state or the new one; what it left in `tmp/` is swept by the
 next one that opens the store.
+
+A blob that is there and whole keeps its file when the same bytes are stored again: a child
+process is given leave to read a file, not a name, and would be locked out of another one.
 """
 
 from __future__ import annotations
@@ -53,8 +56,8 @@ class Readable(Protocol):
 class StepHook(Protocol):
     """Told after each step of a write; a test kills the process there.
 
-    The steps, in order: `created`, `written` (once for each chunk), `synced`, `renamed`,
-    `folder_synced`.
+    The steps, in order: `created`, `written` (once for each chunk), `synced`, then `renamed`
+    or, where the bytes were there already, `kept`; `folder_synced`.
     """
 
     def __call__(self, step: str) -> None: ...
@@ -99,7 +102,8 @@ class BlobStore:
     def put(self, stream: Readable, *, expected: Digest | None = None, max_bytes: int) -> Blob:
         """Store the bytes of `stream`; when this returns, they survive a power cut.
 
-        Storing the same bytes again changes nothing, and repairs a damaged copy.
+        Storing the same bytes again leaves the file that is there, but for its time, and
+        replaces a damaged one.
 
         Args:
             stream: Read to its end. What it raises passes through, and nothing is kept.
@@ -269,15 +273,40 @@ class BlobStore:
         return Blob(Digest("sha256:" + seen.hexdigest()), size)
 
     def _publish(self, file: int, path: Path, blob: Blob) -> None:
-        """Make the bytes durable, then visible, then the name durable; in this order."""
+        """Make the bytes durable, then visible, then the name durable; in this order.
+
+        The folder is locked from the look to the rename, or two writers of the same bytes
+        would each find nothing there, and the second replace the file of the first.
+        """
         target = self.path(blob.digest)
         os.fchmod(file, 0o400)
         self._sync(lambda: os.fsync(file))
         self._hook("synced")
-        path.rename(target)
-        self._hook("renamed")
-        self._sync(lambda: _sync_folder(target.parent))
+        with _locked_folder(target.parent):
+            if self._kept(target, blob):
+                self._hook("kept")
+            else:
+                path.rename(target)
+                self._hook("renamed")
+            self._sync(lambda: _sync_folder(target.parent))
         self._hook("folder_synced")
+
+    def _kept(self, target: Path, blob: Blob) -> bool:
+        """Whether the blob is there already, whole; then it counts as stored just now."""
+        try:
+            there = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False  # whatever it is, it is no file that can be served
+        try:
+            if not _is_blob(there, blob):
+                return False
+            os.fchmod(there, 0o400)
+            os.utime(there)
+            # Whoever put it there synced it; it may also have come by another way.
+            self._sync(lambda: os.fsync(there))
+        finally:
+            os.close(there)
+        return True
 
     def _sync(self, sync: _Sync) -> None:
         try:
@@ -365,6 +394,31 @@ def _write_all(file: int, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[os.write(file, rest) :]
+
+
+def _is_blob(file: int, blob: Blob) -> bool:
+    """Whether an open file is a plain one of ours, under one name, of these bytes."""
+    found = os.fstat(file)
+    ours = (stat.S_ISREG(found.st_mode), found.st_nlink, found.st_uid, found.st_size)
+    if ours != (True, 1, os.geteuid(), blob.size):
+        return False
+    with os.fdopen(file, "rb", closefd=False) as content:
+        try:
+            seen = hashlib.file_digest(content, "sha256")
+        except OSError:
+            return False  # a disk that does not give the bytes back
+    return seen.hexdigest() == _hex(blob.digest)
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Alone in a folder of blobs, among threads and processes; freed at the end or at death."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _sync_folder(folder: Path) -> None:
