@@ -73,8 +73,12 @@ format: $(READY) ## put the source into its one form
 	$(BIN)/ruff check --fix-only -q src tests benchmarks scripts
 	$(BIN)/ruff format src tests benchmarks scripts
 
+.PHONY: browser
+browser: $(READY) ## make sure of the Chromium that the tests of the pages drive
+	@scripts/browser.sh
+
 .PHONY: test
-test: $(READY) ## every test
+test: $(READY) browser ## every test
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 .PHONY: test-fast

