@@ -31,6 +31,7 @@ from trimtab.policies.loader import load_preset, load_text, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows.intake import METADATA_BYTES
+from trimtab.workflows.jobs import QUEUES
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
@@ -81,7 +82,9 @@ class Application:
             real_clock=real_clock,
             records=records,
             blobs=BlobStore(home / "blobs"),
-            engine=DbosEngine(DbosSettings(_jobs_url(database, home), EXECUTOR), hook=hook),
+            engine=DbosEngine(
+                DbosSettings(_jobs_url(database, home), EXECUTOR, queues=QUEUES), hook=hook
+            ),
             heads=heads,
             tokens=Tokens(
                 settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_a_job_runs_once_with_its_key_and_values(bench: Bench) -> None:
     ]
     assert engine.counts().done == 1
     assert engine.counts().waiting == engine.counts().running == engine.counts().failed == 0
+
+
+def test_a_queue_with_one_place_keeps_the_order(bench: Bench) -> None:
+    """Also where a job has to be tried again."""
+    runs, tried = Runs(), Counter[str]()
+
+    def stumble(args: JobArgs) -> None:
+        tried[args.key] += 1
+        if int(args.key) % 10 == 0 and tried[args.key] == 1:
+            raise Conflict("somebody was faster")
+        runs(args)
+
+    job = Job("note", stumble, "one", max_attempts=2, backoff_seconds=0.01)
+    engine = bench.start([job], queues={"default": 4, "one": 1})
+    keys = [str(number) for number in range(100, 160)]
+    for key in keys:
+        engine.enqueue("note", key, {})
+    assert engine.wait_idle(60)
+    assert runs.keys == keys
 
 
 def test_a_known_key_changes_nothing(bench: Bench) -> None:

@@ -3,9 +3,10 @@
 A job is a plain synchronous function. Once `enqueue` has returned, the job runs **at
 least once**, whatever is killed in between; it may run again at any moment, so it
 re-reads, compares and only then acts, and everything it does outside carries the job's
-key as its idempotency key. Order between jobs is not promised. What is promised is that
-one key is one piece of work, that no more jobs of a queue run at once than its limit
-says, and that a job which cannot be finished ends among the dead letters, in sight.
+key as its idempotency key. Order between jobs is promised only where a queue has one
+place: there each begins when the one that was handed over before it has ended. What is
+promised is that one key is one piece of work, that no more jobs of a queue run at once than
+its limit says, and that a job which cannot be finished ends among the dead letters, in sight.
 """
 
 from __future__ import annotations

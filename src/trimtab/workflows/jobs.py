@@ -11,6 +11,12 @@ from trimtab.kernel.errors import NotFound
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.workflows.parts import Parts
 
+AT_ONCE = "default"
+IN_ORDER = "in-order"
+QUEUES = {AT_ONCE: 4, IN_ORDER: 1}
+"""How many jobs run at once. What is in order is done one after the other, as the ledger tells
+it: who comes first must not be drawn by lot where the first one decides what the others are."""
+
 MAX_ATTEMPTS = 5
 """Tries of one job before it is a dead letter; a property of the house, not of a model."""
 
@@ -34,7 +40,7 @@ def entry_of(parts: Parts, args: JobArgs) -> Entry:
 
 
 def reaction(
-    parts: Parts, name: str, kinds: tuple[str, ...], react: Reacts, *, queue: str = "default"
+    parts: Parts, name: str, kinds: tuple[str, ...], react: Reacts, *, queue: str = AT_ONCE
 ) -> tuple[Reaction, Job]:
     """A reaction and the job that carries it out, under one name."""
 
@@ -44,7 +50,7 @@ def reaction(
     return Reaction(name, kinds, name), Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
 
 
-def sweep(name: str, turn: Callable[[str], None], *, queue: str = "default") -> Job:
+def sweep(name: str, turn: Callable[[str], None], *, queue: str = AT_ONCE) -> Job:
     """A job that gives one row, by its id, one turn."""
 
     def run(args: JobArgs) -> None:

@@ -13,7 +13,7 @@ from trimtab.kernel.clock import iso
 from trimtab.platform.durable import Job
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows import diagnose, intake, recovery, release, repair, retrain, watch
-from trimtab.workflows.jobs import reaction, sweep
+from trimtab.workflows.jobs import IN_ORDER, reaction, sweep
 from trimtab.workflows.loop import Program, Sweep
 from trimtab.workflows.parts import Parts
 
@@ -37,6 +37,7 @@ def program(parts: Parts, gate: GateProcess) -> Program:
             "watch.signal",
             ("drift.confirmed", "performance.degraded", "rollout.rolled_back"),
             watch.open_incident,
+            queue=IN_ORDER,  # the first of a cause opens its incident, the others join it
         ),
         *_repairing(parts, gate),
         *_retraining(parts),
