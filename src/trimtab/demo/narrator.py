@@ -258,8 +258,8 @@ def _recovered(data: _Data) -> str:
 
 
 def _resolved(entry: _Entry, data: _Data) -> str:
-    how = "by measurement" if data["measured"] else "on somebody's word"
-    return f"{entry.subject} is RESOLVED {how}: {data['resolution']}"
+    how = "" if data["measured"] else " on somebody's word"
+    return f"{entry.subject} is RESOLVED{how}: {data['resolution']}"
 
 
 # --- retraining ------------------------------------------------------------------------

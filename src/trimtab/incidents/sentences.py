@@ -31,8 +31,8 @@ def _signal(data: _Data) -> str:
 
 
 def _resolved(data: _Data) -> str:
-    by = "measured" if data.get("measured") else "on a person's word"
-    return f"Resolved ({by}): {_v(data, 'resolution')}"
+    by = "" if data.get("measured") else " on a person's word"
+    return f"Resolved{by}: {_v(data, 'resolution')}"
 
 
 def _drift(data: _Data) -> str:

@@ -45,6 +45,7 @@ from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 
 _REPAIR = system("repair")
+_OVER = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
 _UNDER_WAY = (Phase.EXECUTING, Phase.VERIFYING, Phase.FAILED)
 
 
@@ -205,7 +206,7 @@ def execute_on_request(
         incident = incident_store.get(work, incident_id)
         if actor.tenant is not None and incident.tenant != actor.tenant:
             raise NotFound("there is no such incident", field="incident_id")
-        if incident.phase in (IncidentPhase.RESOLVED, IncidentPhase.MERGED):
+        if incident.phase in _OVER:
             raise InvalidInput(
                 f"incident {incident.id} is {incident.phase.value}", field="incident_id"
             )
@@ -335,7 +336,7 @@ def recheck(parts: Parts, incident_id: str) -> None:
     that had to wait may be possible now."""
     with parts.records.look() as reading:
         incident = incident_store.get(reading, incident_id)
-        if incident.phase in (IncidentPhase.RESOLVED, IncidentPhase.MERGED):
+        if incident.phase in _OVER:
             return
         model = store.model_named(reading, incident.model)
         demands, _ = policy_of(parts, model)
@@ -347,6 +348,9 @@ def recheck(parts: Parts, incident_id: str) -> None:
             _resolve(work, incident.id, measured.plain(), measured.reason)
     elif again:
         with parts.records.begin(_REPAIR, reason="there are rows enough now") as work:
+            incident = incident_store.get(work, incident.id)
+            if incident.phase in _OVER or _earlier_attempt(work, incident, demands):
+                return  # somebody was faster
             found = diagnosis_store.newest_of(work, incident.id)
             _, policy_digest = policy_of(parts, model)
             propose(
@@ -379,6 +383,11 @@ def _may_train_now(reading: Reading, incident: Incident, demands: TierPolicy) ->
 def _why_train_later(reading: Reading, incident: Incident, demands: TierPolicy) -> str | None:
     """What training has to wait for: an attempt under way, a pause after one that came to
     nothing, or rows. None where nothing stands in its way."""
+    attempt = _earlier_attempt(reading, incident, demands)
+    return attempt or retrain.waiting_for(reading, incident, demands)
+
+
+def _earlier_attempt(reading: Reading, incident: Incident, demands: TierPolicy) -> str | None:
     tries = [
         r
         for r in remediation_store.of_incident(reading, incident.id)
@@ -390,7 +399,7 @@ def _why_train_later(reading: Reading, incident: Incident, demands: TierPolicy) 
     ended = [r.settled_at for r in tries if r.settled_at is not None]
     if ended and reading.now - max(ended) < pause:
         return f"the last attempt came to nothing less than {pause.days} days ago"
-    return retrain.waiting_for(reading, incident, demands)
+    return None
 
 
 def close_without_harm(parts: Parts, entry: Entry) -> None:
@@ -454,7 +463,7 @@ def _resolve(
     incident = incident_store.get(work, incident_id)
     if incident.phase is IncidentPhase.ACTING:
         incidents.begin_verifying(work, incident.id, look_at=work.now)
-    if incident.phase not in (IncidentPhase.RESOLVED, IncidentPhase.MERGED):
+    if incident.phase not in _OVER:
         incidents.resolve(work, incident.id, evidence, resolution=resolution)
 
 
