@@ -142,17 +142,41 @@ def test_a_version_is_a_version_number(house: Any, refuses: Any, version: str) -
     assert "version" in body["field"]
 
 
-def test_a_number_that_is_not_finite_is_refused(house: Any, refuses: Any) -> None:
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ('"training_metrics": {"accuracy": NaN}', "metadata.training_metrics.accuracy"),
+        ('"training_metrics": {"accuracy": -Infinity}', "metadata.training_metrics.accuracy"),
+        ('"training_metrics": {"accuracy": 1e999}', "metadata.training_metrics.accuracy"),
+        ('"lineage": {"rows": [1, NaN]}', "metadata.lineage.rows.1"),
+        ('"lineage": {"rows": 1, "rows": 2}', "metadata.lineage.rows"),
+        ('"lineage": {"note": "\\u0000"}', "metadata.lineage.note"),
+        ('"lineage": {"note": "\\ud83d"}', "metadata.lineage.note"),
+        ('"lineage": {"deep": ' + "[" * 500 + "]" * 500 + "}", "metadata.lineage.deep"),
+        ('"cutoff": 0.9', "metadata.cutoff"),
+        ('"cutoff": NaN', "metadata.cutoff"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_metadata_is_strict_json_with_finite_numbers(
+    house: Any, refuses: Any, more: str, field: str
+) -> None:
+    """With files that are good in themselves, so that nothing else can be what is refused."""
     model = house.new_model()
-    for text in ('{"accuracy": NaN}', '{"accuracy": Infinity}', '{"accuracy": 1e999}'):
-        metadata = json.dumps(house.metadata("1.0.0"))[:-1] + f', "training_metrics": {text}}}'
-        with house.http("data_scientist") as http:
-            answer = http.post(
-                f"/api/v1/models/{model}/versions",
-                data={"metadata": metadata},
-                files={name: (name, b"x") for name in ("artifact", "reference", "holdout")},
-            )
-        refuses(answer, 422, "invalid_input")
+    metadata = json.dumps(house.metadata("1.0.0"))[:-1] + f", {more}}}"
+    with house.http("data_scientist") as http:
+        answer = http.post(
+            f"/api/v1/models/{model}/versions",
+            data={"metadata": metadata},
+            files={
+                "artifact": ("m", house.material.artifact()),
+                "reference": ("r", house.material.reference),
+                "holdout": ("h", house.material.holdout),
+            },
+        )
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"].startswith(field)
+    assert not list(house.admin.models.versions(model))
 
 
 @pytest.mark.parametrize("missing", ["artifact", "reference", "holdout", "metadata"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.approvals import service as approvals
 from trimtab.approvals import store
@@ -16,7 +17,7 @@ from trimtab.kernel.errors import NotFound, NotPermitted
 from trimtab.sdk import shapes
 from trimtab.workflows.roles import roles_of
 
-router = APIRouter(prefix="/api/v1/approvals", tags=["approvals"])
+router = strict.router("/api/v1/approvals", tag="approvals")
 
 Reader = Annotated[Actor, may("approvals:read")]
 Decider = Annotated[Actor, may("approvals:decide")]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
 from trimtab.sdk import shapes
 from trimtab.workflows import proof
 
-router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+router = strict.router("/api/v1/audit", tag="audit")
 
 Reader = Annotated[Actor, may("audit:read")]
 Verifier = Annotated[Actor, may("audit:verify")]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
+from fastapi import Body, Depends, Header, Path, Query, Request, Response
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.kernel.errors import InvalidInput
 from trimtab.observations import store as observations
 from trimtab.observations.batches import parse_labels, parse_predictions
-from trimtab.registry import routing, store
+from trimtab.registry import routing
 from trimtab.sdk import shapes
 from trimtab.workflows import release
 
-router = APIRouter(prefix="/api/v1", tags=["gateways"])
+router = strict.router("/api/v1", tag="gateways")
 
 ARROW = "application/vnd.apache.arrow.stream"
 BatchId = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=80)]
@@ -54,7 +55,7 @@ def report(
 ) -> Response:
     """What a gateway has applied, loaded, refused and shed."""
     epoch = body.get("epoch") or 0
-    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < 1 << 63:
         raise InvalidInput("a report names the epoch that was applied, or null", field="epoch")
     with parts.records.begin(actor, reason="report") as work:
         routing.note_report(work, name, epoch, body, parts.real_clock.now())

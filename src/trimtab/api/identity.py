@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may, open_to_all
 from trimtab.identity import passwords, service, store
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated
 from trimtab.kernel.ids import PersonId, TenantId
 from trimtab.sdk import shapes
 
-router = APIRouter(prefix="/api/v1", tags=["identity"])
+router = strict.router("/api/v1", tag="identity")
 
 Manager = Annotated[Actor, may("identity:manage")]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import File, Form, Query, UploadFile
 from pydantic import ValidationError
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.checks import store as check_store
 from trimtab.kernel.errors import InvalidInput
@@ -18,7 +18,7 @@ from trimtab.registry.model import Feature, TrainingTrigger
 from trimtab.sdk import shapes
 from trimtab.workflows import intake
 
-router = APIRouter(prefix="/api/v1/models", tags=["models"])
+router = strict.router("/api/v1/models", tag="models")
 
 Reader = Annotated[Actor, may("models:read")]
 Registrar = Annotated[Actor, may("models:register")]
@@ -178,12 +178,10 @@ def list_deployments(
 
 def _metadata(text: str) -> shapes.NewVersion:
     try:
-        return shapes.NewVersion.model_validate(json.loads(text))
+        return shapes.NewVersion.model_validate(
+            strict.read_json(text.encode(errors="surrogatepass"), field="metadata")
+        )
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "metadata"
-        raise InvalidInput(
-            f"metadata: {where}: {first['msg']}", field=f"metadata.{where}"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput("metadata is not JSON", field="metadata") from error
+        where = ".".join(("metadata", *(str(part) for part in first["loc"])))
+        raise InvalidInput(f"{where}: {first['msg']}", field=where) from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.diagnosis import store as diagnosis_store
@@ -22,7 +23,7 @@ from trimtab.monitoring.model import Window
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
 
-router = APIRouter(prefix="/api/v1", tags=["monitoring"])
+router = strict.router("/api/v1", tag="monitoring")
 
 Watcher = Annotated[Actor, may("windows:read")]
 Reader = Annotated[Actor, may("incidents:read")]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from trimtab import __version__
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may, open_to_all
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.metrics import CONTENT_TYPE
 from trimtab.sdk import shapes
 from trimtab.workflows.parts import Parts
 
-router = APIRouter(tags=["operations"])
+router = strict.router(tag="operations")
 
 NOT_CONFIGURED = "not configured"
 SETTLE_SECONDS = 120.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.kernel.errors import InvalidInput, NotFound
@@ -17,7 +18,7 @@ from trimtab.retraining import store as retraining_store
 from trimtab.sdk import shapes
 from trimtab.workflows import repair
 
-router = APIRouter(prefix="/api/v1", tags=["remediation"])
+router = strict.router("/api/v1", tag="remediation")
 
 Reader = Annotated[Actor, may("remediations:read")]
 Operator = Annotated[Actor, may("remediations:execute")]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.kernel.errors import NotFound, NotPermitted
@@ -16,7 +17,7 @@ from trimtab.rollouts.model import Rollout
 from trimtab.sdk import shapes
 from trimtab.workflows import intake, release
 
-router = APIRouter(prefix="/api/v1/rollouts", tags=["rollouts"])
+router = strict.router("/api/v1/rollouts", tag="rollouts")
 
 Reader = Annotated[Actor, may("rollouts:read")]
 Operator = Annotated[Actor, may("rollouts:operate")]

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, BinaryIO, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, key_of, may
 from trimtab.api.problems import RangeNotSatisfiable
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
@@ -19,7 +20,7 @@ from trimtab.sdk import shapes
 from trimtab.workflows import intake, serving
 from trimtab.workflows.parts import Parts
 
-router = APIRouter(prefix="/api/ml/model", tags=["serving"])
+router = strict.router("/api/ml/model", tag="serving")
 
 Asker = Annotated[PermittedAsker, asks("models:read")]
 Downloader = Annotated[Actor, may("artifacts:download")]

@@ -9,15 +9,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from trimtab.artifacts import strictjson
 
 T = TypeVar("T")
 
 
 class Request(BaseModel):
-    """Sent by a caller: unknown members are refused."""
+    """Sent by a caller: unknown members and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Answer(BaseModel):
@@ -33,6 +35,17 @@ class Page(Answer, Generic[T]):
     next: str | None = None
 
 
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        strictjson.demand_plain(value)
+    except strictjson.NotStrict as error:
+        raise ValueError(f"{error.where or 'here'}: {error.what}") from None
+    return value
+
+
+Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""Whatever JSON can say, so that it is read back as it was sent."""
+
 Reason = Annotated[str, Field(min_length=3, max_length=2000, description="Why, for the ledger.")]
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -41,7 +54,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class FeatureShape(Request):
     """One input of a model."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, from_attributes=True)
+    model_config = ConfigDict(from_attributes=True)  # added to that of every request
 
     name: Annotated[str, Field(min_length=1, max_length=120)]
     kind: Literal["numeric", "category"]
@@ -99,7 +112,7 @@ class NewVersion(Request):
     training_metrics: dict[str, float] = Field(default_factory=dict)
     training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
     parent: Annotated[str, Field(max_length=40)] | None = None
-    lineage: dict[str, Any] = Field(default_factory=dict)
+    lineage: Plain = Field(default_factory=dict)
     digest: Annotated[str, Field(max_length=71)] | None = None
     reason: Reason
 
