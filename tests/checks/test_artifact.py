@@ -17,6 +17,7 @@ from trimtab.artifacts.binding import FILE_NAME
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust
 from trimtab.checks import artifact
+from trimtab.kernel.errors import Unavailable
 from trimtab.kernel.ids import Digest
 from trimtab.kernel.verdict import Verdict
 from trimtab.policies.admission import ChildLimits
@@ -104,6 +105,21 @@ def test_a_clean_model_fits_its_registration(handed: Any, limits: ChildLimits) -
     )
 
 
+def test_a_file_that_cannot_be_opened_here_is_not_called_unreadable(
+    handed: Any, limits: ChildLimits
+) -> None:
+    handed.model.unlink()
+    with pytest.raises(Unavailable):
+        artifact.inspect(handed.model, limits)
+
+
+def test_a_child_that_did_not_begin_says_nothing_about_the_file(
+    handed: Any, limits: ChildLimits
+) -> None:
+    with pytest.raises(Unavailable):
+        artifact.inspect(handed.model, limits.model_copy(update={"max_seconds": 0.01}))
+
+
 class Payload:
     """Runs a command when it is unpickled."""
 
@@ -141,7 +157,7 @@ def test_bytes_that_are_no_model(tmp_path: Path, limits: ChildLimits, content: b
 
 @pytest.mark.parametrize(
     "smaller",
-    [{"max_memory_mib": 8}, {"max_artifact_mib": 0}, {"max_nodes": 0}, {"max_seconds": 0.01}],
+    [{"max_memory_mib": 8}, {"max_artifact_mib": 0}, {"max_nodes": 0}],
     ids=str,
 )
 def test_an_inspection_that_is_cut_short_is_not_clean(

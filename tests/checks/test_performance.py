@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -133,12 +136,70 @@ def test_a_model_that_never_ends_is_ended(handed: Any, limits: ChildLimits, tmp_
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("smaller", [{"max_memory_mib": 16}, {"max_seconds": 0.01}], ids=str)
-def test_a_child_that_was_killed_has_no_answer(
-    handed: Any, limits: ChildLimits, smaller: dict[str, float]
-) -> None:
+def test_a_child_without_memory_has_no_answer(handed: Any, limits: ChildLimits) -> None:
     with pytest.raises(ChildFailed):
-        run(handed, limits.model_copy(update=smaller))
+        run(handed, limits.model_copy(update={"max_memory_mib": 16}))
+
+
+def test_a_child_that_did_not_begin_says_nothing_about_the_model(
+    handed: Any, limits: ChildLimits
+) -> None:
+    with pytest.raises(Unavailable, match="timeout"):
+        run(handed, limits.model_copy(update={"max_seconds": 0.01}))
+
+
+@pytest.mark.parametrize("which", ["model", "data"])
+def test_a_file_that_is_gone_says_nothing_about_the_model(
+    handed: Any, limits: ChildLimits, which: str
+) -> None:
+    getattr(handed, which).unlink()
+    with pytest.raises(Unavailable, match="FileNotFound"):
+        run(handed, limits)
+
+
+def test_a_child_killed_by_somebody_else_says_nothing_about_the_model(
+    handed: Any, limits: ChildLimits
+) -> None:
+    over = threading.Event()
+
+    def kill() -> None:
+        own = Path(f"/proc/{os.getpid()}/task")
+        while not over.wait(0.05):
+            for child in {c for t in own.glob("*/children") for c in t.read_text().split()}:
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                if str(handed.data.parent).encode() in command or b"execution" in command:
+                    os.kill(int(child), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(Unavailable, match="killed"):
+            run(handed, limits)
+    finally:
+        over.set()
+        killer.join()
+
+
+def test_no_room_for_temporary_files_says_nothing_about_the_model(
+    handed: Any, limits: ChildLimits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full").write_text("no folder")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    with pytest.raises(Unavailable) as refused:
+        run(handed, limits)
+    assert refused.value.remedy
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
+def test_damaged_data_is_a_failure_of_what_was_handed_in(
+    handed: Any, limits: ChildLimits, place: float
+) -> None:
+    content = bytearray(handed.data.read_bytes())
+    first = int(place * len(content))
+    content[first : first + 400] = os.urandom(400)
+    handed.data.write_bytes(content)
+    with pytest.raises(ChildFailed):
+        run(handed, limits)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x80\x04N."])

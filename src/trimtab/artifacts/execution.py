@@ -7,6 +7,7 @@ Start it in a child process with limits of time and memory: a model may loop for
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -18,7 +19,7 @@ from typing import Any
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.opening import read_untrusted
 from trimtab.artifacts.scoring import InputColumn, InputSpec, Scorer, input_spec, score_rows
-from trimtab.kernel.errors import IntegrityFailed, InvalidInput, TrimtabError
+from trimtab.kernel.errors import IntegrityFailed, InvalidInput, TrimtabError, Unavailable
 from trimtab.kernel.events import plain
 from trimtab.kernel.ids import Digest
 
@@ -128,9 +129,14 @@ def execute(request: Request) -> dict[str, Any]:
     read = time.perf_counter()
     scores = scorer.score(columns, feature_order=request.features)
     scored = time.perf_counter()
-    if labels is not None and request.labels is not None:
-        np.save(request.labels, labels, allow_pickle=False)
-    np.save(request.scores, scores, allow_pickle=False)
+    try:
+        if labels is not None and request.labels is not None:
+            np.save(request.labels, labels, allow_pickle=False)
+        np.save(request.scores, scores, allow_pickle=False)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise InvalidInput("the data has more rows than one answer holds", field="data") from error
     threshold = request.threshold
     return {
         "answer": ANSWER_FORMAT,
@@ -161,7 +167,10 @@ def _read(request: Request) -> tuple[dict[str, Any], Any]:
                     f"the data has no column {', '.join(sorted(missing))}", field="data"
                 )
             table = file.read(columns=list(dict.fromkeys(names)))
-    except ArrowException as error:
+    except (ArrowException, OSError) as error:
+        # Arrow says OSError for damaged content too; only one of the machine has a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise InvalidInput("the data is not a readable Parquet file", field="data") from error
     columns = {name: _array(table.column(name)) for name in request.features}
     return columns, _labels(table, request.label) if request.label else None
@@ -196,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failure = {"code": error.code, "message": error.message, "field": error.field}
         return _say({"answer": ANSWER_FORMAT, "error": failure}, 1)
     except OSError as error:
-        failure = {"code": "unavailable", "message": type(error).__name__, "field": None}
+        # Of the machine, not of the model: nobody may conclude anything from it.
+        failure = {"code": Unavailable.code, "message": type(error).__name__, "field": None}
         return _say({"answer": ANSWER_FORMAT, "error": failure}, 1)
     return _say(answer, 0)
 

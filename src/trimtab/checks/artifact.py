@@ -10,7 +10,7 @@ from typing import Any
 
 from trimtab.artifacts.verifying import Expected, Trust, verify_artifact
 from trimtab.checks.model import Result
-from trimtab.kernel.errors import IntegrityFailed
+from trimtab.kernel.errors import IntegrityFailed, Unavailable
 from trimtab.kernel.verdict import Verdict
 from trimtab.platform.child import Outcome, run_limited
 from trimtab.policies.admission import ChildLimits
@@ -46,6 +46,9 @@ def inspect(path: Path, limits: ChildLimits) -> dict[str, Any]:
 
     A child that does not come back with a report gives one that says so: its result is
     `unreadable`, never clean.
+
+    Raises:
+        Unavailable: it could not be carried out, and nothing follows for the file.
     """
     child = run_limited(
         "trimtab.artifacts.inspection",
@@ -62,6 +65,8 @@ def inspect(path: Path, limits: ChildLimits) -> dict[str, Any]:
         max_output_bytes=_REPORT_BYTES,
         files_readable=[path],
     )
+    if child.unanswered:
+        raise Unavailable(f"the file was not inspected: the child ended with {child.outcome.value}")
     if child.outcome is not Outcome.OK:
         return {
             "result": "unreadable",
@@ -70,6 +75,8 @@ def inspect(path: Path, limits: ChildLimits) -> dict[str, Any]:
             "outcome": child.outcome.value,
         }
     report: dict[str, Any] = json.loads(child.stdout)
+    if any(finding["rule"] == "unopenable" for finding in report["findings"]):
+        raise Unavailable("the file was not inspected: it could not be opened here")
     return {**report, "isolation": dict(child.isolation), "outcome": child.outcome.value}
 
 

@@ -40,6 +40,8 @@ class CheckRun:
     policy_digest: str
     attempt: int
     at: datetime
+    due_at: datetime | None = None
+    """When a check that could not be carried out is tried again; None: it is not."""
     revision: int = 0
 
 

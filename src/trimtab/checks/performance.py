@@ -61,7 +61,25 @@ def score(
 
     Raises:
         ChildFailed: it crashed, took too long or too much memory, or refused the model.
+        Unavailable: it could not be carried out, and nothing follows for the model.
     """
+    try:
+        return _score(model, digest, data, features, label, limits)
+    except OSError as error:
+        raise Unavailable(
+            f"the model could not be run here: {error.strerror}",
+            remedy="free room on the disk for temporary files, then try again",
+        ) from error
+
+
+def _score(
+    model: Path,
+    digest: Digest,
+    data: Path,
+    features: Sequence[str],
+    label: str,
+    limits: ChildLimits,
+) -> Scored:
     with tempfile.TemporaryDirectory(prefix="trimtab-score-") as made:
         folder = Path(made)
         request = {
@@ -84,13 +102,15 @@ def score(
             files_readable=[model, data],
             folder=folder,
         )
+        if child.unanswered:
+            raise Unavailable(f"the model was not run: the child ended with {child.outcome.value}")
         if child.outcome is not Outcome.OK:
-            raise ChildFailed(_why(child.outcome, child.stdout))
+            raise _failure(child.outcome, child.stdout)
         try:
             seconds = float(json.loads(child.stdout)["score_seconds"])
             scores = np.load(folder / "scores.npy", allow_pickle=False)
             labels = np.load(folder / "labels.npy", allow_pickle=False)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise ChildFailed("the child said that it was done, and left no scores") from error
     return Scored(scores, labels, seconds, dict(child.isolation))
 
@@ -233,8 +253,13 @@ def _regression(
     }
 
 
-def _why(outcome: Outcome, stdout: bytes) -> str:
+def _failure(outcome: Outcome, stdout: bytes) -> TrimtabError:
+    """What a child that answered nothing, or an error, ended in: whose failure it is."""
     try:
-        return str(json.loads(stdout)["error"]["message"])
+        told = json.loads(stdout)["error"]
+        code, message = told["code"], str(told["message"])
     except (ValueError, KeyError, TypeError):
-        return f"the model could not be run: the child ended with {outcome.value}"
+        return ChildFailed(f"the model could not be run: the child ended with {outcome.value}")
+    if code == Unavailable.code:
+        return Unavailable(f"a file of ours could not be used: {message}")
+    return ChildFailed(message)

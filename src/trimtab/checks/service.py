@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from trimtab.audit.work import Work
 from trimtab.checks import store
 from trimtab.checks.model import CheckFinished, CheckRun, Result
 from trimtab.kernel.events import plain
 from trimtab.kernel.ids import CheckRunId, Digest, TenantId, new_id
+from trimtab.kernel.verdict import Verdict
 
 
 def keep(
@@ -22,8 +24,9 @@ def keep(
     digest: Digest,
     policy_digest: str,
     attempt: int,
+    again_at: datetime | None = None,
 ) -> list[CheckRun]:
-    """Keep the results of one attempt.
+    """Keep the results of one attempt; `again_at` is when errors among them are due again.
 
     Safe to repeat: what this attempt has kept stays as it is.
     """
@@ -47,6 +50,7 @@ def keep(
             policy_digest=policy_digest,
             attempt=attempt,
             at=work.now,
+            due_at=again_at if result.verdict is Verdict.ERROR else None,
         )
         event = CheckFinished(
             subject=run.id,

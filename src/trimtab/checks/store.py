@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ RUNS = decision_table(
     sa.Column("policy_digest", sa.String(71), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Column("due_at", Moment, index=True),
     sa.Index("uq_check_runs_attempt", "version_id", "name", "attempt", unique=True),
 )
 
@@ -38,6 +40,23 @@ def add(work: Work, run: CheckRun, because: CheckFinished) -> CheckRun:
     row = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
     work.create(RUNS, {**row, "verdict": run.verdict.value}, because=because)
     return dataclasses.replace(run, revision=1)
+
+
+def due(reading: Reading, now: datetime) -> list[tuple[str, int]]:
+    """Versions with a check that is to be tried again, each with its newest attempt."""
+    newer = RUNS.alias("newer")
+    tried = sa.exists().where(
+        newer.c.version_id == RUNS.c.version_id,
+        newer.c.name == RUNS.c.name,
+        newer.c.attempt > RUNS.c.attempt,
+    )
+    query = (
+        sa.select(RUNS.c.version_id, sa.func.max(RUNS.c.attempt).label("attempt"))
+        .where(RUNS.c.due_at <= now, ~tried)
+        .group_by(RUNS.c.version_id)
+        .order_by(RUNS.c.version_id)
+    )
+    return [(str(row["version_id"]), int(row["attempt"])) for row in reading.rows(query)]
 
 
 def of_version(reading: Reading, version_id: str) -> list[CheckRun]:

@@ -68,6 +68,14 @@ class ChildResult:
     stderr_tail: str
     seconds: float
     isolation: Mapping[str, str]
+    began: bool = True
+    """Whether it came so far as to run any of the module."""
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether what it was asked stays open through no doing of the module: it did not
+        come to run it, or somebody else killed it."""
+        return not self.began or self.outcome is Outcome.KILLED
 
     @property
     def isolated(self) -> bool:
@@ -174,6 +182,7 @@ def _result(child: _Child, seen: _Seen, stopped: Outcome | None) -> ChildResult:
         stderr_tail=bytes(seen.stderr).decode(errors="replace"),
         seconds=time.monotonic() - child.since,
         isolation=_isolation(bytes(seen.report)),
+        began=bool(seen.report),
     )
 
 

@@ -5,8 +5,9 @@ upload -> version.registered -> checks -> approval requested or given -> approve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -28,7 +29,13 @@ from trimtab.checks import store as check_store
 from trimtab.checks.model import Conclusion, Result, conclude
 from trimtab.identity import store as people
 from trimtab.kernel.actor import Actor, system
-from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted
+from trimtab.kernel.errors import (
+    IntegrityFailed,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    Unavailable,
+)
 from trimtab.kernel.ids import Digest, TenantId
 from trimtab.kernel.verdict import Verdict
 from trimtab.policies.model import TierPolicy
@@ -38,7 +45,12 @@ from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
 from trimtab.registry.service import Registration
+from trimtab.workflows.jobs import MAX_ATTEMPTS
 from trimtab.workflows.parts import ENVIRONMENT, Parts
+
+CHECK_PAUSE = timedelta(minutes=1)
+"""Domain time until a check that could not be carried out is tried again; doubled each time.
+A property of the house, not of a model: it decides nothing about a version."""
 
 METADATA_BYTES = 1 << 20
 """Bound on a signature bundle or a binding; ours are a few kilobytes."""
@@ -177,17 +189,46 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
 
 def run_checks(parts: Parts, entry: Entry) -> None:
     """Run what the policy asks on a version that was registered, then go on accordingly."""
+    _check(parts, entry.subject, attempt=1, cause=entry.sequence)
+
+
+def check_again(parts: Parts, version_id: str) -> None:
+    """Try those checks again that could not be carried out, if their time has come."""
     with parts.records.look() as reading:
-        version = store.version_by_id(reading, entry.subject)
+        tried = dict(check_store.due(reading, reading.now)).get(version_id)
+    if tried is not None:
+        _check(parts, version_id, attempt=tried + 1)
+
+
+def due_again(reading: Reading) -> list[tuple[str, str]]:
+    """Versions on which a check is to be tried again, and the attempt that failed."""
+    return [
+        (version_id, str(attempt))
+        for version_id, attempt in check_store.due(reading, reading.now)
+        if store.version_by_id(reading, version_id).lifecycle is Lifecycle.STAGING
+    ]
+
+
+def _check(parts: Parts, version_id: str, *, attempt: int, cause: int | None = None) -> None:
+    """Make one attempt at every check that has no answer yet."""
+    with parts.records.look() as reading:
+        version = store.version_by_id(reading, version_id)
         model = store.model_named(reading, version.model)
         production = _production(reading, version)
+        before = check_store.of_version(reading, version.id)
     if version.lifecycle not in (Lifecycle.DEVELOPMENT, Lifecycle.STAGING):
         return
     demands, policy_digest = policy_of(parts, model)
-    results = _results(parts, model, version, production, demands)
-    with parts.records.begin(_INTAKE, reason="checks of the policy", cause=entry.sequence) as work:
+    answered = {run.name for run in before if run.verdict is not Verdict.ERROR}
+    results = [
+        _carried_out(name, check, last=attempt >= MAX_ATTEMPTS)
+        for name, check in _checks(parts, model, version, production, demands).items()
+        if name not in answered
+    ]
+    with parts.records.begin(_INTAKE, reason="checks of the policy", cause=cause) as work:
         if version.lifecycle is Lifecycle.DEVELOPMENT:
             registry.move_version(work, version.id, Lifecycle.STAGING, why="checks were run")
+        pause = CHECK_PAUSE * 2 ** (attempt - 1)
         runs = checks.keep(
             work,
             results,
@@ -197,9 +238,10 @@ def run_checks(parts: Parts, entry: Entry) -> None:
             version=version.version,
             digest=version.digest,
             policy_digest=policy_digest,
-            attempt=1,
+            attempt=attempt,
+            again_at=None if attempt >= MAX_ATTEMPTS else work.now + pause,
         )
-        conclusion = conclude(runs, [name.value for name in demands.checks.required])
+        conclusion = conclude([*before, *runs], [name.value for name in demands.checks.required])
         if conclusion.verdict is Verdict.FAIL:
             failed = [n for n, v in conclusion.verdicts.items() if v is Verdict.FAIL]
             why = "; ".join(f"{name}: {conclusion.reasons[name]}" for name in failed)
@@ -275,27 +317,49 @@ def expected_of(version: Version) -> Expected:
     return Expected(version.model, version.version, version.tenant, version.digest)
 
 
-def _results(
+def _checks(
     parts: Parts,
     model: Model,
     version: Version,
     production: Version | None,
     demands: TierPolicy,
-) -> list[Result]:
-    features = {feature.name: feature.kind for feature in model.features}
-    columns = _kinds(parts.blobs.read_verified(version.holdout_digest, max_bytes=1 << 30))
-    return [
-        artifact_checks.integrity(
+) -> dict[str, Callable[[], Result]]:
+    """Every check of a version, by name, ready to be carried out."""
+
+    def schema() -> Result:
+        features = {feature.name: feature.kind for feature in model.features}
+        columns = _kinds(parts.blobs.read_verified(version.holdout_digest, max_bytes=1 << 30))
+        return artifact_checks.schema(version.inspection, features, columns, model.label)
+
+    return {
+        artifact_checks.INTEGRITY: lambda: artifact_checks.integrity(
             files_of(parts, version),
             version.signature.encode(),
             trust=trust_of(parts),
             expected=expected_of(version),
             max_metadata_bytes=METADATA_BYTES,
         ),
-        artifact_checks.schema(version.inspection, features, columns, model.label),
-        artifact_checks.security(version.inspection),
-        _performance(parts, model, version, production, demands),
-    ]
+        artifact_checks.SCHEMA: schema,
+        artifact_checks.SECURITY: lambda: artifact_checks.security(version.inspection),
+        performance.NAME: lambda: _performance(parts, model, version, production, demands),
+    }
+
+
+def _carried_out(name: str, check: Callable[[], Result], *, last: bool) -> Result:
+    """The result of a check; a failure of ours is an error of the check, and no finding.
+
+    That a stored file is gone or damaged is ours too: what was handed in was whole.
+    """
+    try:
+        result = check()
+    except (Unavailable, NotFound, IntegrityFailed) as error:
+        result = Result(name, Verdict.ERROR, error.message)
+    except OSError as error:
+        result = Result(name, Verdict.ERROR, f"the machine refused: {error.strerror}")
+    if result.verdict is not Verdict.ERROR:
+        return result
+    goes_on = f"given up after {MAX_ATTEMPTS} attempts" if last else "it is tried again"
+    return replace(result, reason=f"{result.reason}; {goes_on}")
 
 
 def _performance(
@@ -321,9 +385,16 @@ def _performance(
 
     try:
         own = scored(version)
-        theirs = None if production is None else (scored(production), production.cutoff)
     except performance.ChildFailed as error:
         return Result(performance.NAME, Verdict.FAIL, error.message)
+    theirs = None
+    if production is not None:
+        try:
+            theirs = scored(production), production.cutoff
+        except performance.ChildFailed as error:
+            # Not a finding about this version; and without the comparison there is no pass.
+            why = f"production ({production.version}) could not be scored: {error.message}"
+            return Result(performance.NAME, Verdict.ERROR, why)
     return performance.judge(own, version.cutoff, demands.checks.performance, production=theirs)
 
 

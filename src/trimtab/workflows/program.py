@@ -43,6 +43,7 @@ def program(parts: Parts, gate: GateProcess) -> Program:
         *_retraining(parts),
     ]
     sweeps = [
+        Sweep(sweep("intake.again", partial(intake.check_again, parts)), intake.due_again),
         Sweep(sweep("watch.schedule", watcher.schedule), watch.unscheduled),
         Sweep(sweep("watch.window", watcher.turn), watch.due),
         Sweep(sweep("repair.turn", partial(repair.turn, parts)), repair.due),

@@ -72,8 +72,11 @@ CREATE TABLE check_runs (
 	policy_digest VARCHAR(71) NOT NULL,
 	attempt INTEGER NOT NULL,
 	at VARCHAR(27) NOT NULL,
+	due_at VARCHAR(27),
 	CONSTRAINT pk_check_runs PRIMARY KEY (id)
 )
+;
+CREATE INDEX ix_check_runs_due_at ON check_runs (due_at)
 ;
 CREATE UNIQUE INDEX uq_check_runs_attempt ON check_runs (version_id, name, attempt)
 ;
