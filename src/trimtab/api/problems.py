@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -94,6 +95,15 @@ def problem(
     if status == 503:
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """The answer to what nobody foresaw, by whoever is in charge of the address."""
+    answer = request.app.exception_handlers[Exception](request, error)
+    if isinstance(answer, Awaitable):
+        answer = await answer
+    assert isinstance(answer, Response)
+    return answer
 
 
 def _known(_request: Request, error: Exception) -> JSONResponse:

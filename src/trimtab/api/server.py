@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trimtab import __version__
@@ -63,11 +63,41 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
         app.include_router(router)
     app.add_middleware(Observed, metrics=parts.metrics)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
     return app
 
 
 class Observed:
     """Gives every request an id, and measures it by its route's template.
+class Contained:
+    """Answers a fault of ours where it happens.
+
+    Starlette's own answer to what nobody expected is followed by the exception itself, upon
+    which the server cuts the connection: the caller's next request, which may be to write,
+    would be reset without its fault. And the answer would be neither measured nor named.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer in its place if it fails before it has answered."""
+        begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise  # half an answer must not look like a whole one: the connection ends
+            answer = await problems.unexpected(Request(scope, receive), error)
+            await answer(scope, receive, send)
+
+
 
     Plain ASGI: Starlette's `middleware("http")` runs each request in a task of its own and
     copies every message, which costs more than all the rest of the way in.
