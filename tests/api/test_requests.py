@@ -217,13 +217,41 @@ def test_odd_addresses_find_nothing(house: Any, path: str) -> None:
     assert answer.status_code != 200 or "after" in path
 
 
-def test_a_time_without_an_offset_is_refused(house: Any, refuses: Any) -> None:
+TIMES = {
+    "no offset": "2015-03-01T00:00:00",
+    "before the first year": "0001-01-01T00:00:00+14:00",
+    "after the last year": "9999-12-31T23:59:59-14:00",
+    "long ago": "1815-03-01T00:00:00Z",
+    "far away": "2815-03-01T00:00:00Z",
+    "seconds": "1425168000",
+    "a date": "2015-03-01",
+    "no such day": "2015-02-30T00:00:00Z",
+    "no such hour": "2015-03-01T25:00:00Z",
+}
+
+
+@pytest.mark.parametrize("text", TIMES.values(), ids=TIMES)
+def test_a_time_is_one_moment_within_bounds(house: Any, refuses: Any, text: str) -> None:
+    model = house.new_model()
+    addresses = [
+        ("/api/v1/rollouts", "after"),
+        ("/api/v1/approvals", "after"),
+        ("/api/v1/remediation", "after"),
+        (f"/api/v1/monitoring/models/{model}/windows", "since"),
+    ]
     with house.http("admin") as client:
-        for path in ("/api/v1/rollouts", "/api/v1/approvals"):
-            answer = client.get(path, params={"after": "2015-03-01T00:00:00"})
-            assert refuses(answer, 422, "invalid_input")["field"] == "after"
-        answer = client.post("/api/v1/clock/step", json={"to": "2015-03-01T00:00:00"})
+        for path, field in addresses:
+            answer = client.get(path, params={field: text})
+            assert refuses(answer, 422, "invalid_input")["field"] == field
+        answer = client.post("/api/v1/clock/step", json={"to": text})
         assert refuses(answer, 422, "invalid_input")["field"] == "to"
+
+
+def test_what_a_page_says_is_next_is_taken(house: Any) -> None:
+    with house.http("admin") as client:
+        for moment in ("2015-03-01T00:00:00+00:00", "2015-03-01t00:00:00.123456z"):
+            answer = client.get("/api/v1/rollouts", params={"after": moment})
+            assert answer.status_code == 200, answer.text
 
 
 # --- batches ------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
@@ -28,7 +27,7 @@ def list_approvals(
     actor: Reader,
     parts: PartsOf,
     phase: Annotated[Phase | None, Query()] = None,
-    after: Annotated[AwareDatetime | None, Query(description="what `next` said")] = None,
+    after: Annotated[shapes.Moment | None, Query(description="what `next` said")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.ApprovalShape]:
     """Requests, newest first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
@@ -36,7 +35,7 @@ def list_windows(
     actor: Watcher,
     parts: PartsOf,
     tenant: Annotated[str | None, Query(max_length=63)] = None,
-    since: Annotated[datetime | None, Query()] = None,
+    since: Annotated[shapes.Moment | None, Query()] = None,
     limit: Limit = 100,
 ) -> shapes.Page[shapes.WindowShape]:
     """The newest windows that were looked at, oldest first; a tenant sees its own."""

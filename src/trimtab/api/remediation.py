@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -29,7 +28,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 def list_remediations(
     actor: Reader,
     parts: PartsOf,
-    after: Annotated[datetime | None, Query(description="what `next` said")] = None,
+    after: Annotated[shapes.Moment | None, Query(description="what `next` said")] = None,
     limit: Limit = 100,
 ) -> shapes.Page[shapes.RemediationShape]:
     """Remedies, newest first."""

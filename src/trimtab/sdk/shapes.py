@@ -6,10 +6,18 @@ state, a signature, a tier) is not in them. Answers are read off the records' ow
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
 from trimtab.artifacts import strictjson
 
@@ -45,6 +53,35 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 
 Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
 """Whatever JSON can say, so that it is read back as it was sent."""
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2500, 1, 1, tzinfo=UTC)
+"""Bounds of every moment that is sent: within them it can be told in any zone, and what a
+policy adds to it in days is a moment too."""
+
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _rfc_3339(value: object) -> object:
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError("a moment is written with its offset, such as 2015-03-01T00:00:00Z")
+    if not isinstance(value, str | datetime):  # a number would be taken for seconds
+        raise ValueError("a moment is text, such as 2015-03-01T00:00:00Z")
+    return value
+
+
+def _bounded(value: datetime) -> datetime:
+    if not EARLIEST <= value < LATEST:
+        raise ValueError(f"a moment lies between {EARLIEST.year} and {LATEST.year}")
+    return value.astimezone(UTC)
+
+
+Moment = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_rfc_3339), AfterValidator(_bounded)
+]
+"""A moment that somebody sends, in a query or a body."""
 
 Reason = Annotated[str, Field(min_length=3, max_length=2000, description="Why, for the ledger.")]
 Text = Annotated[str, Field(max_length=2000)]
@@ -422,7 +459,7 @@ class TokenShape(Answer):
 class StepTo(Request):
     """Where the stepped clock is to go."""
 
-    to: Annotated[AwareDatetime, Field(strict=False)]
+    to: Moment
 
 
 class ClockShape(Answer):

@@ -12,6 +12,7 @@ from trimtab.approvals import store
 from trimtab.approvals.model import Phase
 from trimtab.audit.work import Reading
 from trimtab.kernel.clock import iso
+from trimtab.sdk.shapes import Moment
 from trimtab.web import telling, words
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
@@ -39,7 +40,7 @@ def inbox(
     request: Request,
     parts: PartsOf,
     visitor: Annotated[Visitor, looking("approvals:read")],
-    before: Annotated[datetime | None, Query()] = None,
+    before: Annotated[Moment | None, Query()] = None,
 ) -> Response:
     """Requests, mine first."""
     with parts.records.look() as reading:

@@ -13,6 +13,7 @@ from trimtab.audit.work import Reading, Work
 from trimtab.kernel.clock import iso
 from trimtab.rollouts import service, store
 from trimtab.rollouts.model import MOVES, Phase, Rollout
+from trimtab.sdk.shapes import Moment
 from trimtab.web import telling, words
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
@@ -94,7 +95,7 @@ def rollout_list(
     request: Request,
     parts: PartsOf,
     visitor: Annotated[Visitor, looking("rollouts:read")],
-    before: Annotated[datetime | None, Query()] = None,
+    before: Annotated[Moment | None, Query()] = None,
 ) -> Response:
     """What is moving?"""
     with parts.records.look() as reading:
