@@ -28,7 +28,13 @@ Rows = dict[str, list[dict[str, Any]]]
 
 _ID = re.compile(r"\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{16}\b")
 _FREE = re.compile(r"\d+ MiB free")
-_COMPARED_TOO = ("inbox_messages", "incident_signals", "prediction_batches", "label_batches")
+_COMPARED_TOO = (
+    "inbox_messages",
+    "incident_signals",
+    "prediction_batches",
+    "label_batches",
+    "late_rows",
+)
 _MEASURED = {"sealed", "signature", "password_hash", "sha256", "seconds", "checks_digest"}
 """Fields that are random, or hold a measurement of this machine, or follow from one."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -137,7 +137,17 @@ class Stage:
         """A day's predictions arrive, at six in the evening; their outcomes are kept back."""
         evening = timedelta(hours=18)
         self.step(day + evening)
-        answered = self.gateway.answer(model, traffic, day, evening, self._artifact)
+        return self._ship(self.gateway.answer(model, traffic, day, evening, self._artifact))
+
+    def late(self, model: str, traffic: Traffic, day: datetime) -> None:
+        """Predictions of the night of a day, and their outcomes, arrive only now."""
+        night, length = day + timedelta(hours=18), timedelta(hours=5)
+        answered = self.gateway.answer(model, traffic, night, length, self._artifact)
+        renamed = [replace(shipment, id=f"{shipment.id}-late") for shipment in answered]
+        self.label(model, self._ship(renamed))
+        self.settle()
+
+    def _ship(self, answered: list[Shipment]) -> list[Shipment]:
         for shipment in answered:
             self.do(lambda s=shipment: self.gateway.ship(s))  # type: ignore[misc]
             self.shipped[shipment.id] = shipment.rows

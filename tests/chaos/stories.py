@@ -15,6 +15,7 @@ from trimtab.sdk import shapes
 
 FIRST = date(2015, 3, 1)
 SEED = 2015
+HOUR = timedelta(hours=1)
 FLIGHTS, HOMES = "flight-air-time", "home-value"
 STRICT, LAX = 0.02, 0.10
 """False-positive rates that the cut-off of the homes' first version is chosen for."""
@@ -87,7 +88,8 @@ def retrain() -> Story:
 
 
 def kept() -> Story:
-    """The same homes, a better first version, and a challenger that raises more false alarms."""
+    """The same homes, a better first version, and a challenger that raises more false alarms;
+    at the end some rows come late."""
     return Story(
         "kept",
         at(0),
@@ -96,6 +98,9 @@ def kept() -> Story:
             Scene("it is signed", lambda stage: stage.sign("1.0.0")),
             *(_homes(number) for number in range(6)),
             Scene("the last morning", lambda stage: stage.step(at(6))),
+            Scene("the last day is settled", lambda stage: stage.step(at(6) + 2 * HOUR)),
+            Scene("some of its rows come late", lambda stage: _late_homes(stage, 5)),
+            Scene("it is judged again", lambda stage: stage.step(at(6) + 3 * HOUR)),
         ),
     )
 
@@ -143,6 +148,12 @@ def _homes(number: int) -> Scene:
         stage.traffic(HOMES, rows, at(number))
 
     return Scene(f"day {number}", play)
+
+
+def _late_homes(stage: Stage, number: int) -> None:
+    day = FIRST + timedelta(days=number)
+    rows = data.home_traffic(day, story=candidates.HOMES, seed=SEED + 1)
+    stage.late(HOMES, rows, at(number))
 
 
 def _model(

@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "trimtab"
 EXEMPT = {
     "prediction_batches": "facts, acknowledged to the gateway that measured them",
     "label_batches": "facts, acknowledged to the feed that knows them",
+    "late_rows": "how many came late; a window that is judged again has an entry",
     "inbox_messages": "the message of an action that has an entry of its own",
     "incident_signals": "which signals were seen already; each incident has its entries",
     "routing_tables": "follow from deployments, each of which has its own entry",
@@ -31,6 +32,7 @@ WRITES_ITSELF = {
     "audit/reactions.py": "cursors",
     "identity/service.py": "ends a session, through the unit of work",
     "observations/store.py": "batches, through the unit of work",
+    "monitoring/late_store.py": "counts of what came late, through the unit of work",
     "registry/routing.py": "reports of gateways, through the unit of work",
     "platform/migrate.py": "the schema",
     "platform/durable_dbos_store.py": "the engine's own rows",

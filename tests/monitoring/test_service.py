@@ -21,6 +21,7 @@ from trimtab.monitoring import service, store
 from trimtab.monitoring.model import Phase, Window
 from trimtab.monitoring.performance import VersionFacts, outcomes
 from trimtab.monitoring.reference import References
+from trimtab.monitoring.revision import Anew, revise
 from trimtab.monitoring.survey import survey
 from trimtab.monitoring.watch import Subject, WatchPhase
 from trimtab.observations.frame import Frame
@@ -70,15 +71,22 @@ class World:
         )
         return closed
 
-    def settle(
-        self, window: Window, frame: Frame | None, verb: Callable[..., Any] = service.settle_window
-    ) -> list[Window]:
+    def settle(self, window: Window, frame: Frame | None) -> list[Window]:
         self.clock.step_to(window.end + WAIT)
         tallies = () if frame is None else outcomes(frame, {"1.0.0": 0.5})
         settled: list[Window] = self.work(
-            verb, window.id, tallies, FACTS, self.demands, policy_digest=DIGEST
+            service.settle_window, window.id, tallies, FACTS, self.demands, policy_digest=DIGEST
         )
         return settled
+
+    def revise(self, window: Window, frame: Frame) -> list[Window]:
+        """Judge a window again with these rows."""
+        seen = survey(frame, self.references, self.demands)
+        anew = Anew(seen, outcomes(frame, {"1.0.0": 0.5}), FACTS)
+        revised: list[Window] = self.work(
+            revise, window.id, anew, self.demands, policy_digest=DIGEST
+        )
+        return revised
 
     def day(self, when: date, frame: Frame | None) -> Window:
         """One day from its schedule to its settling; the fleet's window."""
@@ -286,16 +294,15 @@ def test_late_labels_revise_a_settled_window(world: World, day: Day) -> None:
     assert window.performance is not None
     assert window.performance.verdict is Verdict.INCONCLUSIVE
     assert "more labels needed" in window.performance.reason
-    assert world.read(store.settled_between, MODEL, window.start, window.end) == [window]
 
     frame = day(when, KILOMETRES)
-    revised = world.settle(window, frame, service.revise_window)
+    revised = world.revise(window, frame)
     assert revised[0].performance is not None
     assert revised[0].performance.verdict is Verdict.FAIL
     (_, data), *_ = world.of_fleet("window.revised")
     assert (data["labels_before"], data["verdict_before"]) == (0, "inconclusive")
     assert data["labels"] == window.rows
-    assert world.settle(window, frame, service.revise_window) == []
+    assert world.revise(window, frame) == []
 
     later = when + timedelta(1)
     world.day(later, day(later, KILOMETRES))
@@ -308,9 +315,44 @@ def test_a_revision_of_the_past_moves_no_watch(world: World, day: Day) -> None:
     when = date(2015, 5, 9)
     window = world.day(when, day(when, labels=False))
     world.day(when + timedelta(1), day(when + timedelta(1)))
-    assert world.settle(window, day(when, KILOMETRES), service.revise_window)
-    assert world.read(store.watches, MODEL, subjects=[Subject.PERFORMANCE]) == []
-    assert world.events("performance.degraded", "watch.moved") == []
+    assert world.revise(window, day(when, KILOMETRES))
+    assert world.of_fleet("performance.degraded", "drift.confirmed", "watch.moved") == []
+
+
+def test_a_revision_counts_where_no_later_window_could_tell(world: World, day: Day) -> None:
+    days = [date(2015, 5, 9) + timedelta(n) for n in range(2)]
+    windows = [world.day(when, day(when, KILOMETRES, labels=False)) for when in days]
+    assert world.of_fleet("performance.degraded") == []
+    for when, window in zip(days, windows, strict=True):
+        assert world.revise(window, day(when, KILOMETRES))
+    degraded = [d for _, d in world.of_fleet("performance.degraded")]
+    assert "false_positive_rate" in {d["metric"] for d in degraded}
+    assert len(degraded) == len({d["metric"] for d in degraded})
+    size = len(world.events())
+    assert world.revise(windows[1], day(days[1], KILOMETRES)) == []
+    assert len(world.events()) == size
+
+
+def test_a_suspicion_falls_with_the_window_it_rests_on(world: World, day: Day) -> None:
+    when = date(2015, 5, 9)
+    window = world.day(when, day(when, KILOMETRES))
+    suspected = [w for w in world.read(store.watches, MODEL) if w.tenant is None]
+    assert {w.phase for w in suspected} == {WatchPhase.SUSPECTED}
+    assert world.revise(window, day(when))
+    cleared = [w for w in world.read(store.watches, MODEL) if w.tenant is None]
+    assert {w.phase for w in cleared} == {WatchPhase.CALM}
+    assert world.of_fleet("drift.confirmed", "drift.cleared") == []
+
+
+def test_a_tenant_that_has_rows_enough_only_now_gets_its_window(world: World, day: Day) -> None:
+    when = date(2015, 5, 9)
+    whole = day(when)
+    window = world.day(when, whole.where(whole.tenant != "WN"))
+    assert world.read(store.windows, MODEL, TenantId("WN")) == []
+    assert world.revise(window, whole)
+    (made,) = world.read(store.windows, MODEL, TenantId("WN"))
+    assert (made.phase, made.rows) == (Phase.SETTLED, int((whole.tenant == "WN").sum()))
+    assert world.read(store.get, window.id).rows == len(whole)
 
 
 def test_a_window_that_was_not_looked_at_is_visible(world: World, day: Day) -> None:

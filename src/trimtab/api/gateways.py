@@ -9,11 +9,11 @@ from fastapi import Body, Depends, Header, Path, Query, Request, Response
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.kernel.errors import InvalidInput
-from trimtab.observations import store as observations
+from trimtab.monitoring.late import What
 from trimtab.observations.batches import parse_labels, parse_predictions
 from trimtab.registry import routing
 from trimtab.sdk import shapes
-from trimtab.workflows import release
+from trimtab.workflows import late, release
 
 router = strict.router("/api/v1", tag="gateways")
 
@@ -71,10 +71,7 @@ def predictions(
 ) -> shapes.ReceiptShape:
     """Keep a batch of predictions. What is acknowledged is durable; a repeated batch is
     counted once."""
-    parsed = parse_predictions(body)
-    with parts.records.begin(actor, reason="predictions") as work:
-        store.model_named(work, parsed.model)
-        receipt = observations.keep(work, observations.PREDICTIONS, batch_id, parsed)
+    receipt = late.keep(parts, actor, What.PREDICTIONS, batch_id, parse_predictions(body))
     return shapes.ReceiptShape.model_validate(receipt)
 
 
@@ -87,8 +84,5 @@ def labels(
     model: Annotated[str, Query(max_length=63)],
 ) -> shapes.ReceiptShape:
     """Keep a batch of labels, whenever they become known; the newest of a prediction counts."""
-    parsed = parse_labels(model, body)
-    with parts.records.begin(actor, reason="labels") as work:
-        store.model_named(work, model)
-        receipt = observations.keep(work, observations.LABELS, batch_id, parsed)
+    receipt = late.keep(parts, actor, What.LABELS, batch_id, parse_labels(model, body))
     return shapes.ReceiptShape.model_validate(receipt)

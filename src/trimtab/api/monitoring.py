@@ -17,7 +17,9 @@ from trimtab.incidents.timeline import timeline
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import plain
 from trimtab.kernel.ids import TenantId
+from trimtab.monitoring import late_store
 from trimtab.monitoring import store as monitoring
+from trimtab.monitoring.late import Late
 from trimtab.monitoring.model import Window
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
@@ -43,7 +45,8 @@ def list_windows(
     with parts.records.look() as reading:
         registry.model_named(reading, model)
         found = monitoring.windows(reading, model, scope, since=since, limit=limit)
-    return shapes.Page(items=[_window(w) for w in found])
+        came_late = {} if scope is not None else late_store.of_windows(reading, found)
+    return shapes.Page(items=[_window(w, came_late.get(w.id)) for w in found])
 
 
 @router.get("/monitoring/incidents", summary="Incidents")
@@ -118,7 +121,7 @@ def visible(reading: Reading, actor: Actor, incident_id: str) -> Incident:
     return found
 
 
-def _window(window: Window) -> shapes.WindowShape:
+def _window(window: Window, came_late: Late | None) -> shapes.WindowShape:
     performance = window.performance
     return shapes.WindowShape(
         id=window.id,
@@ -131,6 +134,8 @@ def _window(window: Window) -> shapes.WindowShape:
         labels=0 if performance is None else performance.labels,
         drift=[] if window.drift is None else window.drift.features,
         performance=[] if performance is None else performance.judgements,
+        revisions=window.revisions,
+        late=None if came_late is None else shapes.LateShape.model_validate(came_late),
     )
 
 

@@ -1,5 +1,5 @@
 """A window: a stretch of one model's predictions, looked at once for its input and once, when
-the labels are in, for its output."""
+the labels are in, for its output; and again when rows come late."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
     """Its input was looked at; labels are waited for."""
     SETTLED = "settled"
-    """Its output was judged; late labels may revise that."""
+    """Its output was judged; late rows may revise that."""
 
 
 MOVES: dict[Phase, frozenset[Phase]] = {
@@ -78,6 +78,8 @@ class Window:
     policy_digest: str = ""
     closed_at: datetime | None = None
     settled_at: datetime | None = None
+    revisions: int = 0
+    """How often late rows have changed what was found."""
     revision: int = 0
 
     def scheduled(self) -> WindowScheduled:
@@ -155,22 +157,39 @@ class Window:
         return settled, WindowSettled(**settled._outcome(performance))
 
     def revise(
-        self, performance: Performance, *, at: datetime, policy_digest: str
+        self,
+        drift: Drift | None,
+        performance: Performance | None,
+        *,
+        rows: int,
+        skipped: tuple[str, ...],
+        policy_digest: str,
     ) -> tuple[Window, WindowRevised]:
-        """Late labels have changed what is known of the output.
+        """Late rows have changed what is known of it.
+
+        Args:
+            drift: What is found in the input now.
+            performance: What is found in the output now; None as long as it is not settled.
+            rows: How many there are now.
+            skipped: Tenants with too few rows now.
+            policy_digest: Of the policy that it was judged by this time.
 
         Raises:
-            InvalidMove: it was never settled.
+            InvalidMove: its input was never looked at, or it would lose its outcome.
         """
-        if self.phase is not Phase.SETTLED or self.performance is None:
-            raise self._refusal(Phase.SETTLED)
-        revised = replace(self, performance=performance, policy_digest=policy_digest, settled_at=at)
-        event = WindowRevised(
-            **revised._outcome(performance),
-            labels_before=self.performance.labels,
-            verdict_before=self.performance.verdict.value,
+        settled = self.phase is Phase.SETTLED
+        if self.phase is Phase.SCHEDULED or (performance is not None) != settled:
+            raise self._refusal(self.phase)
+        revised = replace(
+            self,
+            rows=rows,
+            drift=drift,
+            skipped=skipped,
+            performance=performance,
+            policy_digest=policy_digest,
+            revisions=self.revisions + 1,
         )
-        return revised, event
+        return revised, _revised(self, revised)
 
     def _outcome(self, performance: Performance) -> dict[str, Any]:
         return {
@@ -267,10 +286,51 @@ class WindowSettled(Event):
 
 
 @dataclass(frozen=True)
-class WindowRevised(WindowSettled):
-    """Labels came late, and the output was judged again."""
+class WindowRevised(Event):
+    """Rows came late, and the window was judged again: what was found before, and now."""
 
     kind: ClassVar[str] = "window.revised"
 
+    model: str
+    window: str
+    start: datetime
+    end: datetime
+    revision: int
+    rows_before: int
+    rows: int
     labels_before: int
-    verdict_before: str
+    labels: int
+    drift_verdict_before: str | None
+    drift_verdict: str | None
+    drift: list[dict[str, Any]]
+    verdict_before: str | None
+    verdict: str | None
+    reason: str
+    performance: list[dict[str, Any]]
+    policy_digest: str
+
+
+def _revised(before: Window, now: Window) -> WindowRevised:
+    then, performance = before.performance, now.performance
+    reasons = [found.reason for found in (now.drift, performance) if found is not None]
+    return WindowRevised(
+        subject=now.id,
+        tenant=now.tenant,
+        model=now.model,
+        window=now.id,
+        start=now.start,
+        end=now.end,
+        revision=now.revisions,
+        rows_before=before.rows,
+        rows=now.rows,
+        labels_before=0 if then is None else then.labels,
+        labels=0 if performance is None else performance.labels,
+        drift_verdict_before=None if before.drift is None else before.drift.verdict.value,
+        drift_verdict=None if now.drift is None else now.drift.verdict.value,
+        drift=[] if now.drift is None else [summary(f) for f in now.drift.features],
+        verdict_before=None if then is None else then.verdict.value,
+        verdict=None if performance is None else performance.verdict.value,
+        reason="; ".join(reasons),
+        performance=[] if performance is None else performance.judgements,
+        policy_digest=now.policy_digest,
+    )

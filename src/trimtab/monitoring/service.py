@@ -1,4 +1,4 @@
-"""The verbs of monitoring: schedule windows, close them, settle them, revise them.
+"""The verbs of monitoring: schedule windows, close them, settle them.
 
 Measuring is done before, outside any transaction, by the pure pages: `survey.survey` for the
 input, `performance.outcomes` for the output. Here it is decided and written.
@@ -14,7 +14,7 @@ from typing import Any
 from trimtab.audit.work import Reading, Work
 from trimtab.kernel.events import plain
 from trimtab.kernel.ids import TenantId, WindowId, new_id
-from trimtab.monitoring import sightings, store
+from trimtab.monitoring import late_store, sightings, store
 from trimtab.monitoring.drift import Scope, min_rows
 from trimtab.monitoring.model import Performance, Phase, Window, summary
 from trimtab.monitoring.performance import (
@@ -29,8 +29,8 @@ from trimtab.monitoring.survey import Look, Survey, without_rows
 from trimtab.monitoring.watch import Sighting, Subject, Watch, WatchPhase
 from trimtab.policies.operation import Monitoring
 
-_INPUT = (Subject.DRIFT, Subject.STRUCTURE)
-_OUTPUT = (Subject.PERFORMANCE,)
+INPUT = (Subject.DRIFT, Subject.STRUCTURE)
+OUTPUT = (Subject.PERFORMANCE,)
 
 
 def schedule_windows(
@@ -51,6 +51,8 @@ def schedule_windows(
     length = timedelta(hours=demands.window_hours)
     last = store.last_scheduled(work, model)
     start = _floor(first_prediction, length) if last is None else last.end
+    if last is None and start <= work.now:
+        late_store.expect(work, model)
     made: list[Window] = []
     while start <= work.now and len(made) < limit:
         window = Window(
@@ -101,13 +103,14 @@ def close_window(
     window = store.get(work, window_id)
     if window.phase is not Phase.SCHEDULED:
         return store.beside(work, window)
+    late_store.expect(work, window.model, window.id)
     silent, skipped = _short_of_rows(work, window.model, survey, demands)
     looks: dict[str, Look] = {**survey.tenants, **silent}
     newest = not store.has_newer(work, window, [Phase.CLOSED, Phase.SETTLED])
-    watches = _Watches(work, window.model, _INPUT) if newest else None
+    watches = Watches(work, window.model, INPUT) if newest else None
     closed: list[Window] = []
     for tenant, look in [(None, survey.fleet), *sorted(looks.items())]:
-        mine = window if tenant is None else _of_tenant(window, tenant)
+        mine = window if tenant is None else of_tenant(window, tenant)
         moved, event = mine.close(
             look.drift,
             rows=look.rows,
@@ -137,7 +140,7 @@ def settle_window(
 ) -> list[Window]:
     """Judge the output by the labels that are in, for the fleet and each tenant's window.
 
-    Safe to repeat: a settled window stays as it is; late labels come in by `revise_window`.
+    Safe to repeat: a settled window stays as it is; late rows come in by `revision.revise`.
 
     Args:
         work: The transaction.
@@ -156,53 +159,15 @@ def settle_window(
     if window.phase is Phase.SETTLED:
         return store.beside(work, window)
     newest = not store.has_newer(work, window, [Phase.SETTLED])
-    watches = _Watches(work, window.model, _OUTPUT) if newest else None
+    watches = Watches(work, window.model, OUTPUT) if newest else None
     settled = []
     for mine in store.beside(work, window):
-        performance, said = _performance(mine, tallies, versions, demands)
+        performance, said = performance_of(mine, tallies, versions, demands)
         moved, event = mine.settle(performance, at=work.now, policy_digest=policy_digest)
         settled.append(store.save(work, moved, event))
         if watches is not None:
             watches.see(work, moved, said)
     return settled
-
-
-def revise_window(
-    work: Work,
-    window_id: str,
-    tallies: Sequence[Tally],
-    versions: Mapping[str, VersionFacts],
-    demands: Monitoring,
-    *,
-    policy_digest: str,
-) -> list[Window]:
-    """Judge a settled window again because labels came late; windows whose numbers stay the
-    same are left alone. Arguments as `settle_window`.
-
-    A revision moves a watch only where the window is the newest that was settled and has not
-    counted yet: what has been announced is not taken back, the next windows answer.
-
-    Returns:
-        The windows that changed.
-
-    Raises:
-        NotFound: no window has this id.
-        InvalidMove: it was never settled.
-        Conflict: somebody revised it meanwhile.
-    """
-    window = store.get(work, window_id)
-    newest = not store.has_newer(work, window, [Phase.SETTLED])
-    watches = _Watches(work, window.model, _OUTPUT) if newest else None
-    changed = []
-    for mine in store.beside(work, window):
-        performance, said = _performance(mine, tallies, versions, demands)
-        moved, event = mine.revise(performance, at=work.now, policy_digest=policy_digest)
-        if performance == mine.performance:
-            continue
-        changed.append(store.save(work, moved, event))
-        if watches is not None:
-            watches.see(work, moved, said)
-    return changed
 
 
 @dataclass(frozen=True)
@@ -252,7 +217,7 @@ def _point(window: Window) -> Point:
     )
 
 
-class _Watches:
+class Watches:
     """The watches of a model, read once for all windows of a stretch."""
 
     def __init__(self, reading: Reading, model: str, subjects: Sequence[Subject]):
@@ -269,12 +234,17 @@ class _Watches:
             and watch.phase is not WatchPhase.CALM
         ]
 
-    def see(self, work: Work, window: Window, said: Sequence[Sighting]) -> None:
-        """Move each watch that a window speaks to; begin one at its first alarm."""
+    def see(
+        self, work: Work, window: Window, said: Sequence[Sighting], *, again: bool = False
+    ) -> None:
+        """Move each watch that a window speaks to; begin one at its first alarm. `again` is
+        for a window that has spoken before."""
         for sighting in said:
             key = (window.tenant, sighting.subject, sighting.name)
             watch = self._known.get(key) or self._new(window.tenant, sighting)
             moved = watch.see(sighting, window.id, window.start)
+            if moved is None and again:
+                moved = watch.reconsider(sighting, window.id, window.start)
             if moved is not None:
                 self._known[key] = store.keep_watch(work, *moved)
 
@@ -305,7 +275,7 @@ def _short_of_rows(
     return {n: without_rows(survey.short.get(n, 0), least) for n in news}, tuple(names)
 
 
-def _performance(
+def performance_of(
     window: Window,
     tallies: Sequence[Tally],
     versions: Mapping[str, VersionFacts],
@@ -335,7 +305,7 @@ def _side(tally: Tally, confidence: float) -> dict[str, Any]:
     return side
 
 
-def _of_tenant(window: Window, tenant: str) -> Window:
+def of_tenant(window: Window, tenant: str) -> Window:
     return Window(
         id=WindowId(new_id("win")),
         model=window.model,

@@ -35,6 +35,7 @@ WINDOWS = decision_table(
     sa.Column("policy_digest", sa.String(71), nullable=False),
     sa.Column("closed_at", Moment),
     sa.Column("settled_at", Moment),
+    sa.Column("revisions", sa.Integer, nullable=False),
 )
 sa.Index(
     "uq_windows_place",
@@ -169,6 +170,16 @@ def has_newer(reading: Reading, window: Window, phases: Sequence[Phase]) -> bool
     return reading.row(query) is not None
 
 
+def looked_at_after(reading: Reading, window: Window) -> list[Window]:
+    """Later windows, of the fleet and of tenants, that were looked at."""
+    query = sa.select(WINDOWS).where(
+        WINDOWS.c.model == window.model,
+        WINDOWS.c.start > window.start,
+        WINDOWS.c.phase != Phase.SCHEDULED.value,
+    )
+    return [from_row(row) for row in reading.rows(query)]
+
+
 def last_rows(reading: Reading, model: str) -> dict[str, int]:
     """Each tenant that ever had a window, with the rows of its newest one."""
     newest = (
@@ -202,12 +213,30 @@ def next_due(reading: Reading) -> datetime | None:
     return None if row is None else row["at"]
 
 
-def settled_between(reading: Reading, model: str, start: datetime, end: datetime) -> list[Window]:
-    """The fleet's settled windows that touch [start, end): what late labels may revise."""
-    query = _of(model, None).where(
-        WINDOWS.c.phase == Phase.SETTLED.value, WINDOWS.c.start < end, WINDOWS.c.end > start
+def of_fleet_between(reading: Reading, model: str, first: datetime, last: datetime) -> list[Window]:
+    """The fleet's windows that hold a moment of [first, last], oldest first.
+
+    They are held as they are until the transaction ends: whoever keeps a batch learns of a
+    window that is just being closed, and who closes it then sees the batch.
+    """
+    fleet = _of(model, None)
+    before = reading.row(
+        fleet.with_only_columns(WINDOWS.c.start)
+        .where(WINDOWS.c.start <= first)
+        .order_by(WINDOWS.c.start.desc())
+        .limit(1)
     )
+    earliest = first if before is None else before["start"]
+    query = fleet.where(
+        WINDOWS.c.start >= earliest, WINDOWS.c.start <= last, WINDOWS.c.end > first
+    ).with_for_update(read=True)
     return [from_row(row) for row in reading.rows(query.order_by(WINDOWS.c.start))]
+
+
+def first_scheduled(reading: Reading, model: str) -> Window | None:
+    """The fleet's oldest window."""
+    row = reading.row(_of(model, None).order_by(WINDOWS.c.start).limit(1))
+    return None if row is None else from_row(row)
 
 
 def missed_windows(

@@ -120,6 +120,20 @@ class Watch:
             return self._alarmed(sighting, window, start)
         return self._calmed(sighting, window, start)
 
+    def reconsider(
+        self, sighting: Sighting, window: WindowId, start: datetime
+    ) -> tuple[Watch, Event] | None:
+        """The watch after the last window that counted was judged again; None when nothing
+        changes. A suspicion may fall with it, or the calm that was to end an episode; what
+        has been announced stands, and no window counts twice."""
+        if self.judged_through != start:
+            return None
+        if self.phase is WatchPhase.SUSPECTED and sighting.outcome is Outcome.CALM:
+            return self._calmed(sighting, window, start)
+        if self.phase is WatchPhase.CONFIRMED and sighting.outcome is Outcome.ALARM:
+            return self._alarmed(sighting, window, start)
+        return None
+
     def _alarmed(
         self, sighting: Sighting, window: WindowId, start: datetime
     ) -> tuple[Watch, Event] | None:

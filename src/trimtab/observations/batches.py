@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.observations.stream import read
@@ -78,6 +80,19 @@ def parse_labels(model: str, body: bytes) -> Parsed:
         raise InvalidInput("a label is neither 0 nor 1", field="label")
     first, last = pc.min_max(table["prediction_id"]).as_py().values()
     return Parsed(model, table.num_rows, made_at(first), made_at(last), body)
+
+
+def moments_of_predictions(body: bytes) -> NDArray[np.datetime64]:
+    """When each prediction of a batch that was checked was made: datetime64[us] in UTC, (n,)."""
+    column = read(body)["at"].cast(pa.timestamp("us", tz="UTC"), safe=False)
+    return np.asarray(column.to_numpy(), dtype="datetime64[us]")
+
+
+def moments_of_labels(body: bytes) -> NDArray[np.datetime64]:
+    """The same of a batch of labels, read off the ids of their predictions."""
+    ids = read(body)["prediction_id"].to_pylist()
+    millis = np.array([int(one[:8] + one[9:13], 16) for one in ids], dtype=np.int64)
+    return millis.astype("datetime64[ms]").astype("datetime64[us]")
 
 
 def labels_batch(ids: Sequence[str], rows: Sequence[int], labels: Sequence[int]) -> bytes:

@@ -98,14 +98,23 @@ def _codes(column: Column) -> Column:
     return np.nan_to_num(column.astype(np.float64), nan=np.inf)
 
 
-def load(reading: Reading, model: str, start: datetime, end: datetime) -> Frame:
-    """Predictions of `model` made in [start, end), each once, with the newest label of each.
+def load(
+    reading: Reading,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    received_by: datetime | None = None,
+) -> Frame:
+    """Predictions of `model` made in [start, end), each once, with the newest label of each;
+    with `received_by`, as if what came later had never come.
 
     Raises:
         InvalidInput: no prediction was made there.
     """
     nothing = InvalidInput(f"no prediction of {model} was made between {start} and {end}")
-    tables = [read(b) for b in store.bodies(reading, store.PREDICTIONS, model, start, end)]
+    came = store.bodies(reading, store.PREDICTIONS, model, start, end, received_by=received_by)
+    tables = [read(body) for body in came]
     if not tables:
         raise nothing
     table = _joined(tables)
@@ -119,7 +128,7 @@ def load(reading: Reading, model: str, start: datetime, end: datetime) -> Frame:
     # chance, and training, halves and samples must not hang on it.
     keys, first = np.unique(_keys(table), return_index=True)
     table = table.take(first)
-    labels = store.bodies(reading, store.LABELS, model, start, end)
+    labels = store.bodies(reading, store.LABELS, model, start, end, received_by=received_by)
     return _frame(table, _labels(keys, [read(body) for body in labels]))
 
 

@@ -73,14 +73,23 @@ def keep(work: Work, table: sa.Table, batch_id: str, batch: Parsed) -> Receipt:
 
 
 def bodies(
-    reading: Reading, table: sa.Table, model: str, start: datetime, end: datetime
+    reading: Reading,
+    table: sa.Table,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    received_by: datetime | None = None,
 ) -> Sequence[bytes]:
-    """Batches that may hold rows of [start, end), in the order in which they arrived."""
+    """Batches that may hold rows of [start, end), in the order in which they arrived; with
+    `received_by`, only those that came no later."""
     query = (
         sa.select(table.c.body)
         .where(table.c.model == model, table.c.last_at >= start, table.c.first_at < end)
         .order_by(table.c.received_at, table.c.id)
     )
+    if received_by is not None:
+        query = query.where(table.c.received_at <= received_by)
     return [bytes(row["body"]) for row in reading.rows(query)]
 
 

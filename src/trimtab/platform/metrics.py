@@ -92,6 +92,13 @@ class Metrics:
         self.labels = Counter(
             "trimtab_labels", "Labels received.", _MODEL, registry=self.registry
         )  # fmt: skip
+        self.late_rows = Counter(
+            "trimtab_late_rows",
+            "Rows as sent that came after their window was judged: late ones re-open it, those "
+            "too late are kept and count nowhere.",
+            ("model", "what", "outcome"),
+            registry=self.registry,
+        )
         self.drift_score = Gauge(
             "drift_score",
             "Drift of the last closed window, 0 to 1; absent when there is too little data.",

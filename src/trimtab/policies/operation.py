@@ -119,6 +119,10 @@ class Monitoring(Slice):
     label_wait_hours: Annotated[
         u.Hours, free("After its end a window waits so long for its labels before it is judged.")
     ]
+    late_allowance_hours: Annotated[
+        u.Hours,
+        free("Rows that come no later than this after the end of their window re-open it."),
+    ]
     count_repeats: Annotated[
         bool,
         free("Whether an outcome whose row repeats an earlier one exactly counts again."),
@@ -143,6 +147,12 @@ class Monitoring(Slice):
     psi_bands: PsiBands
     triggers: Triggers
     quorum: Quorum
+
+    @model_validator(mode="after")
+    def _waits_no_longer_than_it_allows(self) -> Self:
+        if self.late_allowance_hours < self.label_wait_hours:
+            raise ValueError("late_allowance_hours is below label_wait_hours")
+        return self
 
 
 class UnitChange(Slice):

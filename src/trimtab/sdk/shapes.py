@@ -479,8 +479,24 @@ class HealthShape(Answer):
     uptime: str
 
 
+class LateShape(Answer):
+    """Rows, as they were sent, that came after their window was judged: those that re-open it,
+    and those that came too late for that, which are kept and count nowhere. `due_at` is when
+    it is to be judged again."""
+
+    predictions: int
+    labels: int
+    predictions_too_late: int
+    labels_too_late: int
+    due_at: datetime | None
+
+
 class WindowShape(Answer):
-    """A stretch of time that was looked at."""
+    """A stretch of time that was looked at.
+
+    `revisions` says how often late rows have changed what was found; `late` is counted over
+    all tenants, and so None in a tenant's own window.
+    """
 
     id: str
     model: str
@@ -492,6 +508,8 @@ class WindowShape(Answer):
     labels: int
     drift: list[dict[str, Any]]
     performance: list[dict[str, Any]]
+    revisions: int
+    late: LateShape | None
 
 
 class TimelineShape(Answer):

@@ -18,7 +18,9 @@ from trimtab.audit.work import Reading
 from trimtab.incidents import store as incidents
 from trimtab.incidents.model import Incident
 from trimtab.kernel.ids import TenantId
+from trimtab.monitoring import late_store
 from trimtab.monitoring import store as monitoring
+from trimtab.monitoring.late import Late
 from trimtab.monitoring.model import Window
 from trimtab.policies.operation import Monitoring
 from trimtab.registry import deployment_store, store
@@ -89,6 +91,7 @@ class ModelPage:
     rollouts: tuple[Rollout, ...]
     timeline: tuple[Line, ...]
     hidden: int
+    late: Late | None
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str) -> ModelPa
         rollouts=tuple(rollouts.of_model(reading, name, tenant=visitor.tenant, limit=20)),
         timeline=telling.timeline(reading, visitor, [model.id, *(v.id for v in past.versions)]),
         hidden=max(0, len(past.versions) - lifeline.MAX_LANES),
+        late=late_store.of_model(reading, name) if visitor.tenant is None else None,
     )
 
 

@@ -77,7 +77,7 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "window.scheduled": lambda d: f"{_window(d)} scheduled",
     "window.closed": lambda d: f"{_window(d)}, input looked at: {d.get('reason')}",
     "window.settled": lambda d: f"{_window(d)}, output judged: {d.get('reason')}",
-    "window.revised": lambda d: f"{_window(d)}, judged again with late labels: {d.get('reason')}",
+    "window.revised": lambda d: f"{_window(d)}, judged again, late rows: {d.get('reason')}",
     "watch.moved": _watched,
     "session.opened": lambda d: f"{d.get('person')} logged in",
     "person.added": lambda d: f"{d.get('name')} may log in, as {_v(d, 'roles')}",

@@ -12,7 +12,7 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.clock import iso
 from trimtab.platform.durable import Job
 from trimtab.remediation.gate_process import GateProcess
-from trimtab.workflows import diagnose, intake, recovery, release, repair, retrain, watch
+from trimtab.workflows import diagnose, intake, late, recovery, release, repair, retrain, watch
 from trimtab.workflows.jobs import IN_ORDER, reaction, sweep
 from trimtab.workflows.loop import Program, Sweep
 from trimtab.workflows.parts import Parts
@@ -46,6 +46,7 @@ def program(parts: Parts, gate: GateProcess) -> Program:
         Sweep(sweep("intake.again", partial(intake.check_again, parts)), intake.due_again),
         Sweep(sweep("watch.schedule", watcher.schedule), watch.unscheduled),
         Sweep(sweep("watch.window", watcher.turn), watch.due),
+        Sweep(sweep("watch.again", watcher.judge_again), late.due),
         Sweep(sweep("repair.turn", partial(repair.turn, parts)), repair.due),
         Sweep(sweep("repair.recheck", partial(repair.recheck, parts)), recovery.due),
         Sweep(sweep("release.turn", partial(release.turn, parts)), release.due),

@@ -1,12 +1,14 @@
 """Windows close, global and per tenant -> drift and performance -> signals -> incidents.
 
-A window is looked at when its time is over, and judged again when its labels are in. What
+A window is looked at when its time is over, and judged when its labels are in; rows that come
+later than that re-open it (`late.py`). What
 is believed after enough windows in a row becomes a signal; signals of one cause become one
 incident. A window that nobody looked at shows as missed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,20 +19,25 @@ from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import Kind, Severity, Signal
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import iso, parse_iso
-from trimtab.kernel.errors import InvalidInput
+from trimtab.kernel.errors import Conflict, InvalidInput
 from trimtab.kernel.ids import TenantId
+from trimtab.monitoring import late_store
 from trimtab.monitoring import service as monitoring
 from trimtab.monitoring import store as monitoring_store
+from trimtab.monitoring.late import What, received_by
 from trimtab.monitoring.model import Phase, Window
-from trimtab.monitoring.performance import VersionFacts, outcomes
+from trimtab.monitoring.performance import Tally, VersionFacts, outcomes
 from trimtab.monitoring.reference import Reference, References
+from trimtab.monitoring.revision import Anew, revise
 from trimtab.monitoring.survey import survey
 from trimtab.observations import frame as frames
 from trimtab.observations import store as observations
 from trimtab.observations.frame import Frame
+from trimtab.policies.operation import Monitoring
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Model, Version
+from trimtab.workflows import late
 from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 
@@ -80,11 +87,13 @@ class Watch:
         parts = self._parts
         with parts.records.look() as reading:
             model = store.model_named(reading, window.model)
+            seen = late.sent(reading, window, What.PREDICTIONS)
             frame = rows_between(reading, window.model, window.start, window.end)
             references = self.references(reading, model)
         demands, digest = policy_of(parts, model)
         found = survey(frame, references, demands.monitoring)
         with parts.records.begin(_WATCH, reason="the window is over") as work:
+            first = monitoring_store.get(work, window.id).phase is window.phase
             monitoring.close_window(
                 work,
                 window.id,
@@ -93,22 +102,80 @@ class Watch:
                 label_wait=timedelta(hours=demands.monitoring.label_wait_hours),
                 policy_digest=digest,
             )
+            if first:  # else somebody closed it meanwhile, and knows what came since
+                late.note_since(parts, work, window, What.PREDICTIONS, seen, demands.monitoring)
 
     def _settle(self, window: Window) -> None:
         parts = self._parts
         with parts.records.look() as reading:
             model = store.model_named(reading, window.model)
+            seen = late.sent(reading, window, What.LABELS)
             frame = rows_between(reading, window.model, window.start, window.end)
             facts = facts_of(reading, window.model)
         demands, digest = policy_of(parts, model)
-        if frame is not None and not demands.monitoring.count_repeats:
-            frame = frame.without_repeats()
-        cutoffs = {version: fact.cutoff for version, fact in facts.items()}
-        tallies = [] if frame is None else outcomes(frame, cutoffs)
+        tallies = tallies_of(frame, facts, demands.monitoring)
         with parts.records.begin(_WATCH, reason="its labels are in") as work:
+            first = monitoring_store.get(work, window.id).phase is window.phase
             monitoring.settle_window(
                 work, window.id, tallies, facts, demands.monitoring, policy_digest=digest
             )
+            if first:
+                late.note_since(parts, work, window, What.LABELS, seen, demands.monitoring)
+
+    def judge_again(self, window_id: str) -> None:
+        """Judge a window again with the rows that came late, if any have.
+
+        Raises:
+            Conflict: somebody moved it meanwhile; try again with what there is then.
+        """
+        parts = self._parts
+        with parts.records.look() as reading:
+            window = monitoring_store.get(reading, window_id)
+            came = late_store.of_windows(reading, [window]).get(window_id)
+            if came is None or came.due_at is None or came.due_at > reading.now:
+                return
+            model = store.model_named(reading, window.model)
+            demands, digest = policy_of(parts, model)
+            frame = rows_between(
+                reading,
+                window.model,
+                window.start,
+                window.end,
+                received_by=received_by(window, demands.monitoring),
+            )
+            facts = facts_of(reading, window.model)
+            references = self._references_then(reading, model, window)
+        same_input = window.rows == (0 if frame is None else len(frame))
+        anew = Anew(
+            None if same_input else survey(frame, references, demands.monitoring),
+            tallies_of(frame, facts, demands.monitoring),
+            facts,
+        )
+        with parts.records.begin(_WATCH, reason="rows came late") as work:
+            if monitoring_store.get(work, window_id).revision != window.revision:
+                raise Conflict(f"window {window_id} was moved meanwhile")
+            revise(work, window_id, anew, demands.monitoring, policy_digest=digest)
+            late_store.judged(work, came, demands.monitoring)
+
+    def _references_then(self, reading: Reading, model: Model, window: Window) -> References:
+        """What a window was compared with when it was closed, whatever is stable now; what is
+        compared with now, where nobody could look then."""
+        digests = {
+            mine.tenant: mine.drift.reference
+            for mine in monitoring_store.beside(reading, window)
+            if mine.drift is not None and mine.drift.reference
+        }
+        if None not in digests:
+            return self.references(reading, model)
+        versions = store.versions_of(reading, model.name, everyone=True)
+        by_digest: dict[str, Version] = {v.reference_digest: v for v in versions}
+        then = {
+            tenant: self.reference(model, by_digest[digest])
+            for tenant, digest in digests.items()
+            if tenant is None or digest != digests[None]
+        }
+        fleet = then.pop(None)
+        return References(fleet, {str(tenant): found for tenant, found in then.items()})
 
     def references(self, reading: Reading, model: Model) -> References:
         """What a model's windows are compared with now: what its stable versions learnt from."""
@@ -151,14 +218,32 @@ def read_reference(content: bytes, model: Model, digest: str) -> Reference:
         return Reference.from_parquet(content, kinds, **options)
 
 
-def rows_between(reading: Reading, model: str, start: datetime, end: datetime) -> Frame | None:
-    """The rows of a stretch of time, or None where no prediction was made."""
+def rows_between(
+    reading: Reading,
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    received_by: datetime | None = None,
+) -> Frame | None:
+    """The rows of a stretch of time, or None where no prediction was made; with
+    `received_by`, as if what came later had never come."""
     if not observations.count_between(reading, observations.PREDICTIONS, model, start, end):
         return None
     try:
-        return frames.load(reading, model, start, end)
+        return frames.load(reading, model, start, end, received_by=received_by)
     except InvalidInput:
         return None
+
+
+def tallies_of(
+    frame: Frame | None, facts: Mapping[str, VersionFacts], demands: Monitoring
+) -> Sequence[Tally]:
+    """What each version did for each tenant in the rows of a window."""
+    if frame is None:
+        return ()
+    counted = frame if demands.count_repeats else frame.without_repeats()
+    return outcomes(counted, {version: fact.cutoff for version, fact in facts.items()})
 
 
 def facts_of(reading: Reading, model: str) -> dict[str, VersionFacts]:

@@ -219,6 +219,21 @@ CREATE TABLE label_batches (
 ;
 CREATE INDEX ix_label_batches_model_time ON label_batches (model, first_at, last_at)
 ;
+CREATE TABLE late_rows (
+	model VARCHAR(63) NOT NULL,
+	"window" VARCHAR(80) NOT NULL,
+	came INTEGER NOT NULL,
+	judged INTEGER NOT NULL,
+	due_at TIMESTAMP WITH TIME ZONE,
+	predictions INTEGER NOT NULL,
+	labels INTEGER NOT NULL,
+	predictions_too_late INTEGER NOT NULL,
+	labels_too_late INTEGER NOT NULL,
+	CONSTRAINT pk_late_rows PRIMARY KEY (model, "window")
+)
+;
+CREATE INDEX ix_late_rows_due_at ON late_rows (due_at)
+;
 CREATE TABLE ledger_entries (
 	sequence BIGINT NOT NULL,
 	tenant VARCHAR(80),
@@ -515,6 +530,7 @@ CREATE TABLE windows (
 	policy_digest VARCHAR(71) NOT NULL,
 	closed_at TIMESTAMP WITH TIME ZONE,
 	settled_at TIMESTAMP WITH TIME ZONE,
+	revisions INTEGER NOT NULL,
 	CONSTRAINT pk_windows PRIMARY KEY (id)
 )
 ;
