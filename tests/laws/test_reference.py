@@ -86,6 +86,8 @@ OPEN_ADDRESSES = {
     "/metrics": "scraped from inside the network",
     "/api/v1/tokens": "takes the credential itself",
     "/login": "takes the credential itself",
+    "/docs": "describes the interface, tells nothing of anybody",
+    "/redoc": "the same, to be read",
     "/logout": "ends whatever session the caller has",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import socket
+import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
+from playwright.sync_api import sync_playwright
 
 from trimtab import web
 from trimtab.app import Application
@@ -58,6 +60,8 @@ from trimtab.workflows import intake, release
 from trimtab.workflows.parts import ENVIRONMENT
 
 PASSWORD = "copper lantern quiet harbour"
+FIND_BROWSER = Path(__file__).parents[2] / "scripts" / "browser.sh"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 EARLY = datetime(2015, 1, 5, 8, tzinfo=UTC)
 MODEL = "flight-delays"
 FEATURES = (
@@ -661,6 +665,17 @@ def shown(
 ) -> Iterator[World]:
     """A world with half a year behind it, shared: for tests that change nothing."""
     yield from opened(templates["told"], tmp_path_factory.mktemp("shown") / "home")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real browser; without one the test fails, and says how to get it."""
+    found = subprocess.run([FIND_BROWSER, "--find"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 def tell(world: World) -> None:

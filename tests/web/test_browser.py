@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from trimtab.approvals import store as approvals
 
-FIND = Path(__file__).parents[2] / "scripts" / "browser.sh"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ADDRESSES = ["/", "/models/flight-delays", "/approvals", "/rollouts", "/incidents", "/audit"]
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def chromium() -> Any:
-    found = subprocess.run([FIND, "--find"], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 def log_in(page: Page, origin: str) -> None:

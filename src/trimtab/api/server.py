@@ -55,20 +55,20 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
         version=__version__,
         description="One control plane for production models.",
         redirect_slashes=False,
+        docs_url=None,  # the pages have their own: these would load scripts from other hosts
+        redoc_url=None,
     )
     app.state.parts = parts
     app.state.loop = loop
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
     app.add_middleware(Observed, metrics=parts.metrics)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
     return app
 
 
-class Observed:
-    """Gives every request an id, and measures it by its route's template.
 class Contained:
     """Answers a fault of ours where it happens.
 
@@ -98,6 +98,8 @@ class Contained:
             await answer(scope, receive, send)
 
 
+class Observed:
+    """Gives every request an id, and measures it by its route's template.
 
     Plain ASGI: Starlette's `middleware("http")` runs each request in a task of its own and
     copies every message, which costs more than all the rest of the way in.

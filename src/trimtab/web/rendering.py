@@ -93,6 +93,7 @@ STATIC = {
     "trimtab.css": "text/css; charset=utf-8",
     "trimtab.js": "text/javascript; charset=utf-8",
     "trimtab.svg": "image/svg+xml",
+    "interface.js": "text/javascript; charset=utf-8",
 }
 
 

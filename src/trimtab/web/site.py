@@ -9,6 +9,7 @@ from trimtab.web import (
     audit,
     home,
     incidents,
+    interface,
     login,
     models,
     refusals,
@@ -25,6 +26,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     rollouts.router,
     incidents.router,
     audit.router,
+    interface.router,
 )
 
 
