@@ -47,6 +47,19 @@ def test_the_same_bytes_again_are_the_same_version(house: Any) -> None:
     assert first.json()["id"] == again.json()["id"]
 
 
+@pytest.mark.parametrize(
+    ("change", "field"), [({"cutoff": 0.123}, "cutoff"), ({"lineage": {"rows": 1}}, "lineage")]
+)
+def test_the_same_bytes_with_something_else_beside_them_are_a_conflict(
+    house: Any, refuses: Any, change: dict[str, Any], field: str
+) -> None:
+    model, artifact = house.new_model(), house.material.artifact()
+    first = house.upload(model, house.metadata("1.0.0"), artifact).json()
+    answer = house.upload(model, house.metadata("1.0.0", **change), artifact)
+    assert refuses(answer, 409, "conflict")["field"] == field
+    assert house.admin.models.version(model, "1.0.0").cutoff == first["cutoff"]
+
+
 def test_bytes_that_are_not_the_declared_ones_are_refused(house: Any, refuses: Any) -> None:
     model, artifact = house.new_model(), house.material.artifact()
     lie = house.metadata("1.0.0", digest=digest_of(b"something else"))

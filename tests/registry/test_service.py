@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from trimtab.kernel.errors import Conflict, InvalidInput, InvalidMove, NotFound, PolicyRefused
-from trimtab.kernel.ids import TenantId, new_id
+from trimtab.kernel.ids import Digest, TenantId, new_id
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployed, Deployment, begun
-from trimtab.registry.model import Lifecycle
+from trimtab.registry.model import Lifecycle, TrainingTrigger
 
+OTHER = Digest("sha256:" + "0" * 64)
 AA, BB = TenantId("aa"), TenantId("bb")
 
 
@@ -33,6 +34,42 @@ def test_other_bytes_or_another_tenant_are_a_conflict(house: Any) -> None:
         house.register("1.0.0", tenant=AA)
     with house.records.look() as reading:
         assert store.versions_of(reading, "delays", everyone=True) == [first]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"digest": OTHER}, "artifact"),
+        ({"tenant": "aa"}, "tenant"),
+        ({"cutoff": 0.6}, "cutoff"),
+        ({"framework": "other"}, "framework"),
+        ({"training_metrics": {"accuracy": 0.9}}, "training_metrics"),
+        ({"training_trigger": TrainingTrigger.DRIFT}, "training_trigger"),
+        ({"parent": "1.0.0"}, "parent"),
+        ({"reference_digest": OTHER}, "reference"),
+        ({"holdout_digest": OTHER}, "holdout"),
+        ({"lineage": {"rows": 1}}, "lineage"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_same_number_with_anything_else_is_a_conflict_that_names_it(
+    house: Any, change: dict[str, Any], field: str
+) -> None:
+    house.register("1.0.0")
+    house.register("1.1.0")
+    with pytest.raises(Conflict) as refused:
+        house.register("1.1.0", **change)
+    assert refused.value.field == field
+    assert "next" in str(refused.value.remedy)
+
+
+def test_what_follows_from_the_rest_makes_no_other_version(house: Any) -> None:
+    """A signature is drawn anew each time, and somebody else may send the same again."""
+    first = house.register("1.0.0", lineage={"rows": [1, 2.0], "at": None})
+    again = house.register(
+        "1.0.0", lineage={"at": None, "rows": (1, 2)}, signature="t", contributors=("usr_x",)
+    )
+    assert again == first
 
 
 def test_uploads_at_once_of_one_number_leave_one_winner(house: Any) -> None:

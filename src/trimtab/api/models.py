@@ -91,8 +91,8 @@ def upload(
 ) -> shapes.VersionShape:
     """Store, inspect and sign a version; checks start by themselves.
 
-    The same bytes again give the version there is; other bytes under the same number are
-    a conflict.
+    The same again gives the version there is; anything else under the same number is a
+    conflict, which names the first difference.
     """
     body = _metadata(metadata)
     version = intake.upload(

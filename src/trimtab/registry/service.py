@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from trimtab.artifacts import envelope
 from trimtab.audit.work import Reading, Work
 from trimtab.kernel.errors import Conflict, InvalidMove, NotFound, PolicyRefused
-from trimtab.kernel.events import canonical
+from trimtab.kernel.events import canonical, plain
 from trimtab.kernel.ids import ApprovalId, Digest, ModelId, PermitId, TenantId, VersionId, new_id
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployed, Deployment, begun
@@ -108,24 +108,19 @@ def register_model(
 def register_version(work: Work, registration: Registration) -> Version:
     """Keep a version whose bytes are stored, inspected and signed.
 
-    Safe to repeat: the same bytes under the same version give the version that is there.
+    Safe to repeat: the same again, by whomever, gives the version that is there.
 
     Raises:
         NotFound: the model is not registered.
-        Conflict: the version number stands for other bytes, or for another tenant.
+        Conflict: the version number stands for something else; the first difference is named.
         InvalidInput: the version is not in its canonical form.
     """
     store.model_named(work, registration.model)
     checked_version(registration.version)
     known = store.find_version(work, registration.model, registration.version)
     if known is not None:
-        if (known.digest, known.tenant) == (registration.digest, registration.tenant):
-            return known
-        raise Conflict(
-            f"version {registration.version} of {registration.model} exists with other content",
-            field="version",
-            remedy="a version number is used once; take the next one",
-        )
+        _demand_same(known, registration)
+        return known
     version = Version(
         id=VersionId(new_id("ver")),
         lifecycle=Lifecycle.DEVELOPMENT,
@@ -148,6 +143,32 @@ def register_version(work: Work, registration: Registration) -> Version:
         training_metrics=version.training_metrics,
     )
     return store.add_version(work, version, event)
+
+
+_HANDED_IN = {
+    "digest": "artifact",
+    "tenant": "tenant",
+    "cutoff": "cutoff",
+    "reference_digest": "reference",
+    "holdout_digest": "holdout",
+    "framework": "framework",
+    "training_metrics": "training_metrics",
+    "training_trigger": "training_trigger",
+    "parent": "parent",
+    "lineage": "lineage",
+}
+"""What a version is handed in with, and how whoever does so calls it. All else follows from
+it, or from who sent it and when."""
+
+
+def _demand_same(known: Version, registration: Registration) -> None:
+    for part, name in _HANDED_IN.items():
+        if plain(getattr(known, part)) != plain(getattr(registration, part)):
+            raise Conflict(
+                f"version {known.version} of {known.model} exists with another {name}",
+                field=name,
+                remedy="a version number is used once; take the next one",
+            )
 
 
 def move_version(work: Work, version_id: str, to: Lifecycle, *, why: str) -> Version:
