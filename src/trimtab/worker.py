@@ -23,6 +23,9 @@ PAUSE_SECONDS = 0.25
 HEAD_SECONDS = 10.0
 """Between two signed heads of a growing ledger, in real time."""
 
+PRUNE_SECONDS = 3600.0
+"""Between two times that finished jobs are forgotten, in real time; the first is at start."""
+
 DRAIN_SECONDS = 25.0
 
 KEEP_ALIVE_SECONDS = 15
@@ -50,7 +53,8 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
-        signed_at = time.monotonic()
+        signed_at, pruned_at = time.monotonic(), -PRUNE_SECONDS
+        keep_seconds = 3600.0 * self._application.settings.jobs_keep_hours
         while not self._stopping.is_set():
             handed = 0
             try:
@@ -58,6 +62,9 @@ class Worker:
                 if time.monotonic() - signed_at >= HEAD_SECONDS:
                     signed_at = time.monotonic()
                     self._application.parts.heads.sign()
+                if time.monotonic() - pruned_at >= PRUNE_SECONDS:
+                    pruned_at = time.monotonic()
+                    self._application.parts.engine.prune(keep_seconds)
             except TrimtabError as error:
                 log.error("a pass of the loop failed", code=error.code, what=error.message)
             except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more

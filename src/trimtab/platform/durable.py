@@ -145,6 +145,9 @@ class Engine(Protocol):
     def recover(self, executor_ids: Sequence[str]) -> int:
         """Take over what executors that are gone had begun; how many jobs that were.
 
+        For processes beside this one that have died; what an earlier run of this executor
+        left, `start` takes up. With one process for each database nobody needs to call it.
+
         Raises:
             Conflict: one of them is alive, or is this executor.
         """

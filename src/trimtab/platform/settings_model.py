@@ -114,11 +114,24 @@ class Settings(BaseSettings):
         "below TRIMTAB_HOME.",
         secret=True,
     )
+    database_check_seconds: Annotated[float, Field(ge=0)] = variable(
+        "DATABASE_CHECK_SECONDS",
+        "Longest look at every page of the SQLite files at a start. What there was no time for "
+        "is named in the log.",
+        30.0,
+    )
     database_pool_size: Count = variable(
         "DATABASE_POOL_SIZE", "Connections kept open to PostgreSQL, for each process.", 10
     )
     database_pool_timeout_seconds: Count = variable(
         "DATABASE_POOL_TIMEOUT_SECONDS", "Longest wait for a free connection.", 10
+    )
+
+    jobs_keep_hours: Count = variable(
+        "TRIMTAB_JOBS_KEEP_HOURS",
+        "How long the job engine remembers work that is done, in real time; work handed over "
+        "again within it is recognised. Work that failed for good is kept.",
+        168,
     )
 
     mlflow_tracking_uri: str | None = variable(
