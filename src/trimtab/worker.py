@@ -58,7 +58,7 @@ class Worker:
         while not self._stopping.is_set():
             handed = 0
             try:
-                handed = self._application.loop.turn()
+                handed = self._application.loop.go_on()
                 if time.monotonic() - signed_at >= HEAD_SECONDS:
                     signed_at = time.monotonic()
                     self._application.parts.heads.sign()

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from trimtab.sdk.client import Client
+
 PATIENCE_SECONDS = 90.0
 
 
@@ -110,6 +112,19 @@ sys.exit(run(Options(story, stay=True, report=Path(sys.argv[1])), Console()))
 """
 
 
+def take_back(address: str, email: str, password: str) -> None:
+    """What a visitor does after the story is still carried out."""
+    with Client(address) as nobody:
+        visitor = Client(address, token=nobody.identity.log_in(email, password))
+    with visitor:
+        (rollout,) = (r for r in visitor.rollouts.list() if r.phase == "running")
+        visitor.rollouts.abort(rollout.id, reason="a visitor")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while visitor.rollouts.get(rollout.id).observed_percent:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 @pytest.mark.slow
 def test_after_the_story_the_pages_stay_until_somebody_ends_it(folder: Path) -> None:
     target = folder / "report.json"
@@ -118,6 +133,7 @@ def test_after_the_story_the_pages_stay_until_somebody_ends_it(folder: Path) -> 
     (address,) = re.findall(r"stay open at (\S+);", demo.log.read_text())
     assert httpx.get(f"{address}/health").status_code == 200
     assert json.loads(target.read_text())["audit"]["verified"]
+    take_back(address, *re.findall(r"as (mira\S+), password (\S+)", demo.log.read_text())[0])
     demo.handle.send_signal(signal.SIGINT)
     assert demo.handle.wait(PATIENCE_SECONDS) == 0
     assert not demo.left()

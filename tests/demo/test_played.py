@@ -22,15 +22,13 @@ from trimtab.demo.story import Fault, FlightStory, HousingStory, Story
 Report = dict[str, Any]
 Play = Callable[[str, Story], Report]
 
-OF_THIS_RUN = {
-    *("id", "incident", "digest", "head", "root", "entries", "signer", "message"),
-    *("duration_s", "peak_memory_bytes", "gate_checks"),
-}
-"""What may differ between two runs of one seed: ids, what is made of ids, keys and salts, and
-what is measured in real time: the gate looks at the machine. `entries` counts looks that a
-background pass may take once more."""
+DRAWN = re.compile(r"\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{16}\b")
+OF_THIS_RUN = {"head", "root", "signer", "duration_s", "peak_memory_bytes"}
+"""What cannot be the same in two runs of one seed: what is made of keys that are drawn at the
+first start and of the ledger's salts, and what is measured on this machine."""
 
-NUMBER = re.compile(r"\d+(\.\d+)?")
+ROOT = re.compile(r"root [0-9a-f]+…")
+FREE = re.compile(r"\d+ MiB free")
 
 
 def shortened(start: date, *, feature: str = "", factor: float = 1.0, days: int = 4) -> Story:
@@ -72,6 +70,13 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
 # Weeks that are calm by themselves. In August the recall of a model of June and July falls,
 # fault or no fault, and is reported: that is the season, and no mistake.
 SEPTEMBER = shortened(date(2015, 9, 9), feature="taxi_out_min", factor=2.5)
+HOMES_MOVE = Story(
+    first_day=date(2015, 3, 1),
+    last_day=date(2015, 4, 5),
+    flights=replace(FlightStory(), tenants=("UA",), replay=4, live_fault=None),
+)
+"""Until the homes' model has been trained anew from served rows, and signed for."""
+
 OCTOBER = shortened(date(2015, 10, 14), feature="distance_miles", factor=0.3048)
 
 
@@ -119,32 +124,36 @@ def test_without_a_fault_nothing_is_reported(play: Play) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_same_seed_tells_the_same_story(play: Play) -> None:
-    first, second = play("september", SEPTEMBER), play("september again", SEPTEMBER)
-    for report in (first, second):
-        assert report["story"].pop()["text"].startswith("the ledger is verified")
-        # What happens at one moment of the stepped clock has no order among itself.
-        report["story"].sort(key=lambda beat: (beat["at"], comparable(beat["text"])))
-        report["incidents"] = [i for i in report["incidents"] if i["phase"] != "merged"]
-        for remediation in report["remediations"]:  # how much is free is this machine's affair
-            remediation["gate_checks"] = [
-                c for c in remediation["gate_checks"] if c["name"] != "memory"
-            ]
-    assert comparable(first) == comparable(second, exact=True)
-    assert [v["digest"] for v in first["versions"]] == [v["digest"] for v in second["versions"]]
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("name", "story"), [("september", SEPTEMBER), ("homes that move", HOMES_MOVE)]
+)
+def test_the_same_seed_tells_the_same_story(play: Play, name: str, story: Story) -> None:
+    """Every figure, every entry that a line is told from, in the same order."""
+    first, second = play(name, story), play(f"{name}, again", story)
+    assert first["incidents"]
+    assert told(first) == told(second)
 
 
-def comparable(value: Any, *, exact: bool = False) -> Any:
-    """Without ids, and without the last digits: batches that arrive at the same moment of the
-    stepped clock have no order, and some statistics depend on it a little."""
-    match value:
-        case dict():
-            return {k: comparable(v, exact=exact) for k, v in value.items() if k not in OF_THIS_RUN}
-        case list():
-            return [comparable(v, exact=exact) for v in value]
-        case float() if not exact:
-            return pytest.approx(value, rel=0.05, abs=0.02)
-        case str():
-            return NUMBER.sub("#", re.sub(r"inc-\S+", "inc", value))
-    return value
+def told(report: Report) -> Report:
+    """A report with ids that are numbered as they come, and without what no seed decides."""
+    names: dict[str, str] = {}
+
+    def named(found: re.Match[str]) -> str:
+        return names.setdefault(found[0], f"{found[1]}_{len(names)}")
+
+    def plain(value: Any) -> Any:
+        match value:
+            case {"name": "memory"}:  # how much is free is this machine's affair
+                return {**value, "value": None, "reason": FREE.sub("free", value["reason"])}
+            case dict():
+                return {k: plain(v) for k, v in value.items() if k not in OF_THIS_RUN}
+            case list():
+                return [plain(v) for v in value]
+            case str():
+                return DRAWN.sub(named, ROOT.sub("root", value))
+        return value
+
+    found = plain(report)
+    assert isinstance(found, dict)
+    return found

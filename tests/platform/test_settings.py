@@ -218,10 +218,15 @@ def test_a_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "cannot be read as text" in refusal(monkeypatch).message
 
 
-def test_the_stepped_clock_stands_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = given(monkeypatch, TRIMTAB_CLOCK="stepped:2015-07-01T02:00:00+02:00").new_clock()
+@pytest.mark.parametrize("kind", ["stepped", "lockstep"])
+def test_the_stepped_clock_stands_where_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    settings = given(monkeypatch, TRIMTAB_CLOCK=f"{kind}:2015-07-01T02:00:00+02:00")
+    clock = settings.new_clock()
     assert isinstance(clock, SteppedClock)
     assert clock.now() == datetime(2015, 7, 1, tzinfo=UTC)
+    assert settings.lockstep == (kind == "lockstep")
 
 
 @pytest.mark.parametrize(

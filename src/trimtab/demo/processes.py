@@ -65,8 +65,12 @@ class ControlPlane:
     admin_password: str
 
 
-def start_control_plane(home: Path, clock: str, *, port: int | None) -> ControlPlane:
+def start_control_plane(
+    home: Path, clock: str, *, port: int | None, lockstep: bool = False
+) -> ControlPlane:
     """Start a control plane whose clock is stepped, on an empty folder.
+
+    In `lockstep` nothing happens between two steps, and the same calls write the same record.
 
     Raises:
         Unavailable: it does not come up.
@@ -77,7 +81,7 @@ def start_control_plane(home: Path, clock: str, *, port: int | None) -> ControlP
         **_clean_environment(),
         "TRIMTAB_HOME": str(home),
         "TRIMTAB_PORT": str(chosen),
-        "TRIMTAB_CLOCK": f"stepped:{clock}",
+        "TRIMTAB_CLOCK": f"{'lockstep' if lockstep else 'stepped'}:{clock}",
         "TRIMTAB_ADMIN_PASSWORD": password,
         "LOG_LEVEL": "WARNING",
     }

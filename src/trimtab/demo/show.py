@@ -26,7 +26,8 @@ from trimtab.demo.endpoints import Endpoints
 from trimtab.demo.memory import PeakMemory
 from trimtab.demo.screen import LiveScreen, PlainScreen, Progress, Screen
 from trimtab.demo.story import Story
-from trimtab.kernel.errors import InvalidInput
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated, Unavailable
+from trimtab.sdk.client import Client
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 0.5
@@ -126,7 +127,9 @@ def _play(options: Options, screen: Screen, home: Path, stack: ExitStack) -> int
     story = options.story
     memory = stack.enter_context(PeakMemory())
     clock = datetime.combine(story.first_day, time_of_day(), UTC)
-    control = processes.start_control_plane(home, f"{clock:%Y-%m-%dT%H:%M:%SZ}", port=options.port)
+    control = processes.start_control_plane(
+        home, f"{clock:%Y-%m-%dT%H:%M:%SZ}", port=options.port, lockstep=True
+    )
     stack.callback(control.process.stop)
     screen.open()
     stack.callback(screen.close)
@@ -196,13 +199,29 @@ def _peak(memory: PeakMemory) -> str:
 def _stay(screen: Screen, control: processes.ControlPlane, gateway: processes.Process) -> None:
     """Keep the pages open until somebody ends it."""
     screen.notice(f"the pages stay open at {control.url}; Ctrl-C ends it")
+    admin: Client | None = None
     try:
         while True:
             control.process.demand_alive()
             gateway.demand_alive()
+            admin = _stand(control, admin)
             time.sleep(_LOOK_SECONDS)
     except Stopped:
         return
+
+
+def _stand(control: processes.ControlPlane, admin: Client | None) -> Client | None:
+    """Step the clock to where it stands, so that what visitors do is carried out; with a new
+    credential where there is none, or where the old one has run out."""
+    try:
+        if admin is None:
+            with Client(control.url) as nobody:
+                token = nobody.identity.log_in("admin@localhost", control.admin_password)
+            admin = Client(control.url, token=token)
+        admin.clock.step(admin.clock.now().now)
+    except (NotAuthenticated, Unavailable):  # a process that has ended is noticed elsewhere
+        return None
+    return admin
 
 
 def _screen(console: Console) -> Screen:

@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     clock: str = variable(
         "TRIMTAB_CLOCK",
         "`real`, or `stepped:` and an RFC 3339 time at which domain time starts and stands "
-        "still until it is moved (for demonstrations).",
+        "still until it is moved (for demonstrations). With `lockstep:` instead, all work waits "
+        "for the next step of the clock and is done one job after the other, so that the same "
+        "calls write the same record.",
         "real",
     )
     admin_password: SecretStr | None = variable(
@@ -241,7 +243,7 @@ class Settings(BaseSettings):
     def _known_clock(cls, value: str) -> str:
         if value != "real":
             kind, _, start = value.partition(":")
-            if kind != "stepped":
+            if kind not in ("stepped", "lockstep"):
                 raise ValueError("write `real`, or `stepped:` and an RFC 3339 time")
             parse_iso(start)
         return value
@@ -278,6 +280,11 @@ class Settings(BaseSettings):
     def clock_start(self) -> datetime | None:
         """Where stepped domain time starts; None when it is the real time."""
         return None if self.clock == "real" else parse_iso(self.clock.partition(":")[2])
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether work is done only while the clock is stepped, one job after the other."""
+        return self.clock.startswith("lockstep:")
 
     def new_clock(self) -> Clock:
         """A clock for domain time."""

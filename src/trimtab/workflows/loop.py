@@ -3,6 +3,10 @@
 A pass only hands work over to the durable engine, under keys that make the effect once; it
 may be repeated, interrupted, and run by several at once. Domain timers are rows with a due
 time, found here under the injected clock: the engine's own sleeps carry no meaning.
+
+In lockstep a pass waits until what the one before it has handed over is done and the
+gateways serve what is recorded, and jobs run one after the other. The same calls then write
+the same ledger, entry by entry.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trimtab.audit import reactions
 from trimtab.audit.reactions import Reaction
@@ -18,6 +22,7 @@ from trimtab.audit.work import Reading
 from trimtab.platform.durable import Job
 from trimtab.registry import routing
 from trimtab.workflows import release
+from trimtab.workflows.jobs import IN_ORDER
 from trimtab.workflows.parts import Parts
 
 Due = Callable[[Reading], Sequence[tuple[str, str]]]
@@ -49,13 +54,19 @@ class Loop:
     def __init__(self, parts: Parts, program: Program):
         self._parts = parts
         self._program = program
+        self._lockstep = parts.settings.lockstep
         self._lock = threading.Lock()
         self._handed = 0
 
     def register(self) -> None:
         """Tell the engine every job, before it starts."""
         for job in (*self._program.jobs, *(sweep.job for sweep in self._program.sweeps)):
-            self._parts.engine.register(job)
+            self._parts.engine.register(replace(job, queue=IN_ORDER) if self._lockstep else job)
+
+    def go_on(self) -> int:
+        """What a thread in the background does: a pass. In lockstep nothing, for when it came
+        by would be chance: whoever steps the clock makes the passes."""
+        return 0 if self._lockstep else self.turn()
 
     def turn(self) -> int:
         """Hand over what has happened and what is due; return how much was new."""
@@ -87,11 +98,19 @@ class Loop:
             # Idle first, then the pass: a job that ends after a pass leaves entries behind
             # that nobody has handed on; and no other thread may have handed anything over.
             idle = self._parts.engine.wait_idle(max(0.0, deadline - time.monotonic()))
-            new = self.turn()
-            if idle and new == 0 and self._handed == before and self._quiet():
-                return True
+            if not self._lockstep or (idle and self._followed()):
+                new = self.turn()
+                if idle and new == 0 and self._handed == before and self._quiet():
+                    return True
             time.sleep(_PAUSE_SECONDS)
         return False
+
+    def _followed(self) -> bool:
+        """Whether every live gateway has applied the table as it has to be now."""
+        epoch, _ = release.publish_routing(self._parts)
+        with self._parts.records.look() as reading:
+            live = release.live_gateways(self._parts, reading)
+        return all(gateway["epoch"] >= epoch for gateway in live)
 
     def _quiet(self) -> bool:
         with self._parts.records.look() as reading:
