@@ -27,7 +27,7 @@ def list_approvals(
     actor: Reader,
     parts: PartsOf,
     phase: Annotated[Phase | None, Query()] = None,
-    after: Annotated[shapes.Moment | None, Query(description="what `next` said")] = None,
+    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.ApprovalShape]:
     """Requests, newest first."""
@@ -35,7 +35,7 @@ def list_approvals(
         found = store.listed(reading, phase=phase, tenant=actor.tenant, before=after, limit=limit)
     return shapes.Page(
         items=[shapes.ApprovalShape.model_validate(a) for a in found],
-        next=found[-1].requested_at.isoformat() if len(found) == limit else None,
+        next=found[-1].id if len(found) == limit else None,
     )
 
 

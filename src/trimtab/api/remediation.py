@@ -28,7 +28,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 def list_remediations(
     actor: Reader,
     parts: PartsOf,
-    after: Annotated[shapes.Moment | None, Query(description="what `next` said")] = None,
+    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
     limit: Limit = 100,
 ) -> shapes.Page[shapes.RemediationShape]:
     """Remedies, newest first."""
@@ -36,7 +36,7 @@ def list_remediations(
         found = store.listed(reading, tenant=actor.tenant, before=after, limit=limit)
     return shapes.Page(
         items=[_shown(r) for r in found],
-        next=found[-1].proposed_at.isoformat() if len(found) == limit else None,
+        next=found[-1].id if len(found) == limit else None,
     )
 
 
@@ -72,7 +72,7 @@ def abort(
     remediation: str,
     actor: Operator,
     parts: PartsOf,
-    reason: Annotated[str, Query(min_length=3, max_length=2000)] = "aborted by a person",
+    reason: Annotated[shapes.Reason, Query()] = "aborted by a person",
 ) -> shapes.RemediationShape:
     """Stop a remedy; what it has done so far stands and is counted."""
     with parts.records.begin(actor, reason=reason) as work:

@@ -27,7 +27,7 @@ def list_rollouts(
     actor: Reader,
     parts: PartsOf,
     model: Annotated[str | None, Query(max_length=63)] = None,
-    after: Annotated[shapes.Moment | None, Query(description="what `next` said")] = None,
+    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.RolloutShape]:
     """Rollouts, newest first."""
@@ -35,7 +35,7 @@ def list_rollouts(
         found = store.of_model(reading, model, tenant=actor.tenant, after=after, limit=limit)
     return shapes.Page(
         items=[shapes.RolloutShape.model_validate(r) for r in found],
-        next=found[-1].started_at.isoformat() if len(found) == limit else None,
+        next=found[-1].id if len(found) == limit else None,
     )
 
 

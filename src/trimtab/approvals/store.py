@@ -81,17 +81,25 @@ def listed(
     *,
     phase: Phase | None = None,
     tenant: TenantId | None = None,
-    before: datetime | None = None,
+    before: str | None = None,
     limit: int = 100,
 ) -> list[Approval]:
-    """Requests, newest first; a tenant sees its own and the global ones."""
+    """Requests, newest first; a tenant sees its own and the global ones.
+
+    `before` is the id of the last one of the page before: many may be of one moment.
+
+    Raises:
+        NotFound: `before` is no request.
+    """
     query = sa.select(APPROVALS).order_by(APPROVALS.c.requested_at.desc(), APPROVALS.c.id.desc())
     if phase is not None:
         query = query.where(APPROVALS.c.phase == phase.value)
     if tenant is not None:
         query = query.where((APPROVALS.c.tenant == tenant) | APPROVALS.c.tenant.is_(None))
     if before is not None:
-        query = query.where(APPROVALS.c.requested_at < before)
+        last = get(reading, before)
+        beside = (APPROVALS.c.requested_at == last.requested_at) & (APPROVALS.c.id < last.id)
+        query = query.where((APPROVALS.c.requested_at < last.requested_at) | beside)
     return [_approval(row) for row in reading.rows(query.limit(limit))]
 
 

@@ -133,17 +133,25 @@ def listed(
     *,
     model: str | None = None,
     tenant: TenantId | None = None,
-    before: datetime | None = None,
+    before: str | None = None,
     limit: int = 100,
 ) -> list[Remediation]:
-    """Remedies, newest first; a tenant sees its own and those for the fleet."""
+    """Remedies, newest first; a tenant sees its own and those for the fleet.
+
+    `before` is the id of the last one of the page before: many may be of one moment.
+
+    Raises:
+        NotFound: `before` is no remedy.
+    """
     query = sa.select(REMEDIATIONS).order_by(_R.proposed_at.desc(), _R.id.desc()).limit(limit)
     if model is not None:
         query = query.where(_R.model == model)
     if tenant is not None:
         query = query.where((_R.tenant == tenant) | _R.tenant.is_(None))
     if before is not None:
-        query = query.where(_R.proposed_at < before)
+        last = get(reading, before)
+        beside = (_R.proposed_at == last.proposed_at) & (_R.id < last.id)
+        query = query.where((_R.proposed_at < last.proposed_at) | beside)
     return [_remediation(row) for row in reading.rows(query)]
 
 

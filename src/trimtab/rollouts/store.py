@@ -113,10 +113,16 @@ def of_model(
     model: str | None = None,
     *,
     tenant: TenantId | None = None,
-    after: datetime | None = None,
+    after: str | None = None,
     limit: int = 100,
 ) -> list[Rollout]:
-    """Rollouts, newest first; a tenant sees its own and the global ones."""
+    """Rollouts, newest first; a tenant sees its own and the global ones.
+
+    `after` is the id of the last one of the page before: many may be of one moment.
+
+    Raises:
+        NotFound: `after` is no rollout.
+    """
     query = sa.select(ROLLOUTS).order_by(ROLLOUTS.c.started_at.desc(), ROLLOUTS.c.id.desc())
     query = query.limit(limit)
     if model is not None:
@@ -124,7 +130,9 @@ def of_model(
     if tenant is not None:
         query = query.where((ROLLOUTS.c.tenant == tenant) | ROLLOUTS.c.tenant.is_(None))
     if after is not None:
-        query = query.where(ROLLOUTS.c.started_at < after)
+        last = get(reading, after)
+        beside = (ROLLOUTS.c.started_at == last.started_at) & (ROLLOUTS.c.id < last.id)
+        query = query.where((ROLLOUTS.c.started_at < last.started_at) | beside)
     return [_rollout(row) for row in reading.rows(query)]
 
 

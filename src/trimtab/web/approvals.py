@@ -11,8 +11,6 @@ from fastapi import APIRouter, Query, Request, Response
 from trimtab.approvals import store
 from trimtab.approvals.model import Phase
 from trimtab.audit.work import Reading
-from trimtab.kernel.clock import iso
-from trimtab.sdk.shapes import Moment
 from trimtab.web import telling, words
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
@@ -40,7 +38,7 @@ def inbox(
     request: Request,
     parts: PartsOf,
     visitor: Annotated[Visitor, looking("approvals:read")],
-    before: Annotated[Moment | None, Query()] = None,
+    before: Annotated[str | None, Query(max_length=80)] = None,
 ) -> Response:
     """Requests, mine first."""
     with parts.records.look() as reading:
@@ -62,16 +60,14 @@ def approval_page(
     return see_other(address + "#decide")
 
 
-def read(reading: Reading, visitor: Visitor, before: datetime | None) -> Inbox:
+def read(reading: Reading, visitor: Visitor, before: str | None) -> Inbox:
     """The page, from one look at the records."""
     names = telling.names(reading)
     pending = store.listed(reading, phase=Phase.PENDING, tenant=visitor.tenant, limit=500)
     listed = store.listed(reading, tenant=visitor.tenant, before=before, limit=_PAGE)
     asked = [request_of(a, visitor, names) for a in reversed(pending)]
     decided = [a for a in listed if a.phase is not Phase.PENDING]
-    older = None
-    if len(listed) == _PAGE:
-        older = "/approvals?before=" + iso(listed[-1].requested_at)
+    older = f"/approvals?before={listed[-1].id}" if len(listed) == _PAGE else None
     return Inbox(
         mine=tuple(a for a in asked if a.may),
         others=tuple(a for a in asked if not a.may),

@@ -10,10 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from trimtab.audit.work import Reading, Work
-from trimtab.kernel.clock import iso
 from trimtab.rollouts import service, store
 from trimtab.rollouts.model import MOVES, Phase, Rollout
-from trimtab.sdk.shapes import Moment
 from trimtab.web import telling, words
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
@@ -95,14 +93,14 @@ def rollout_list(
     request: Request,
     parts: PartsOf,
     visitor: Annotated[Visitor, looking("rollouts:read")],
-    before: Annotated[Moment | None, Query()] = None,
+    before: Annotated[str | None, Query(max_length=80)] = None,
 ) -> Response:
     """What is moving?"""
     with parts.records.look() as reading:
         moving = [r for r in store.unsettled(reading) if visitor.sees(r.tenant)]
         listed = store.of_model(reading, tenant=visitor.tenant, after=before, limit=_PAGE)
         now = reading.now
-    older = "/rollouts?before=" + iso(listed[-1].started_at) if len(listed) == _PAGE else None
+    older = f"/rollouts?before={listed[-1].id}" if len(listed) == _PAGE else None
     settled = tuple(r for r in listed if r.settled)
     shown = RolloutList(tuple(moving), settled, older, now)
     return page(
