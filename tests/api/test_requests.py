@@ -16,13 +16,17 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
-NEW_MODEL = {
+NEW_MODEL: dict[str, Any] = {
     "name": "something",
     "owner": "somebody",
     "features": [{"name": "x", "kind": "numeric"}],
     "label": "y",
     "reason": "a test",
 }
+
+
+CODES = {404: "not_found", 422: "invalid_input"}
+GOOD = {"default_model": None, "owner": None, "tenant": None, "reason": "a test"}
 
 
 @pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/redoc", "/openapi.json"])
@@ -73,15 +77,77 @@ def test_a_model_cannot_be_given_what_follows_by_itself(house: Any, refuses: Any
         ({"risk_facts": {"annual_financial_impact_usd": -1}}, "risk_facts"),
         ({"risk_facts": {"tier": 4}}, "risk_facts.tier"),
         ({"policy": "none-such"}, "policy"),
+        ({"owner": " \t"}, "owner"),
+        ({"owner": "Col\u202elections"}, "owner"),
+        ({"owner": "Collections\nadmin: yes"}, "owner"),
+        ({"description": "a\x1b[31mred"}, "description"),
+        ({"reason": "      "}, "reason"),
+        ({"label": "y\u2028"}, "label"),
+        ({"features": [{"name": "x\n", "kind": "numeric"}]}, "features.0.name"),
+        ({"features": [{"name": "\u200b", "kind": "numeric"}]}, "features.0.name"),
+        ({"features": [NEW_MODEL["features"][0]] * 2}, "features.1.name"),
+        ({"label": "x"}, "label"),
     ],
+    ids=lambda value: ascii(value)[:50],
 )
 def test_what_is_wrong_is_named(
     house: Any, refuses: Any, change: dict[str, Any], field: str
 ) -> None:
+    name = f"refused-{next(house.numbers)}"
     with house.http("data_scientist") as client:
-        answer = client.post("/api/v1/models", json={**NEW_MODEL, **change})
-    body = refuses(answer, 422, "invalid_input")
+        answer = client.post("/api/v1/models", json={**NEW_MODEL, "name": name, **change})
+        body = refuses(answer, 422, "invalid_input")
+        assert client.get(f"/api/v1/models/{name}").status_code == 404
     assert body["field"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "field"),
+    [
+        ({"default_model": "none-such"}, 404, "default_model"),
+        ({"owner": "usr_nobody"}, 404, "owner"),
+        ({"tenant": "none-such"}, 404, "tenant"),
+        ({"name": " "}, 422, "name"),
+        ({"name": "x\u0007"}, 422, "name"),
+        ({"reason": "   "}, 422, "reason"),
+    ],
+    ids=lambda value: ascii(value)[:50],
+)
+def test_an_account_that_points_nowhere_is_refused(
+    house: Any, refuses: Any, change: dict[str, Any], status: int, field: str
+) -> None:
+    name = f"refused {next(house.numbers)}"
+    body = {"name": name, "roles": ["endpoint"], **change}
+    with house.http("admin") as client:
+        answer = client.post("/api/v1/service-accounts", json=body)
+        assert refuses(answer, status, CODES[status])["field"] == field
+        assert client.post(
+            "/api/v1/service-accounts", json={**body, "name": name, **GOOD}
+        ).is_success
+
+
+def test_a_person_of_an_odd_name_or_address_is_refused(house: Any, refuses: Any) -> None:
+    good = {"email": "o@example.org", "name": "O", "roles": ["auditor"], "password": "x" * 20}
+    with house.http("admin") as client:
+        for field, value in (("email", "o\u202e@example.org"), ("name", "O\nP"), ("name", "  ")):
+            answer = client.post("/api/v1/people", json={**good, field: value})
+            assert refuses(answer, 422, "invalid_input")["field"] == field
+        answer = client.post("/api/v1/tenants", json={"id": "odd", "name": "\u2066odd"})
+        assert refuses(answer, 422, "invalid_input")["field"] == "name"
+
+
+def test_a_vote_needs_a_reason_that_says_something(house: Any, refuses: Any) -> None:
+    version = house.registered(house.new_model())
+    house.settle()
+    waiting = next(a for a in house.admin.approvals.list() if a.target.version_id == version["id"])
+    with house.http(waiting.steps[0].role) as client:
+        for reason in ("    ", "\n\n\n", "ok\u202eko"):
+            answer = client.post(
+                f"/api/v1/approvals/{waiting.id}/votes",
+                json={"approve": True, "digest": version["digest"], "reason": reason},
+            )
+            assert refuses(answer, 422, "invalid_input")["field"] == "reason"
+    assert not house.admin.approvals.get(waiting.id).votes
 
 
 @pytest.mark.parametrize(

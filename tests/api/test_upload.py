@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 
@@ -229,6 +231,42 @@ def test_data_that_is_not_parquet_or_lacks_a_column_is_refused(
             )
         body = refuses(answer, 422, "invalid_input")
         assert body["field"] == which
+
+
+@pytest.mark.parametrize("which", ["artifact", "reference", "holdout"])
+def test_a_file_in_which_there_is_nothing_is_refused(house: Any, refuses: Any, which: str) -> None:
+    model = house.new_model()
+    table = pq.read_table(io.BytesIO(house.material.holdout))
+    sink = io.BytesIO()
+    pq.write_table(table.slice(0, 0), sink)
+    files = {
+        "artifact": ("m", house.material.artifact()),
+        "reference": ("r", house.material.reference),
+        "holdout": ("h", house.material.holdout),
+    }
+    files[which] = ("x", b"" if which == "artifact" else sink.getvalue())
+    with house.http("data_scientist") as http:
+        answer = http.post(
+            f"/api/v1/models/{model}/versions",
+            data={"metadata": json.dumps(house.metadata("1.0.0"))},
+            files=files,
+        )
+    assert refuses(answer, 422, "invalid_input")["field"] == which
+    assert not list(house.admin.models.versions(model))
+
+
+@pytest.mark.parametrize("parent", ["0.9.0", "1.0.0", "", "x"])
+def test_a_parent_that_is_not_there_is_refused(house: Any, refuses: Any, parent: str) -> None:
+    model = house.new_model()
+    answer = house.upload(model, house.metadata("1.0.0", parent=parent), house.material.artifact())
+    assert refuses(answer, 422, "invalid_input")["field"] == "parent"
+    assert not list(house.admin.models.versions(model))
+
+
+def test_a_parent_that_is_there_is_kept(house: Any) -> None:
+    model = house.new_model()
+    house.registered(model, "1.0.0")
+    assert house.registered(model, "1.1.0", parent="1.0.0")["parent"] == "1.0.0"
 
 
 def test_what_is_no_model_is_rejected_by_its_checks(house: Any) -> None:

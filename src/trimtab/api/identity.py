@@ -11,6 +11,7 @@ from trimtab.api.access import Actor, PartsOf, may, open_to_all
 from trimtab.identity import passwords, service, store
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated
 from trimtab.kernel.ids import PersonId, TenantId
+from trimtab.registry import store as registry
 from trimtab.sdk import shapes
 
 router = strict.router("/api/v1", tag="identity")
@@ -66,10 +67,12 @@ def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shap
     if owner is None:
         raise InvalidInput("a service account has a person as its owner", field="owner")
     with parts.records.begin(actor, reason=body.reason) as work:
+        if body.default_model is not None:
+            registry.model_named(work, body.default_model, field="default_model")
         account = service.add_account(
             work,
             name=body.name,
-            owner=PersonId(store.person(work, owner).id),
+            owner=PersonId(store.person(work, owner, field="owner").id),
             roles=tuple(body.roles),
             tenant=None if body.tenant is None else TenantId(body.tenant),
         )

@@ -104,15 +104,15 @@ def people(reading: Reading) -> list[Person]:
     return [_person(row) for row in reading.rows(sa.select(PEOPLE).order_by(PEOPLE.c.email))]
 
 
-def person(reading: Reading, person_id: str) -> Person:
-    """The person with this id.
+def person(reading: Reading, person_id: str, *, field: str = "person") -> Person:
+    """The person with this id; `field` is where somebody named it.
 
     Raises:
         NotFound: there is none.
     """
     row = reading.row(sa.select(PEOPLE).where(PEOPLE.c.id == person_id))
     if row is None:
-        raise NotFound("there is no such person", field="person")
+        raise NotFound("there is no such person", field=field)
     return _person(row)
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trimtab.artifacts import envelope
 from trimtab.audit.work import Reading, Work
-from trimtab.kernel.errors import Conflict, InvalidMove, NotFound, PolicyRefused
+from trimtab.kernel.errors import Conflict, InvalidInput, InvalidMove, NotFound, PolicyRefused
 from trimtab.kernel.events import canonical, plain
 from trimtab.kernel.ids import ApprovalId, Digest, ModelId, PermitId, TenantId, VersionId, new_id
 from trimtab.registry import deployment_store, store
@@ -76,9 +76,10 @@ def register_model(
     """Register a model under a name that nobody has.
 
     Raises:
-        InvalidInput: the name cannot be one.
+        InvalidInput: the name cannot be one, or two columns would have the same.
         Conflict: the name is taken.
     """
+    _demand_distinct(features, label)
     model = Model(
         id=ModelId(new_id("mod")),
         name=checked_name(name),
@@ -105,6 +106,24 @@ def register_model(
     return store.add_model(work, model, event)
 
 
+def _demand_distinct(features: tuple[Feature, ...], label: str) -> None:
+    names: set[str] = set()
+    for place, feature in enumerate(features):
+        if feature.name in names:
+            raise InvalidInput(
+                f"the feature {ascii(feature.name)[:80]} stands there twice",
+                field=f"features.{place}.name",
+                remedy="name each column once",
+            )
+        names.add(feature.name)
+    if label in names:
+        raise InvalidInput(
+            "the label is one of the features: the model would be told what it is to find out",
+            field="label",
+            remedy="take it out of the features, or name another column as the label",
+        )
+
+
 def register_version(work: Work, registration: Registration) -> Version:
     """Keep a version whose bytes are stored, inspected and signed.
 
@@ -113,7 +132,7 @@ def register_version(work: Work, registration: Registration) -> Version:
     Raises:
         NotFound: the model is not registered.
         Conflict: the version number stands for something else; the first difference is named.
-        InvalidInput: the version is not in its canonical form.
+        InvalidInput: the version is not in its canonical form, or its parent is not there.
     """
     store.model_named(work, registration.model)
     checked_version(registration.version)
@@ -121,6 +140,7 @@ def register_version(work: Work, registration: Registration) -> Version:
     if known is not None:
         _demand_same(known, registration)
         return known
+    _demand_parent(work, registration)
     version = Version(
         id=VersionId(new_id("ver")),
         lifecycle=Lifecycle.DEVELOPMENT,
@@ -169,6 +189,18 @@ def _demand_same(known: Version, registration: Registration) -> None:
                 field=name,
                 remedy="a version number is used once; take the next one",
             )
+
+
+def _demand_parent(work: Work, registration: Registration) -> None:
+    if registration.parent is None:
+        return
+    parent = store.find_version(work, registration.model, registration.parent)
+    if parent is None or parent.tenant not in (None, registration.tenant):
+        raise InvalidInput(
+            f"{registration.model} has no version {ascii(registration.parent)[:30]} to come from",
+            field="parent",
+            remedy="name a version of this model that is there, or leave it out",
+        )
 
 
 def move_version(work: Work, version_id: str, to: Lifecycle, *, why: str) -> Version:

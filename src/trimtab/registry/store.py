@@ -79,15 +79,15 @@ def add_model(work: Work, model: Model, event: ModelRegistered) -> Model:
     return dataclasses.replace(model, revision=1)
 
 
-def model_named(reading: Reading, name: str) -> Model:
-    """The model called `name`.
+def model_named(reading: Reading, name: str, *, field: str = "model") -> Model:
+    """The model called `name`; `field` is where somebody named it.
 
     Raises:
         NotFound: there is none.
     """
     row = reading.row(sa.select(MODELS).where(MODELS.c.name == name))
     if row is None:
-        raise NotFound(f"there is no model called {ascii(name)[:80]}", field="model")
+        raise NotFound(f"there is no model called {ascii(name)[:80]}", field=field)
     return _model(row)
 
 

@@ -7,6 +7,7 @@ state, a signature, a tier) is not in them. Answers are read off the records' ow
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -83,9 +84,55 @@ Moment = Annotated[
 ]
 """A moment that somebody sends, in a query or a body."""
 
-Reason = Annotated[str, Field(min_length=3, max_length=2000, description="Why, for the ledger.")]
-Text = Annotated[str, Field(max_length=2000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of Unicode that a reader does not see, or that change what they see elsewhere."""
+
+_JOINERS = "\u200c\u200d"
+"""Of these, what words of several scripts are written with."""
+
+
+def _visible(text: str, besides: str = "") -> str:
+    for letter in text:
+        if unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS + besides:
+            raise ValueError(f"the character U+{ord(letter):04X} cannot be seen, leave it out")
+    return text
+
+
+def _line(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is nothing to read in it")
+    return _visible(text)
+
+
+def _lines(text: str) -> str:
+    return _visible(text, besides="\t\r\n")
+
+
+def _why(text: str) -> str:
+    if len(text.strip()) < MIN_REASON:
+        raise ValueError("say why, in a few words")
+    return _lines(text)
+
+
+MIN_REASON = 3
+"""Characters of a reason, spaces around it aside."""
+
+Reason = Annotated[
+    str,
+    Field(min_length=MIN_REASON, max_length=2000, description="Why, for the ledger."),
+    AfterValidator(_why),
+]
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
+Line = AfterValidator(_line)
+"""Of text in one line, which a person reads as it stands there."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200), Line]
+ColumnName = Annotated[str, Field(min_length=1, max_length=120), Line]
+
+
+ModelName = Annotated[str, Field(min_length=1, max_length=63)]
+TenantName = Annotated[str, Field(min_length=1, max_length=63)]
+"""What these are made of, the records say; they answer with the way to write them."""
 
 
 class FeatureShape(Request):
@@ -93,7 +140,7 @@ class FeatureShape(Request):
 
     model_config = ConfigDict(from_attributes=True)  # added to that of every request
 
-    name: Annotated[str, Field(min_length=1, max_length=120)]
+    name: ColumnName
     kind: Literal["numeric", "category"]
 
 
@@ -113,12 +160,12 @@ class RiskFactsShape(Request):
 class NewModel(Request):
     """A model to register."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63)]
+    name: ModelName
     owner: Name
     description: Text = ""
     risk_facts: RiskFactsShape = RiskFactsShape()
     features: Annotated[list[FeatureShape], Field(min_length=1, max_length=2000)]
-    label: Annotated[str, Field(min_length=1, max_length=120)]
+    label: ColumnName
     policy: Annotated[str, Field(max_length=40)] = ""
     reason: Reason
 
@@ -143,8 +190,8 @@ class NewVersion(Request):
     """What goes with the files of a version."""
 
     version: Annotated[str, Field(min_length=1, max_length=40)]
-    tenant: Annotated[str, Field(min_length=1, max_length=63)] | None = None
-    framework: Name = "onnx"
+    tenant: TenantName | None = None
+    framework: Annotated[str, Field(min_length=1, max_length=40), Line] = "onnx"
     cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
     training_metrics: dict[str, float] = Field(default_factory=dict)
     training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
@@ -342,7 +389,7 @@ class RolloutShape(Answer):
 class NewRollout(Request):
     """The approved version to release."""
 
-    model: Annotated[str, Field(min_length=1, max_length=63)]
+    model: ModelName
     version: Annotated[str, Field(min_length=1, max_length=40)]
     reason: Reason
 
@@ -402,11 +449,11 @@ class NewTenant(Request):
 class NewPerson(Request):
     """A person to add."""
 
-    email: Annotated[str, Field(min_length=3, max_length=255)]
+    email: Annotated[str, Field(min_length=3, max_length=255), Line]
     name: Name
     roles: Annotated[list[str], Field(min_length=1, max_length=20)]
     password: Annotated[str, Field(min_length=1, max_length=500)]
-    tenant: str | None = None
+    tenant: TenantName | None = None
     reason: Reason = "set-up"
 
 
@@ -426,9 +473,9 @@ class NewAccount(Request):
 
     name: Name
     roles: Annotated[list[str], Field(min_length=1, max_length=20)]
-    tenant: str | None = None
-    owner: str | None = None
-    default_model: str | None = None
+    tenant: TenantName | None = None
+    owner: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    default_model: ModelName | None = None
     reason: Reason = "set-up"
 
 

@@ -155,6 +155,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     demands, _digest = policy_of(parts, model)
     if not 0 <= given.cutoff <= 1:
         raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
+    _demand_bytes(given.artifact)
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
     artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
     reference = _table(parts, given.reference, limit, model, "reference")
@@ -434,6 +435,15 @@ def _production(reading: Reading, version: Version) -> Version | None:
     return None
 
 
+def _demand_bytes(artifact: BinaryIO) -> None:
+    begins = artifact.tell()
+    if not artifact.read(1):
+        raise InvalidInput(
+            "the artifact is empty", field="artifact", remedy="send the model as ONNX"
+        )
+    artifact.seek(begins)
+
+
 def _table(parts: Parts, stream: BinaryIO, limit: int, model: Model, field: str) -> Digest:
     """Store a Parquet file after seeing that it is one and has the registered columns."""
     blob = parts.blobs.put(stream, max_bytes=limit)
@@ -447,6 +457,12 @@ def _table(parts: Parts, stream: BinaryIO, limit: int, model: Model, field: str)
             field=field,
             remedy="send one column for each registered feature, and the label",
         )
+    if pq.read_metadata(BytesIO(content)).num_rows == 0:
+        raise InvalidInput(
+            f"the {field} data has no rows",
+            field=field,
+            remedy="send the rows themselves: without any, nothing can be compared with them",
+        )
     return blob.digest
 
 
@@ -455,7 +471,11 @@ def _kinds(content: bytes, *, field: str = "holdout") -> Mapping[str, str]:
     try:
         schema = pq.read_schema(BytesIO(content))
     except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(f"the {field} data is not a Parquet file", field=field) from error
+        raise InvalidInput(
+            f"the {field} data is not a Parquet file",
+            field=field,
+            remedy="write the table as one Parquet file, whole, and send that",
+        ) from error
 
     def kind(column: pa.DataType) -> str:
         number = pa.types.is_integer(column) or pa.types.is_floating(column)
