@@ -117,7 +117,7 @@ def take_back(address: str, email: str, password: str) -> None:
     with Client(address) as nobody:
         visitor = Client(address, token=nobody.identity.log_in(email, password))
     with visitor:
-        (rollout,) = (r for r in visitor.rollouts.list() if r.phase == "running")
+        rollout = next(r for r in visitor.rollouts.list() if r.phase == "running")
         visitor.rollouts.abort(rollout.id, reason="a visitor")
         deadline = time.monotonic() + PATIENCE_SECONDS
         while visitor.rollouts.get(rollout.id).observed_percent:
