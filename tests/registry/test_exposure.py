@@ -6,14 +6,17 @@ enough; a permit works once; one stable and one canary for each place; tenants a
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.registry.conftest import MODEL, PLACE
 
 from trimtab.kernel.errors import Conflict, InvalidMove, NotFound, PolicyRefused
 from trimtab.kernel.ids import TenantId
+from trimtab.registry import deployment_store
 from trimtab.registry.deployments import Deployment
 
 AA = TenantId("aa")
@@ -96,3 +99,33 @@ def test_exposure_never_grows_without_a_fresh_permit(
         assert all(0 < value <= 100 for value in after.values())
         if grown:
             assert house.kinds().count("permit.consumed") == entries.count("permit.consumed") + 1
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.sampled_from(["release", "canary", "back"]), version), max_size=12))
+def test_what_was_stable_then_is_what_stood_then(
+    fresh_house: Any, acts: list[tuple[str, str]]
+) -> None:
+    """A minute between two steps; the oracle is what stood before each of them."""
+    house = fresh_house()
+    versions = {v: house.approved(v, tenant=OWNERS[v]) for v in VERSIONS}
+    seen: list[tuple[datetime, set[tuple[TenantId | None, str]]]] = []
+    for act, name in acts:
+        house.clock.step_to(house.clock.now() + timedelta(minutes=1))
+        seen.append((house.clock.now(), stable_now(house)))
+        leave = {name: house.permit(versions[name])}
+        if act == "release":
+            run(house, "canary", versions[name], 10.0, leave)
+            act, leave = "promote", {name: house.permit(versions[name])}
+        run(house, act, versions[name], 10.0, leave)
+    for moment, expected in seen:
+        with house.records.look() as reading:
+            found = deployment_store.stable_before(reading, MODEL, PLACE, moment)
+        assert {(d.tenant, d.version) for d in found} == expected
+
+
+def stable_now(house: Any) -> set[tuple[TenantId | None, str]]:
+    with house.records.look() as reading:
+        placed = deployment_store.carrying(reading, PLACE)
+    return {(d.tenant, d.version) for d in placed if d.state is Deployment.STABLE}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from trimtab.audit import ledger
 from trimtab.audit.work import Reading, Work
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
@@ -55,6 +57,9 @@ PERMITS = decision_table(
     sa.Column("sealed", sa.Text, nullable=False),
     sa.Column("consumed_at", Moment),
 )
+
+_MOVES = 1000
+"""More than one deployment makes: a step of a ladder each, and its end."""
 
 CARRYING = (Deployment.STABLE.value, Deployment.CANARY.value, Deployment.SHADOW.value)
 
@@ -138,6 +143,28 @@ def history(reading: Reading, model: str) -> list[Deployed]:
     query = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.model == model)
     query = query.order_by(DEPLOYMENTS.c.since, DEPLOYMENTS.c.id)
     return [_deployed(row) for row in reading.rows(query)]
+
+
+def stable_before(
+    reading: Reading, model: str, environment: str, moment: datetime
+) -> list[Deployed]:
+    """What was stable up to `moment`, a version for each place as its row reads now; what took
+    over at that very moment, or since, was not."""
+    return [
+        deployed
+        for deployed in history(reading, model)
+        if deployed.environment == environment and _was_stable(reading, deployed, moment)
+    ]
+
+
+def _was_stable(reading: Reading, deployed: Deployed, moment: datetime) -> bool:
+    if deployed.since < moment:
+        return deployed.state is Deployment.STABLE
+    moves = ledger.entries(
+        reading.connection, kinds=(DeploymentMoved.kind,), ref=deployed.id, limit=_MOVES
+    )
+    before = [move.data or {} for move in moves if move.at < moment]
+    return bool(before) and before[-1]["after"] == Deployment.STABLE.value
 
 
 def add_permit(work: Work, permit: Permit, because: PermitIssued) -> Permit:

@@ -35,7 +35,6 @@ from trimtab.observations import store as observations
 from trimtab.observations.frame import Frame
 from trimtab.policies.operation import Monitoring
 from trimtab.registry import deployment_store, store
-from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Model, Version
 from trimtab.workflows import late
 from trimtab.workflows.intake import policy_of
@@ -89,7 +88,7 @@ class Watch:
             model = store.model_named(reading, window.model)
             seen = late.sent(reading, window, What.PREDICTIONS)
             frame = rows_between(reading, window.model, window.start, window.end)
-            references = self.references(reading, model)
+            references = self.references(reading, model, window.end)
         demands, digest = policy_of(parts, model)
         found = survey(frame, references, demands.monitoring)
         with parts.records.begin(_WATCH, reason="the window is over") as work:
@@ -166,7 +165,7 @@ class Watch:
             if mine.drift is not None and mine.drift.reference
         }
         if None not in digests:
-            return self.references(reading, model)
+            return self.references(reading, model, window.end)
         versions = store.versions_of(reading, model.name, everyone=True)
         by_digest: dict[str, Version] = {v.reference_digest: v for v in versions}
         then = {
@@ -177,13 +176,13 @@ class Watch:
         fleet = then.pop(None)
         return References(fleet, {str(tenant): found for tenant, found in then.items()})
 
-    def references(self, reading: Reading, model: Model) -> References:
-        """What a model's windows are compared with now: what its stable versions learnt from."""
+    def references(self, reading: Reading, model: Model, until: datetime) -> References:
+        """What a window that ends then is compared with: what the versions learnt from that
+        were stable until then. A version that takes over at its end has answered none of it."""
         fleet: Reference | None = None
         dedicated: dict[str, Reference] = {}
-        for deployed in deployment_store.carrying(reading, ENVIRONMENT, model=model.name):
-            if deployed.state is not Deployment.STABLE:
-                continue
+        placed = deployment_store.stable_before(reading, model.name, ENVIRONMENT, until)
+        for deployed in placed:
             version = store.find_version(reading, model.name, deployed.version)
             assert version is not None
             if deployed.tenant is None:
