@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from trimtab.api.server import MAX_DOCUMENT_BYTES
+from trimtab.api.server import MAX_DOCUMENT_BYTES, ROUTERS
+from trimtab.api.strict import StrictRoute
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
@@ -249,11 +250,9 @@ def test_a_name_that_is_taken_is_a_conflict(house: Any, refuses: Any) -> None:
         ("/api/v1/models?limit=1000000", "limit"),
         ("/api/v1/models?limit=x", "limit"),
         ("/api/v1/approvals?phase=nonsense", "phase"),
-        ("/api/v1/approvals?after=yesterday", "after"),
         ("/api/v1/audit/entries?after=-1", "after"),
         ("/api/v1/audit/entries?after=99999999999999999999", "after"),
         ("/api/v1/audit/entries?ref=" + "x" * 300, "ref"),
-        ("/api/v1/rollouts?after=2015-13-01", "after"),
     ],
 )
 def test_a_parameter_out_of_bounds_is_named(
@@ -299,25 +298,89 @@ TIMES = {
 @pytest.mark.parametrize("text", TIMES.values(), ids=TIMES)
 def test_a_time_is_one_moment_within_bounds(house: Any, refuses: Any, text: str) -> None:
     model = house.new_model()
-    addresses = [
-        ("/api/v1/rollouts", "after"),
-        ("/api/v1/approvals", "after"),
-        ("/api/v1/remediation", "after"),
-        (f"/api/v1/monitoring/models/{model}/windows", "since"),
-    ]
+    windows = f"/api/v1/monitoring/models/{model}/windows"
     with house.http("admin") as client:
-        for path, field in addresses:
-            answer = client.get(path, params={field: text})
-            assert refuses(answer, 422, "invalid_input")["field"] == field
+        answer = client.get(windows, params={"since": text})
+        assert refuses(answer, 422, "invalid_input")["field"] == "since"
         answer = client.post("/api/v1/clock/step", json={"to": text})
         assert refuses(answer, 422, "invalid_input")["field"] == "to"
 
 
-def test_what_a_page_says_is_next_is_taken(house: Any) -> None:
+def test_a_time_may_be_written_in_each_of_its_forms(house: Any) -> None:
+    model = house.new_model()
     with house.http("admin") as client:
         for moment in ("2015-03-01T00:00:00+00:00", "2015-03-01t00:00:00.123456z"):
-            answer = client.get("/api/v1/rollouts", params={"after": moment})
+            answer = client.get(
+                f"/api/v1/monitoring/models/{model}/windows", params={"since": moment}
+            )
             assert answer.status_code == 200, answer.text
+
+
+# --- queries ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "known"),
+    [
+        ("/api/v1/audit/export?tenant=nope", "tenant", "none"),
+        ("/api/v1/audit/head?x", "x", "none"),
+        ("/api/v1/rollouts?phase=zzz", "phase", "model, after, limit"),
+        ("/api/v1/monitoring/incidents?status=zzz", "status", "state, model, after, limit"),
+        ("/api/ml/model/latest?model=m&as_of=2015-01-01T00:00:00Z", "as_of", "model"),
+        ("/api/v1/models?limit=5&Limit=6", "Limit", "after, limit"),
+        ("/api/v1/models?limit=5&limit=6", "limit", "once"),
+        ("/api/v1/models?after=%00", "after", "NUL"),
+        ("/api/v1/models/x%00y", "model", "NUL"),
+    ],
+)
+def test_a_parameter_that_is_not_known_is_refused(
+    house: Any, refuses: Any, path: str, field: str, known: str
+) -> None:
+    with house.http("auditor" if "audit" in path else "admin") as client:
+        body = refuses(client.get(path), 422, "invalid_input")
+    assert body["field"] == field
+    assert known in body["remedy"] + body["title"]
+
+
+def test_a_list_may_be_named_more_than_once(house: Any) -> None:
+    with house.http("auditor") as client:
+        answer = client.get("/api/v1/audit/entries?kind=model.registered&kind=tenant.created")
+    assert answer.status_code == 200, answer.text
+
+
+def test_every_address_of_the_interface_is_strict() -> None:
+    routes = [route for router in ROUTERS for route in router.routes]
+    assert len(routes) > 40
+    assert not [route for route in routes if not isinstance(route, StrictRoute)]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        ("/api/v1/monitoring/models/{model}/windows?tenant=nope", 404, "tenant"),
+        ("/api/v1/rollouts?model=none-such", 404, "model"),
+        ("/api/v1/monitoring/incidents?model=none-such", 404, "model"),
+        ("/api/v1/monitoring/incidents?state=zzz", 422, "state"),
+        ("/api/v1/audit/entries?kind=model.registered&kind=model.eaten", 422, "kind"),
+        ("/api/v1/rollouts?after=yesterday", 422, "after"),
+        ("/api/v1/approvals?after=yesterday", 422, "after"),
+        ("/api/v1/remediation?after=yesterday", 422, "after"),
+        ("/api/v1/monitoring/incidents?after=yesterday", 422, "after"),
+    ],
+)
+def test_what_there_is_not_cannot_be_asked_for(
+    house: Any, refuses: Any, path: str, status: int, field: str
+) -> None:
+    """An empty list would say that nothing has happened there."""
+    address = path.format(model=house.new_model())
+    with house.http("auditor" if "audit" in path else "admin") as client:
+        assert refuses(client.get(address), status, CODES[status])["field"] == field
+
+
+def test_a_tenant_that_there_is_not_cannot_be_narrowed_to(house: Any, refuses: Any) -> None:
+    with house.http("admin", **{"X-Tenant-Id": "nope"}) as client:
+        body = refuses(client.get("/api/v1/models"), 404, "not_found")
+    assert body["field"] == "X-Tenant-Id"
 
 
 # --- batches ------------------------------------------------------------------------

@@ -18,10 +18,21 @@ from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.model import split_key
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import NotAuthenticated, NotPermitted
+from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted
+from trimtab.kernel.ids import TenantId
 from trimtab.workflows.parts import Parts
 
-__all__ = ["Actor", "Demand", "PartsOf", "asks", "key_of", "may", "open_to_all", "parts_of"]
+__all__ = [
+    "Actor",
+    "Demand",
+    "PartsOf",
+    "asks",
+    "key_of",
+    "may",
+    "open_to_all",
+    "parts_of",
+    "scope_of",
+]
 
 
 def parts_of(request: Request) -> Parts:
@@ -112,9 +123,13 @@ class Asker:
             NotAuthenticated: the credential is of no use.
             NotPermitted: the header names another tenant than the credential's, or the
                 permission was not granted.
+            NotFound: the header names a tenant that there is not.
         """
         with self.parts.records.look() as reading:
-            actor = identity.narrow(self.credential(reading, self.parts), self.tenant)
+            known = self.credential(reading, self.parts)
+            actor = identity.narrow(known, self.tenant)
+            if known.tenant is None:  # what narrows it is a word of the caller's
+                identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
             if not actor.may(permission):
                 raise NotPermitted(
                     f"this needs the permission {permission}, which you do not have",
@@ -164,6 +179,20 @@ def _one(request: Request, header: str) -> str | None:
     if len(values) > 1:
         raise NotAuthenticated(f"the header {header} stands there twice")
     return values[0] if values else None
+
+
+def scope_of(reading: Reading, actor: Actor, tenant: str | None) -> TenantId | None:
+    """The tenant that `actor` asks about: their own, or the one they name; None for the fleet.
+
+    Raises:
+        NotFound: there is no such tenant, or it is not theirs.
+    """
+    if tenant is None:
+        return actor.tenant
+    identity.demand_tenant(reading, tenant)
+    if actor.tenant not in (None, tenant):
+        raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field="tenant")
+    return TenantId(tenant)
 
 
 def key_of(request: Request) -> str | None:

@@ -31,7 +31,7 @@ def list_approvals(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.ApprovalShape]:
     """Requests, newest first."""
-    with parts.records.look() as reading:
+    with parts.records.look() as reading, strict.going_on():
         found = store.listed(reading, phase=phase, tenant=actor.tenant, before=after, limit=limit)
     return shapes.Page(
         items=[shapes.ApprovalShape.model_validate(a) for a in found],

@@ -11,6 +11,8 @@ from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
+from trimtab.kernel.errors import InvalidInput
+from trimtab.kernel.events import kinds
 from trimtab.sdk import shapes
 from trimtab.workflows import proof
 
@@ -30,6 +32,8 @@ def list_entries(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> shapes.Page[shapes.EntryShape]:
     """Entries in order; a tenant sees its own."""
+    for one in kind or ():
+        _demand_kind(one)
     with parts.records.look() as reading:
         found = ledger.entries(
             reading.connection,
@@ -67,3 +71,18 @@ def verify(actor: Verifier, parts: PartsOf) -> shapes.VerificationShape:
 def export(actor: Verifier, parts: PartsOf) -> StreamingResponse:
     """JSON Lines: the head, then every entry; a tenant's export carries inclusion proofs."""
     return StreamingResponse(proof.export(parts, actor.tenant), media_type="application/jsonl")
+
+
+def _demand_kind(kind: str) -> None:
+    """No entry of a kind that there is not would read as: nothing like it has happened."""
+    known = kinds()
+    if kind not in known:
+        things = sorted({k.partition(".")[0] for k in known})
+        same = sorted(k for k in known if k.partition(".")[0] == kind.partition(".")[0])
+        raise InvalidInput(
+            f"{ascii(kind)[:80]} is no kind of entry",
+            field="kind",
+            remedy=f"the kinds are: {', '.join(same)}"
+            if same
+            else f"a kind begins with what it is about: {', '.join(things)}",
+        )

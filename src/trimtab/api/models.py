@@ -59,7 +59,10 @@ def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.
 
 @router.get("", summary="List models")
 def list_models(
-    actor: Reader, parts: PartsOf, after: str = "", limit: Limit = 100
+    actor: Reader,
+    parts: PartsOf,
+    after: Annotated[str, Query(max_length=63, description="what `next` said")] = "",
+    limit: Limit = 100,
 ) -> shapes.Page[shapes.ModelShape]:
     """Registered models by name."""
     del actor
@@ -101,7 +104,7 @@ def upload(
         intake.Upload(
             model=model,
             version=body.version,
-            tenant=actor.tenant or (None if body.tenant is None else TenantId(body.tenant)),
+            tenant=actor.tenant if body.tenant is None else TenantId(body.tenant),
             framework=body.framework,
             cutoff=body.cutoff,
             training_metrics=body.training_metrics,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.access import Actor, PartsOf, may, scope_of
 from trimtab.audit.work import Reading
 from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.model import Cause
@@ -16,7 +16,6 @@ from trimtab.incidents.model import Incident, Phase
 from trimtab.incidents.timeline import timeline
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import plain
-from trimtab.kernel.ids import TenantId
 from trimtab.monitoring import late_store
 from trimtab.monitoring import store as monitoring
 from trimtab.monitoring.late import Late
@@ -41,8 +40,8 @@ def list_windows(
     limit: Limit = 100,
 ) -> shapes.Page[shapes.WindowShape]:
     """The newest windows that were looked at, oldest first; a tenant sees its own."""
-    scope = actor.tenant or (None if tenant is None else TenantId(tenant))
     with parts.records.look() as reading:
+        scope = scope_of(reading, actor, tenant)
         registry.model_named(reading, model)
         found = monitoring.windows(reading, model, scope, since=since, limit=limit)
         came_late = {} if scope is not None else late_store.of_windows(reading, found)
@@ -62,9 +61,12 @@ def list_incidents(
     settled = (Phase.RESOLVED, Phase.MERGED)
     phases = () if state == "all" else tuple(p for p in Phase if p not in settled)
     with parts.records.look() as reading:
-        found = store.listed(
-            reading, model=model, tenant=actor.tenant, phases=phases, before=after, limit=limit
-        )
+        if model is not None:
+            registry.model_named(reading, model)
+        with strict.going_on():
+            found = store.listed(
+                reading, model=model, tenant=actor.tenant, phases=phases, before=after, limit=limit
+            )
     return shapes.Page(
         items=[_incident(i, []) for i in found],
         next=found[-1].id if len(found) == limit else None,

@@ -32,7 +32,7 @@ def list_remediations(
     limit: Limit = 100,
 ) -> shapes.Page[shapes.RemediationShape]:
     """Remedies, newest first."""
-    with parts.records.look() as reading:
+    with parts.records.look() as reading, strict.going_on():
         found = store.listed(reading, tenant=actor.tenant, before=after, limit=limit)
     return shapes.Page(
         items=[_shown(r) for r in found],

@@ -10,6 +10,7 @@ from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.kernel.errors import NotFound, NotPermitted
+from trimtab.registry import store as registry
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store
 from trimtab.rollouts.model import Rollout
@@ -32,7 +33,10 @@ def list_rollouts(
 ) -> shapes.Page[shapes.RolloutShape]:
     """Rollouts, newest first."""
     with parts.records.look() as reading:
-        found = store.of_model(reading, model, tenant=actor.tenant, after=after, limit=limit)
+        if model is not None:
+            registry.model_named(reading, model)
+        with strict.going_on():
+            found = store.of_model(reading, model, tenant=actor.tenant, after=after, limit=limit)
     return shapes.Page(
         items=[shapes.RolloutShape.model_validate(r) for r in found],
         next=found[-1].id if len(found) == limit else None,

@@ -1,13 +1,16 @@
-"""What of a request is taken at its word: JSON that only one reader would read.
+"""What of a request is taken at its word: parameters that are known, JSON that only one
+reader would read.
 
 Every route of the interface is a `StrictRoute`. What a lenient server would drop without a
-word (the first of two equal keys) would be something that the caller believes was heard.
+word (a filter it does not know, the first of two equal keys) is something that the caller
+believes was heard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
@@ -15,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.strictjson import NotStrict
-from trimtab.kernel.errors import InvalidInput
+from trimtab.kernel.errors import InvalidInput, NotFound
 
 MAX_JSON_BYTES = 1 << 20
 """Largest body of JSON. It is read before anybody is known, and every value in it is looked
@@ -25,12 +28,15 @@ _REMEDY = "send one JSON text in UTF-8, each key once, every number finite, nest
 
 
 class StrictRoute(APIRoute):
-    """A route of the interface."""
+    """A route of the interface. Parameters of a query are those that it declares."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
         handle = super().get_route_handler()
+        known = _declared(self) if self.path.startswith("/api/") else None
 
         async def strict(request: Request) -> Response:
+            if known is not None:
+                _demand_known(request, known)
             own = _StrictRequest(request.scope, request.receive)
             try:
                 return await handle(own)
@@ -40,6 +46,44 @@ class StrictRoute(APIRoute):
                 raise own.refusal from None  # FastAPI has put "an error" in its place
 
         return strict
+
+
+def _declared(route: APIRoute) -> dict[str, bool]:
+    """The parameters of a route's query, and whether each may be given more than once."""
+
+    def is_list(annotation: Any) -> bool:
+        return any(get_origin(part) is list for part in (annotation, *get_args(annotation)))
+
+    found, waiting = dict[str, bool](), [route.dependant]
+    while waiting:
+        part = waiting.pop()
+        found |= {p.alias: is_list(p.field_info.annotation) for p in part.query_params}
+        waiting += part.dependencies
+    return found
+
+
+def _demand_known(request: Request, known: Mapping[str, bool]) -> None:
+    seen: set[str] = set()
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise InvalidInput(
+                f"{ascii(name)[:80]} is not a parameter of this address",
+                field=name[:80] or "query",
+                remedy="the parameters are: " + (", ".join(known) or "none"),
+            )
+        if name in seen and not known[name]:
+            raise InvalidInput(f"{name} stands there twice", field=name, remedy="give it once")
+        _demand_no_nul(name, value)
+        seen.add(name)
+    for name, value in request.path_params.items():
+        _demand_no_nul(name, str(value))
+
+
+def _demand_no_nul(name: str, value: str) -> None:
+    if "\x00" in value:  # some databases keep no text with it
+        raise InvalidInput(
+            f"{name} holds the character NUL", field=name, remedy="no name or id here has one"
+        )
 
 
 class _StrictRequest(Request):
@@ -70,6 +114,23 @@ def read_json(text: bytes, *, field: str = "") -> Any:
         place = ".".join(part for part in (field, error.where) if part) or "body"
         raise InvalidInput(
             f"{place[:200]}: {error.what}", field=place[:200], remedy=_REMEDY
+        ) from None
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Around a listing that goes on after the row that `after` names, which must be there.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    try:
+        yield
+    except NotFound:
+        raise InvalidInput(
+            "there is no such row to go on after",
+            field="after",
+            remedy="send what the page before called `next`, or leave it out to begin",
         ) from None
 
 

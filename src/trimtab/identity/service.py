@@ -65,7 +65,7 @@ def add_person(
         NotFound: there is no such tenant.
         Conflict: the address is taken.
     """
-    _demand_tenant(work, tenant)
+    demand_tenant(work, tenant)
     person = Person(
         id=PersonId(new_id("usr")),
         email=checked_email(email),
@@ -97,7 +97,7 @@ def add_account(
     Raises:
         InvalidInput, NotFound, Conflict: roles, tenant, owner or name cannot be taken.
     """
-    _demand_tenant(work, tenant)
+    demand_tenant(work, tenant)
     store.person(work, owner)  # quorums count the person behind it, who so has to be one
     account = ServiceAccount(
         id=new_id("svc"),
@@ -277,6 +277,11 @@ def narrow(actor: Actor, header: str | None) -> Actor:
     return replace(actor, tenant=tenant)
 
 
-def _demand_tenant(work: Work, tenant: TenantId | None) -> None:
-    if tenant is not None and not store.tenant_exists(work, tenant):
-        raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field="tenant")
+def demand_tenant(reading: Reading, tenant: str | None, *, field: str = "tenant") -> None:
+    """Make sure that `tenant` is one of ours, if one is named.
+
+    Raises:
+        NotFound: it is not.
+    """
+    if tenant is not None and not store.tenant_exists(reading, tenant):
+        raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field=field)

@@ -37,6 +37,16 @@ class Event:
         }
 
 
+def kinds() -> frozenset[str]:
+    """Every kind of event whose class this process knows; one that is joined knows all."""
+    found, waiting = set[str](), [Event]
+    while waiting:
+        event = waiting.pop()
+        found.add(event.kind)
+        waiting += event.__subclasses__()
+    return frozenset(found - {""})
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON types: enums by value, moments as RFC 3339, dataclasses as objects.
 

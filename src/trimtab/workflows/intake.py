@@ -147,7 +147,11 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         Conflict: the version number stands for other bytes.
     """
     if actor.tenant is not None and given.tenant != actor.tenant:
-        raise NotPermitted("this credential can only register its own tenant's versions")
+        raise NotPermitted(
+            "this credential can only register its own tenant's versions",
+            field="tenant",
+            remedy="leave the tenant out, or name your own",
+        )
     with parts.records.look() as reading:
         model = store.model_named(reading, given.model)
         if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
