@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,12 +20,13 @@ from trimtab.identity import store as people
 from trimtab.identity.tokens import Tokens, load_or_create_rsa
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
-from trimtab.kernel.errors import InvalidInput
-from trimtab.platform import migrate
+from trimtab.kernel.errors import InvalidInput, Unavailable
+from trimtab.platform import migrate, soundness
 from trimtab.platform.blobs import BlobStore
-from trimtab.platform.database import Database
+from trimtab.platform.database import Database, Kind, metadata
 from trimtab.platform.durable import Hook
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
+from trimtab.platform.logs import logger
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_preset, load_text, preset_names
@@ -35,6 +37,8 @@ from trimtab.workflows.jobs import QUEUES
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
+
+log = logger(__name__)
 
 ADMINISTRATOR = "admin@localhost"
 EXECUTOR = "trimtab"
@@ -55,7 +59,7 @@ class Application:
         IntegrityFailed: the database is older than, or another one than, what was
             published.
         InvalidInput: a setting, a key or a policy file that cannot be used.
-        Unavailable: a disk or a database that cannot be used.
+        Unavailable: a disk or a database that cannot be used, or a damaged one.
     """
 
     def __init__(self, settings: Settings, *, confirm: bool = True, hook: Hook | None = None):
@@ -64,6 +68,7 @@ class Application:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = home / "keys"
         keys.mkdir(exist_ok=True, mode=0o700)
+        _sound(settings, home)
         database = Database(
             settings.database(),
             pool_size=settings.database_pool_size,
@@ -151,6 +156,23 @@ def _password() -> str:
     alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
     picked = [alphabet[byte % len(alphabet)] for byte in os.urandom(20)]
     return "-".join("".join(picked[i : i + 5]) for i in range(0, 20, 5))
+
+
+def _sound(settings: Settings, home: Path) -> None:
+    """Look at the files of SQLite before anything opens them for writing."""
+    url = sa.make_url(settings.database())
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    deadline = time.monotonic() + settings.database_check_seconds
+    bulky = [t.name for t in metadata.sorted_tables if t.info["kind"] is Kind.OBSERVATION]
+    for path in (Path(url.database), home / "jobs.sqlite"):
+        seen = soundness.look(path, max_seconds=deadline - time.monotonic(), last=bulky)
+        if seen.damage is not None:
+            raise Unavailable(
+                f"the database file {path} is damaged: {seen.damage}", remedy=soundness.REMEDY
+            )
+        if seen.unseen:
+            log.warning("not every table was looked at", path=str(path), tables=seen.unseen)
 
 
 def _jobs_url(database: Database, home: Path) -> str:

@@ -222,7 +222,7 @@ def test_after_an_input_output_error_nothing_more_is_written(tmp_path: Path) -> 
         [sys.executable, "-c", BROKEN, str(path)], capture_output=True, text=True, timeout=60
     )
     assert child.returncode == 0, child.stderr
-    said = json.loads(child.stdout)
+    said = json.loads(child.stdout.splitlines()[-1])
     assert said["before"] == ["written", "written"]
     assert "disk I/O error" in said["broken"]
     assert all("writing has stopped" in message for message in said["after"])

@@ -25,7 +25,7 @@ SETTLE_SECONDS = 120.0
 def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     """Every part that this process depends on; 503 while one does not answer."""
     components = {
-        "database": "connected" if parts.records.database.healthy() else "unreachable",
+        "database": parts.records.database.state(),
         "artifacts": "accessible" if parts.blobs.unhealthy is None else "failing",
         "jobs": _jobs(parts),
         "redis": NOT_CONFIGURED,

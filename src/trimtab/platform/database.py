@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,10 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 
 from trimtab.kernel.clock import iso, parse_iso
 from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
+from trimtab.platform import soundness
+from trimtab.platform.logs import logger
+
+log = logger(__name__)
 
 metadata = sa.MetaData(
     naming_convention={
@@ -98,6 +103,23 @@ def plain_table(name: str, kind: Kind, *parts: sa.schema.SchemaItem) -> sa.Table
     return sa.Table(name, metadata, *parts, info={"kind": kind})
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """Why nothing more is written, until the process is started anew."""
+
+    state: str
+    why: str
+    remedy: str
+
+
+_DISK = _Stop(
+    "failing",
+    "the disk reported an input/output error",
+    "repair the disk, verify the ledger, then restart",
+)
+_DAMAGE = _Stop("damaged", "the database file is damaged", soundness.REMEDY)
+
+
 class Database:
     """An engine with the guarantees we rely on, asserted when it is opened.
 
@@ -108,7 +130,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, pool_timeout_seconds: float = 10.0):
         self.url = sa.make_url(url)
         self.engine = _engine(self.url, pool_size, pool_timeout_seconds)
-        self._stopped: str | None = None
+        self._stopped: _Stop | None = None
         self._lock = threading.Lock()
         self._assert_durable()
 
@@ -122,15 +144,14 @@ class Database:
         """A writing transaction: committed at the end, rolled back on any exception.
 
         Raises:
-            Unavailable: the disk is full, the database is gone, or an earlier write
-                met an input/output error, after which nothing more is written: what
-                the disk then holds is not known, and a second try would not be one.
+            Unavailable: the disk is full, the database is gone, or an earlier use of it
+                met an input/output error or damage, after which nothing more is written:
+                what the disk then holds is not known, and a second try would not be one.
             Conflict: a constraint of the database refused the change.
         """
         if self._stopped:
             raise Unavailable(
-                f"writing has stopped: {self._stopped}",
-                remedy="repair the disk, verify the ledger, then restart",
+                f"writing has stopped: {self._stopped.why}", remedy=self._stopped.remedy
             )
         with self._translated(), self.engine.connect() as connection:
             options = connection.execution_options(trimtab_write=True)
@@ -151,12 +172,16 @@ class Database:
 
     def healthy(self) -> bool:
         """Whether a read works now and no write has failed for good."""
+        return self.state() == "connected"
+
+    def state(self) -> str:
+        """How it is: connected, unreachable, or for what reason nothing is written to it."""
         try:
             with self.read() as connection:
                 connection.execute(sa.text("SELECT 1"))
         except Unavailable:
-            return False
-        return self._stopped is None
+            return "unreachable" if self._stopped is None else self._stopped.state
+        return "connected" if self._stopped is None else self._stopped.state
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -175,14 +200,27 @@ class Database:
         except sa.exc.DBAPIError as error:
             text = str(error.orig).lower()
             if "disk i/o error" in text:
-                with self._lock:
-                    self._stopped = "the disk reported an input/output error"
+                self._stop(_DISK)
+            if soundness.damaged(error.orig):
+                self._stop(_DAMAGE)
+                raise Unavailable(
+                    "the database file is damaged: " + str(error.orig).splitlines()[0],
+                    remedy=soundness.REMEDY,
+                ) from error
             if _is_outage(error, text):
                 raise Unavailable(
                     "the database could not take this now: " + str(error.orig).splitlines()[0],
                     remedy="nothing was written; try again shortly",
                 ) from error
             raise
+
+    def _stop(self, reason: _Stop) -> None:
+        """Write nothing more; the first reason counts."""
+        with self._lock:
+            if self._stopped is not None:
+                return
+            self._stopped = reason
+        log.error("nothing more is written", why=reason.why, remedy=reason.remedy)
 
     def _assert_durable(self) -> None:
         with self.read() as connection:
