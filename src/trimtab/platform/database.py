@@ -7,6 +7,7 @@ time-out can cure. The settings are read back at start, because wrappers change 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -188,11 +189,7 @@ class Database:
         try:
             yield
         except sa.exc.IntegrityError as error:
-            raise Conflict(
-                "a constraint of the database refused the change: "
-                + str(error.orig).splitlines()[0],
-                remedy="read the present state, then decide again",
-            ) from error
+            raise _conflict(str(error.orig)) from error
         except sa.exc.TimeoutError as error:
             raise Unavailable(
                 "every connection to the database is in use", remedy="try again shortly"
@@ -245,6 +242,27 @@ class Database:
 
 _SQLITE_CONNECTIONS = 50
 """More than the threads that answer requests; a connection to a file is a file handle."""
+
+
+_TAKEN = re.compile(
+    r"UNIQUE constraint failed: (?:.*, )?\w+\.(\w+)|Key \((?:[^)]*, )?(\w+)\)=.* already exists"
+)
+"""What SQLite and PostgreSQL say of a value that is taken, with the last of its columns."""
+
+
+def _conflict(said: str) -> Conflict:
+    taken = _TAKEN.search(said)
+    if taken is not None:
+        column = taken[1] or taken[2]
+        return Conflict(
+            f"this {column} is taken",
+            field=column,
+            remedy="choose another one, or look at what has it",
+        )
+    return Conflict(
+        "a constraint of the database refused the change: " + said.splitlines()[0],
+        remedy="read the present state, then decide again",
+    )
 
 
 def _engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float) -> Engine:
