@@ -157,8 +157,8 @@ class Watch:
             late_store.judged(work, came, demands.monitoring)
 
     def _references_then(self, reading: Reading, model: Model, window: Window) -> References:
-        """What a window was compared with when it was closed, whatever is stable now; what is
-        compared with now, where nobody could look then."""
+        """What a window was compared with when it was closed, whatever is stable now; where
+        nobody could look then, what was stable until its end."""
         digests = {
             mine.tenant: mine.drift.reference
             for mine in monitoring_store.beside(reading, window)
