@@ -20,7 +20,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 import trimtab.app  # noqa: F401 - every part of the control plane is known once it is joined
-from trimtab.api import problems, server
+from trimtab.api import codes, server
 from trimtab.api.access import Demand as ApiDemand
 from trimtab.kernel.errors import TrimtabError
 from trimtab.kernel.events import Event
@@ -110,25 +110,16 @@ def events_page() -> str:
 
 def errors_page() -> str:
     """All codes that a problem document may carry."""
+    every_error()  # so that all are known
     lines = [
         "# Errors",
         "",
-        "A refusal is a problem document (RFC 9457): `title` says what happened, `code` is one of",
-        "these and never changes, `field` names the input at fault where there is one, `remedy`",
-        "says what to do; where the error itself knows nothing better, it is the one below. The",
-        f"Python client raises the class of the same name. {GENERATED}",
+        f"{codes.INTRODUCTION} {GENERATED}",
         "",
         "| code | status | meaning | remedy |",
         "| --- | --- | --- | --- |",
+        *(f"| `{c.code}` | {c.status} | {c.meaning} | {c.remedy} |" for c in codes.codes()),
     ]
-    seen: dict[str, tuple[str, str]] = {}
-    for error in every_error():
-        if "code" in vars(error):
-            seen.setdefault(error.code, (str(_status(error)), _sentence(error)))
-    seen |= {code: row for code, row in _WITHOUT_CLASS.items() if code not in seen}
-    for code, (status, meaning) in sorted(seen.items()):
-        remedy = problems.WAY_OUT.get(code, "")
-        lines.append(f"| `{code}` | {status} | {meaning} | {remedy} |")
     return "\n".join([*lines, ""])
 
 
@@ -185,21 +176,8 @@ def generated() -> dict[str, str]:
     }
 
 
-_WITHOUT_CLASS = {
-    "method_not_allowed": ("405", "The address is there, but not for this method."),
-    "too_large": ("413", "The body is larger than is accepted."),
-    "too_slow": ("408", "The body did not arrive at a reasonable pace."),
-    "http": ("any", "A refusal of the web server itself."),
-    "internal": ("500", "A fault of ours; nothing of it is told, all of it is logged."),
-}
-
-
 def _collectors(registry: CollectorRegistry) -> set[Any]:
     return set(registry._names_to_collectors.values())
-
-
-def _status(error: type[TrimtabError]) -> int:
-    return next((s for kind, s in problems.STATUS.items() if issubclass(error, kind)), 500)
 
 
 def _below(kind: type[Any]) -> list[type[Any]]:

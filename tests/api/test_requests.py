@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from trimtab.api.problems import WAY_OUT
 from trimtab.api.server import MAX_DOCUMENT_BYTES, ROUTERS
 from trimtab.api.strict import StrictRoute
 from trimtab.kernel.errors import InvalidInput, NotFound
@@ -239,8 +243,60 @@ def test_a_body_that_never_ends_is_refused_when_it_is_too_large(
 
 def test_a_name_that_is_taken_is_a_conflict(house: Any, refuses: Any) -> None:
     name = house.new_model()
+    account = {"name": f"twice {name}", "roles": ["feed"]}
+    person = {"email": f"{name}@example.org", "name": "A", "roles": ["auditor"]}
+    taken: list[tuple[str, dict[str, Any], str]] = [
+        ("/api/v1/models", {**NEW_MODEL, "name": name}, "name"),
+        ("/api/v1/service-accounts", account, "name"),
+        ("/api/v1/people", {**person, "password": "x" * 20}, "email"),
+        ("/api/v1/tenants", {"id": "aa", "name": "again"}, "id"),
+    ]
+    with house.http("admin") as client:
+        for path, content, field in taken:
+            client.post(path, json=content)
+            body = refuses(client.post(path, json=content), 409, "conflict")
+            assert body["field"] == field
+            assert body["title"] == f"this {field} is taken"
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (b"x", "multipart/form-data"),
+        (b"x", "multipart/form-data; boundary="),
+        (b"x", "multipart/form-data; boundary=b"),
+        (b"--b\r\nContent-Disposition: form-data", "multipart/form-data; boundary=b"),
+        (b"--b\r\n\r\nx\r\n--b--\r\n", "multipart/form-data; boundary=b"),
+        (b"{}", "application/json"),
+        (b"", "application/x-www-form-urlencoded"),
+    ],
+)
+def test_a_form_that_is_none_is_refused(
+    house: Any, refuses: Any, content: bytes, content_type: str
+) -> None:
     with house.http("data_scientist") as client:
-        refuses(client.post("/api/v1/models", json={**NEW_MODEL, "name": name}), 409, "conflict")
+        answer = client.post(
+            f"/api/v1/models/{house.new_model()}/versions",
+            content=content,
+            headers={"Content-Type": content_type},
+        )
+    body = refuses(answer, answer.status_code, "invalid_input")
+    assert answer.status_code in (400, 422)
+    assert body["field"] in ("body", "metadata")
+
+
+def test_every_code_is_explained_where_a_problem_says_it_is(house: Any) -> None:
+    with house.http("admin") as client:
+        address = urlsplit(client.get("/api/v1/nothing").json()["type"])
+    page = httpx.get(house.url + address.path)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    reference = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
+    codes = re.findall(r"^\| `([a-z_]+)` \|", reference.read_text("utf-8"), re.MULTILINE)
+    assert set(WAY_OUT) == set(codes)
+    for code in codes:
+        assert f'id="{code}"' in page.text
+        assert html.escape(WAY_OUT[code]) in page.text
 
 
 @pytest.mark.parametrize(

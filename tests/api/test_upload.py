@@ -194,6 +194,25 @@ def test_metadata_is_strict_json_with_finite_numbers(
     assert not list(house.admin.models.versions(model))
 
 
+@pytest.mark.parametrize("part", ["notes", "metadata", "artifact"])
+def test_a_part_that_is_unknown_or_stands_there_twice_is_refused(
+    house: Any, refuses: Any, part: str
+) -> None:
+    model = house.new_model()
+    metadata = json.dumps(house.metadata("1.0.0"))
+    parts: list[tuple[str, tuple[str | None, bytes]]] = [
+        ("metadata", (None, metadata.encode())),
+        ("artifact", ("m", house.material.artifact())),
+        ("reference", ("r", house.material.reference)),
+        ("holdout", ("h", house.material.holdout)),
+        (part, ("x", b"x")),
+    ]
+    with house.http("data_scientist") as http:
+        answer = http.post(f"/api/v1/models/{model}/versions", files=parts)
+    assert refuses(answer, 422, "invalid_input")["field"] == part
+    assert not list(house.admin.models.versions(model))
+
+
 @pytest.mark.parametrize("missing", ["artifact", "reference", "holdout", "metadata"])
 def test_a_missing_file_is_named(house: Any, refuses: Any, missing: str) -> None:
     model = house.new_model()
@@ -231,6 +250,7 @@ def test_data_that_is_not_parquet_or_lacks_a_column_is_refused(
             )
         body = refuses(answer, 422, "invalid_input")
         assert body["field"] == which
+        assert "Parquet" in body["remedy"]
 
 
 @pytest.mark.parametrize("which", ["artifact", "reference", "holdout"])

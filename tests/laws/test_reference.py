@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from trimtab.api import problems
+from trimtab.api.codes import status_of
 from trimtab.identity.roles import PERMISSIONS
 from trimtab.kernel import errors
 from trimtab.platform import settings
@@ -69,7 +70,7 @@ def test_every_error_has_a_code_a_status_and_a_way_out(reference: Any) -> None:
     assert len(codes) == sum("code" in vars(e) for e in found)
     kernel = [e for e in found if e.__module__ == errors.__name__]
     assert {e.code for e in kernel} == set(client._BY_CODE)
-    assert {e for e in kernel if reference._status(e) == 500} == set()
+    assert {e for e in kernel if status_of(e) == 500} == set()
 
 
 def test_every_address_demands_a_permission_that_somebody_has(reference: Any) -> None:
@@ -88,6 +89,7 @@ OPEN_ADDRESSES = {
     "/login": "takes the credential itself",
     "/docs": "describes the interface, tells nothing of anybody",
     "/redoc": "the same, to be read",
+    "/docs/errors": "says what each code means, to whoever has got one",
     "/logout": "ends whatever session the caller has",
 }
 

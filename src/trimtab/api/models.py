@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import File, Form, Query, UploadFile
+from fastapi import Depends, File, Form, Query, UploadFile
 from pydantic import ValidationError
 
 from trimtab.api import strict
@@ -82,7 +82,12 @@ def get_model(model: str, actor: Reader, parts: PartsOf) -> shapes.ModelShape:
         return shapes.ModelShape.model_validate(store.model_named(reading, model))
 
 
-@router.post("/{model}/versions", status_code=201, summary="Hand in a version")
+@router.post(
+    "/{model}/versions",
+    status_code=201,
+    summary="Hand in a version",
+    dependencies=[Depends(strict.known_parts)],
+)
 def upload(
     model: str,
     metadata: Annotated[str, Form(max_length=200_000, description="JSON: see NewVersion")],

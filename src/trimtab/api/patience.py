@@ -73,7 +73,9 @@ class _Exchange:
             if not self._stalled:
                 raise
         if self._stalled and not self._answered:
-            answer = problems.problem(408, "too_slow", "the body of this request came too slowly")
+            answer = problems.problem(
+                408, "too_slow", "the body of this request came too slowly", field="body"
+            )
             answer.headers["Connection"] = "close"
             await answer(scope, self._receive, self._send)
 

@@ -42,7 +42,7 @@ STATUS: dict[type[errors.TrimtabError], int] = {
 }
 
 WAY_OUT: dict[str, str] = {
-    "invalid_input": "see /docs for the shape of this request, then send it again",
+    "invalid_input": "correct the field that is named; /docs has the shape of every request",
     "too_few_values": "wait until there is more data, or ask about a longer time",
     "not_authenticated": "send one valid credential: a key in X-Api-Key, or a bearer token",
     "not_permitted": "ask an administrator for a role that may do this",
@@ -63,6 +63,12 @@ WAY_OUT: dict[str, str] = {
 """What a reader can do about each code, where the error itself says nothing better."""
 
 MEDIA_TYPE = "application/problem+json"
+_OF_ADDRESSES = {
+    400: "send the body whole, in the form that /docs shows for this address",
+    404: "see /docs for the addresses that there are",
+}
+"""What a reader can do where the web server itself refuses, before one of ours looks at it."""
+
 _RETRY_AFTER_SECONDS = "2"
 
 
@@ -134,7 +140,7 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _http(_request: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     codes = {
         400: "invalid_input",
@@ -143,13 +149,20 @@ def _http(_request: Request, error: Exception) -> JSONResponse:
         408: "too_slow",
         413: "too_large",
     }
-    answer = problem(error.status_code, codes.get(error.status_code, "http"), str(error.detail))
+    answer = problem(
+        error.status_code,
+        codes.get(error.status_code, "http"),
+        str(error.detail),
+        field="body" if error.status_code in (400, 408, 413) else None,
+        remedy=_OF_ADDRESSES.get(error.status_code),
+    )
     answer.headers.update(error.headers or {})
     return answer
 
 
 def _cut(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(400, errors.InvalidInput.code, "the body ended before it was whole")
+    title = "the body ended before it was whole"
+    return problem(400, errors.InvalidInput.code, title, field="body", remedy=_OF_ADDRESSES[400])
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:

@@ -12,6 +12,7 @@ from trimtab import __version__
 from trimtab.api import (
     approvals,
     audit,
+    codes,
     gateways,
     identity,
     models,
@@ -30,6 +31,7 @@ from trimtab.workflows.parts import Parts
 ROUTERS: tuple[APIRouter, ...] = (
     serving.router,  # first, for they are tried in turn, and endpoints ask most
     operations.router,
+    codes.router,
     models.router,
     gateways.router,
     approvals.router,
@@ -151,7 +153,9 @@ class BodyLimit:
         fits = stated.isdigit() and int(stated) <= most
         if fits and not await self._too_large(scope, receive, send, most):
             return
-        answer = problems.problem(413, "too_large", f"a body has at most {most} bytes here")
+        answer = problems.problem(
+            413, "too_large", f"a body has at most {most} bytes here", field="body"
+        )
         await answer(scope, receive, send)
 
     async def _too_large(self, scope: Scope, receive: Receive, send: Send, most: int) -> bool:

@@ -102,6 +102,25 @@ class _StrictRequest(Request):
             raise
 
 
+async def known_parts(request: Request) -> None:
+    """A dependency of a route that takes a form: each part is one of those declared, once.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    known = [p.alias for p in request.scope["route"].dependant.body_params]
+    seen: set[str] = set()
+    for name, _ in (await request.form()).multi_items():
+        if name not in known or name in seen:
+            what = "stands there twice" if name in known else "is not a part of this form"
+            raise InvalidInput(
+                f"{ascii(name)[:80]} {what}",
+                field=name[:80] or "body",
+                remedy=f"send each of these once: {', '.join(known)}",
+            )
+        seen.add(name)
+
+
 def read_json(text: bytes, *, field: str = "") -> Any:
     """The value of a JSON text that is sent as `field`, or as the body.
 
