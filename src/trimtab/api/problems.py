@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Awaitable
 from typing import Any
 
@@ -62,13 +63,13 @@ WAY_OUT: dict[str, str] = {
 }
 """What a reader can do about each code, where the error itself says nothing better."""
 
-MEDIA_TYPE = "application/problem+json"
 _OF_ADDRESSES = {
     400: "send the body whole, in the form that /docs shows for this address",
     404: "see /docs for the addresses that there are",
 }
 """What a reader can do where the web server itself refuses, before one of ours looks at it."""
 
+MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "2"
 
 
@@ -142,6 +143,8 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, OSError):
+        return _no_room(request, error.__cause__)
     codes = {
         400: "invalid_input",
         404: "not_found",
@@ -158,6 +161,18 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     )
     answer.headers.update(error.headers or {})
     return answer
+
+
+def _no_room(request: Request, error: OSError) -> JSONResponse:
+    """A body that could not be laid aside while it came; the caller did nothing wrong."""
+    place = tempfile.gettempdir()
+    log.error("a body could not be kept", path=request.url.path, place=place, why=error.strerror)
+    return problem(
+        503,
+        errors.Unavailable.code,
+        f"there is no room here for what was sent ({error.strerror}); nothing was kept",
+        remedy="send it again later; the operator finds in the log which folder is full",
+    )
 
 
 def _cut(_request: Request, _error: Exception) -> JSONResponse:

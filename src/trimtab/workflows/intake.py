@@ -166,7 +166,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     holdout = _table(parts, given.holdout, limit, model, "holdout")
     inspection = artifact_checks.inspect(parts.blobs.path(artifact.digest), demands.checks.child)
     binding = Binding(given.model, given.version, given.tenant, artifact.digest, reference)
-    bundle = parts.signer.sign(parts.blobs.path(artifact.digest), binding)
+    bundle = _signed(parts, artifact.digest, binding)
     person = {actor.person} if actor.person else set()
     registration = Registration(
         model=given.model,
@@ -190,6 +190,16 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     )
     with parts.records.begin(actor, reason=reason) as work:
         return registry.register_version(work, registration)
+
+
+def _signed(parts: Parts, artifact: Digest, binding: Binding) -> bytes:
+    try:
+        return parts.signer.sign(parts.blobs.path(artifact), binding)
+    except OSError as error:  # it needs room for a copy
+        raise Unavailable(
+            f"the version cannot be signed here now: {error.strerror}",
+            remedy="free room for temporary files on this machine, then hand it in again",
+        ) from error
 
 
 def run_checks(parts: Parts, entry: Entry) -> None:
