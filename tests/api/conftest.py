@@ -210,6 +210,7 @@ ACCOUNTS: dict[str, tuple[str, str | None]] = {
     "endpoint-aa": ("endpoint", "aa"),
     "endpoint-ua": ("endpoint", "ua"),
     "scientist-aa": ("data_scientist", "aa"),
+    "scientist-ua": ("data_scientist", "ua"),
 }
 
 

@@ -125,7 +125,7 @@ def test_what_belongs_to_another_tenant_is_not_there(
         absent = refuses(client.get(address.replace("1.0.0", "9.9.9")), 404, "not_found")
     assert theirs_to_us["title"].replace("1.0.0", "9.9.9") == absent["title"]
     if "latest" not in path:
-        with house.http("endpoint-ua") as client:
+        with house.http("scientist-ua") as client:
             assert client.get(address).status_code == 200
 
 

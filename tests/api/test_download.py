@@ -34,7 +34,7 @@ def stored(house: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def http(house: Any) -> Iterator[httpx.Client]:
-    with house.http("endpoint") as client:
+    with house.http("data_scientist") as client:
         yield client
 
 
@@ -155,7 +155,7 @@ def test_damaged_bytes_never_leave(house: Any, refuses: Any) -> None:
     house.settle()
     flipped(house.blob(version["digest"]))
     for headers in ({}, {"Range": "bytes=0-0"}):
-        with house.http("endpoint") as http:
+        with house.http("data_scientist") as http:
             answer = http.get(DOWNLOAD, params=query(version), headers=headers)
         if not headers:
             body = refuses(answer, 409, "integrity_failed")
@@ -176,7 +176,7 @@ def test_a_blob_that_has_gone_is_a_damage_too(house: Any, refuses: Any) -> None:
     house.settle()
     path = house.blob(version["digest"])
     path.unlink()
-    with house.http("endpoint") as http:
+    with house.http("data_scientist") as http:
         refuses(http.get(DOWNLOAD, params=query(version)), 409, "integrity_failed")
     assert house.admin.models.version(version["model"], "1.0.0").lifecycle == "quarantined"
 
@@ -208,7 +208,7 @@ def test_a_signature_of_something_else_is_refused(house: Any, refuses: Any, othe
     path = f"/api/v1/models/{donor_model}/versions/{donor_version}/signature"
     taken = house.people["data_scientist"].get(path, shapes.SignatureShape)
     rewritten(house, version, signature=taken.bundle, binding=taken.binding)
-    with house.http("endpoint") as http:
+    with house.http("data_scientist") as http:
         refuses(http.get(DOWNLOAD, params=query(version)), 409, "integrity_failed")
     assert house.admin.models.version(model, "1.0.0").lifecycle == "quarantined"
 
@@ -234,3 +234,31 @@ def test_the_signature_can_be_verified_elsewhere(
 
     verify(files)
     json.loads(binding)
+
+
+# --- who only serves ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["endpoint", "endpoint-aa", "gateway"])
+def test_what_is_not_deployed_is_not_given_to_who_only_serves(
+    house: Any, refuses: Any, stored: dict[str, Any], who: str
+) -> None:
+    signature = f"/api/v1/models/{stored['model']}/versions/1.0.0/signature"
+    with house.http(who) as http:
+        for answer in (http.get(DOWNLOAD, params=query(stored)), http.get(signature)):
+            body = refuses(answer, 403, "not_permitted")
+            assert body["field"] == "version"
+            assert "latest" in body["remedy"]
+    entries = house.people["auditor"].audit.entries(ref=stored["id"])
+    assert "svc" not in {e.actor[:3] for e in entries if e.kind == "artifact.downloaded"}
+
+
+@pytest.mark.slow
+def test_a_canary_is_given_to_who_serves_and_a_version_beside_it_is_not(house: Any) -> None:
+    version = house.approved(house.new_model())
+    waiting = house.registered(version["model"], "1.1.0")
+    house.settle()
+    for who in ("endpoint", "endpoint-aa", "gateway"):
+        with house.http(who) as http:
+            assert http.get(DOWNLOAD, params=query(version)).status_code == 200
+            assert http.get(DOWNLOAD, params=query(waiting)).status_code == 403

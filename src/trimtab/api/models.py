@@ -16,7 +16,7 @@ from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry import deployment_store, store
 from trimtab.registry.model import Feature, TrainingTrigger
 from trimtab.sdk import shapes
-from trimtab.workflows import intake
+from trimtab.workflows import intake, serving
 
 router = strict.router("/api/v1/models", tag="models")
 
@@ -152,9 +152,11 @@ def get_signature(
     actor: Downloader,
     parts: PartsOf,
 ) -> shapes.SignatureShape:
-    """The OpenSSF Model Signing bundle, and the binding that it signs with the model."""
+    """The OpenSSF Model Signing bundle, and the binding that it signs with the model; for whom
+    the bytes themselves are."""
     with parts.records.look() as reading:
         found = intake.visible_version(reading, actor, model, version)
+        serving.demand_bytes(reading, actor, found)
     return shapes.SignatureShape(bundle=found.signature, binding=found.binding)
 
 

@@ -56,11 +56,16 @@ def download(
     type: Annotated[Literal["onnx"], Query()] = "onnx",  # noqa: A002 - the name is the contract
     range_header: Annotated[str | None, Header(alias="Range", max_length=200)] = None,
 ) -> Response:
-    """Stream an artifact whose digest and signature were verified before the first byte."""
+    """Stream an artifact whose digest and signature were verified before the first byte.
+
+    Who only serves gets what is deployed to them: canary, stable, and the version that a
+    rollback would go back to.
+    """
     del type
     with parts.records.look() as reading:
         name = serving.model_meant(reading, actor, model)
         found = intake.visible_version(reading, actor, name, version)
+        serving.demand_bytes(reading, actor, found)
     first, last = _range(range_header, found.size_bytes)
     file = _verified(parts, found)
     with parts.records.begin(actor, reason="download") as work:

@@ -124,6 +124,19 @@ def _demand_distinct(features: tuple[Feature, ...], label: str) -> None:
         )
 
 
+def demand_registrable(
+    reading: Reading, model: str, version: str, parent: str | None, tenant: TenantId | None
+) -> None:
+    """Refuse what would not be registered, as far as that can be told before there are bytes.
+
+    Raises:
+        InvalidInput: the version is not in its canonical form, or its parent is not there.
+    """
+    checked_version(version)
+    if store.find_version(reading, model, version) is None:
+        _demand_parent(reading, model, parent, tenant)
+
+
 def register_version(work: Work, registration: Registration) -> Version:
     """Keep a version whose bytes are stored, inspected and signed.
 
@@ -140,7 +153,7 @@ def register_version(work: Work, registration: Registration) -> Version:
     if known is not None:
         _demand_same(known, registration)
         return known
-    _demand_parent(work, registration)
+    _demand_parent(work, registration.model, registration.parent, registration.tenant)
     version = Version(
         id=VersionId(new_id("ver")),
         lifecycle=Lifecycle.DEVELOPMENT,
@@ -191,13 +204,15 @@ def _demand_same(known: Version, registration: Registration) -> None:
             )
 
 
-def _demand_parent(work: Work, registration: Registration) -> None:
-    if registration.parent is None:
+def _demand_parent(
+    reading: Reading, model: str, parent: str | None, tenant: TenantId | None
+) -> None:
+    if parent is None:
         return
-    parent = store.find_version(work, registration.model, registration.parent)
-    if parent is None or parent.tenant not in (None, registration.tenant):
+    found = store.find_version(reading, model, parent)
+    if found is None or found.tenant not in (None, tenant):
         raise InvalidInput(
-            f"{registration.model} has no version {ascii(registration.parent)[:30]} to come from",
+            f"{model} has no version {ascii(parent)[:30]} to come from",
             field="parent",
             remedy="name a version of this model that is there, or leave it out",
         )
@@ -418,6 +433,23 @@ def rollback_target(
             if version is not None and version.lifecycle in _SERVABLE:
                 return deployed
     return None
+
+
+def deployed_to(
+    reading: Reading, version: Version, tenant: TenantId | None, environment: str
+) -> bool:
+    """Whether a version carries traffic of `tenant` here, or is where a rollback would go.
+
+    What is for everybody is for each tenant; a tenant's own is for nobody else, the fleet's
+    own endpoints included.
+    """
+    known = (version.version, version.digest)
+    for place in dict.fromkeys((tenant, None)):
+        back = rollback_target(reading, version.model, place, environment)
+        if back is not None and (back.version, back.digest) == known:
+            return True
+    placed = deployment_store.carrying(reading, environment, model=version.model)
+    return any((d.version, d.digest) == known and d.tenant in (tenant, None) for d in placed)
 
 
 def _demand_servable(version: Version) -> None:

@@ -10,7 +10,7 @@ from trimtab.artifacts.verifying import verify_artifact
 from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
 from trimtab.kernel.actor import Actor, system
-from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted
 from trimtab.registry import routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
@@ -96,6 +96,26 @@ def latest(
         cutoff=facts.cutoff,
         download=f"/api/ml/model/download?model={name}&version={found.version}&type=onnx",
     )
+
+
+def demand_bytes(reading: Reading, actor: Actor, version: Version) -> None:
+    """Make sure that the bytes of a version, and its signature, are `actor`'s to have.
+
+    Who hands versions in may look at each that they see. Who only serves has them where they
+    are deployed to them: a key that leaks from a shop gives away nothing that was not there,
+    and nothing that was not approved.
+
+    Raises:
+        NotPermitted: they are not.
+    """
+    if actor.may("versions:register"):
+        return
+    if not registry.deployed_to(reading, version, actor.tenant, ENVIRONMENT):
+        raise NotPermitted(
+            f"version {version.version} of {version.model} is not deployed to you",
+            field="version",
+            remedy="ask /api/ml/model/latest which version answers you, and take that one",
+        )
 
 
 def open_verified(parts: Parts, version: Version) -> BinaryIO:
