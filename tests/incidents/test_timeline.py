@@ -20,6 +20,7 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import DiagnosisId, TenantId
+from trimtab.remediation import events as remedies
 
 WATCH = system("watch")
 DIAGNOSIS = DiagnosisId("dia_0123456789abcdef")
@@ -103,14 +104,20 @@ def entry(kind: str, data: dict[str, object] | None) -> Entry:
 
 
 def test_an_unknown_kind_is_still_readable() -> None:
-    told = sentence(entry("remediation.no_effect", {"action": "retrain_model", "gain": 0.0123456}))
-    assert told == "Remediation: no effect (action retrain_model, gain 0.01235)."
+    told = sentence(entry("kill_switch.rusted", {"scope": "fleet", "gain": 0.0123456}))
+    assert told == "Kill switch: rusted (scope fleet, gain 0.01235)."
     assert sentence(entry("something", {})) == "Something."
     assert "retention" in sentence(entry("incident.opened", None))
 
 
 @pytest.mark.parametrize(
-    "kind", sorted(kind.kind for kind in vars(events).values() if getattr(kind, "kind", ""))
+    "kind",
+    sorted(
+        kind.kind
+        for kind in (*vars(events).values(), *vars(remedies).values())
+        if getattr(kind, "kind", "").startswith(("incident.", "remediation."))
+        and kind.kind != "remediation.heartbeat"
+    ),
 )
 def test_every_kind_of_ours_has_a_sentence(kind: str) -> None:
     told = sentence(entry(kind, {}))

@@ -49,15 +49,63 @@ def _degraded(data: _Data) -> str:
     )
 
 
+def _plan(data: _Data) -> str:
+    steps = [step for step in data.get("steps") or [] if isinstance(step, Mapping)]
+    told = "; ".join(f"{_name(step, 'action')} {_course(step)}" for step in steps)
+    return f"Plan drawn up: {told or 'nothing to do'}."
+
+
+def _course(step: _Data) -> str:
+    return {"automatic": "by itself", "ask": "if a person asks", "refused": "not at all"}.get(
+        str(step.get("course")), _name(step, "course")
+    )
+
+
+def _proposed(data: _Data) -> str:
+    by = "by the platform" if data.get("automatic") else "by a person"
+    return f"Remedy proposed {by}: {_name(data, 'action')}, attempt {_v(data, 'attempt')}."
+
+
+def _aborted(data: _Data) -> str:
+    stands = "; something of it may stand" if data.get("may_have_acted") else ""
+    return f"Stopped: {_name(data, 'action')}, {_v(data, 'reason')}{stands}"
+
+
 _SENTENCES: dict[str, Callable[[_Data], str]] = {
+    "plan.drawn_up": _plan,
+    "remediation.proposed": _proposed,
+    "remediation.permitted": lambda d: f"Safety gate: {_name(d, 'action')} is permitted.",
+    "remediation.refused": lambda d: (
+        f"Safety gate: {_name(d, 'action')} is refused, {_v(d, 'reason')}"
+    ),
+    "action_permit.issued": lambda d: (
+        f"Permit for {_name(d, 'action')} signed, valid until {_moment(d, 'expires_at')}."
+    ),
+    "action_permit.consumed": lambda d: f"Permit for {_name(d, 'action')} used up.",
+    "remediation.started": lambda d: f"Begun: {_name(d, 'action')}.",
+    "remediation.executed": lambda d: (
+        f"Done: {_name(d, 'action')}. Whether it helped is not known yet."
+    ),
+    "remediation.verifying": lambda d: (
+        f"After {_name(d, 'action')}: {_v(d, 'reason')}; looked at again by "
+        f"{_moment(d, 'look_at')}."
+    ),
+    "remediation.recovered": lambda d: f"Success of {_name(d, 'action')}: {_v(d, 'reason')}",
+    "remediation.no_effect": lambda d: f"No effect of {_name(d, 'action')}: {_v(d, 'reason')}",
+    "remediation.failed": lambda d: f"Failed: {_name(d, 'action')}, {_v(d, 'reason')}",
+    "remediation.compensated": lambda d: f"Undone: {_name(d, 'action')}, by {_name(d, 'inverse')}.",
+    "remediation.escalated": lambda d: (
+        f"Handed to a person: {_name(d, 'action')}, {_v(d, 'reason')}"
+    ),
+    "remediation.aborted": _aborted,
     "incident.opened": _opened,
     "incident.signal_added": _signal,
     "incident.severity_raised": lambda d: (
         f"Severity raised from {_v(d, 'before')} to {_v(d, 'after')}."
     ),
     "incident.diagnosed": lambda d: f"Diagnosed: {_v(d, 'summary')}",
-    "incident.acting": lambda d: f"Remedy under way: {_v(d, 'action')}.",
-    "incident.verifying": lambda d: f"Recovery is measured at {_v(d, 'look_at')}.",
+    "incident.acting": lambda d: f"Remedy under way: {_name(d, 'action')}.",
+    "incident.verifying": lambda d: f"Recovery is measured at {_moment(d, 'look_at')}.",
     "incident.resolved": _resolved,
     "incident.escalated": lambda d: f"Escalated to a person: {_v(d, 'why')}",
     "incident.merged": lambda d: f"Taken into {_v(d, 'into')}, which has the same cause.",
@@ -103,6 +151,17 @@ def _words(kind: str) -> str:
 
 def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in values.items())
+
+
+def _name(data: _Data, name: str) -> str:
+    """`retrain_model` as `retrain model`."""
+    return _v(data, name).replace("_", " ")
+
+
+def _moment(data: _Data, name: str) -> str:
+    """A time to the minute, as pages and clients show it."""
+    at = data.get(name)
+    return f"{at[:16].replace('T', ' ')} UTC" if isinstance(at, str) else "an unknown time"
 
 
 def _v(data: _Data, name: str) -> str:
