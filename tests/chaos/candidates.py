@@ -36,7 +36,12 @@ class Candidate:
     holdout: bytes
 
 
-_LEARNS_FROM = {"1.0.0": date(2015, 1, 20), "1.1.0": date(2015, 1, 22), "1.2.0": date(2015, 1, 24)}
+_LEARNS_FROM = {
+    "1.0.0": date(2015, 1, 20),
+    "1.1.0": date(2015, 1, 22),
+    "1.2.0": date(2015, 1, 24),
+    "1.3.0": date(2015, 1, 26),
+}
 
 
 @cache

@@ -35,6 +35,8 @@ class Plane:
     now: datetime
     """Domain time: where a process that is started anew begins."""
     port: int = field(default_factory=free_port)
+    origin: str = ORIGIN
+    """Where it says that it is; forms are taken from there alone."""
     fatal: tuple[str, ...] = ()
     """Instants at which it dies; see `serve_with_hook.py`."""
     process: subprocess.Popen[bytes] | None = None
@@ -72,7 +74,7 @@ class Plane:
             "PYTHONPATH": str(Path(trimtab.__file__).parents[1]),
             "TRIMTAB_HOME": str(self.home),
             "TRIMTAB_PORT": str(self.port),
-            "TRIMTAB_ORIGIN": ORIGIN,
+            "TRIMTAB_ORIGIN": self.origin,
             "TRIMTAB_POLICY": str(self.policy),
             "TRIMTAB_CLOCK": f"stepped:{iso(self.now)}",
             "TRIMTAB_ADMIN_PASSWORD": PASSWORD,

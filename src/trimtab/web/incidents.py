@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from trimtab.audit import ledger
 from trimtab.audit.work import Reading
 from trimtab.diagnosis import store as diagnoses
 from trimtab.diagnosis.model import Diagnosis
@@ -31,6 +32,7 @@ from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.versions import Number, numbers_of
 from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.repair import PlanDrawnUp
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -71,6 +73,7 @@ class IncidentPage:
     others: int
     evidence: Evidence
     diagnosis: Diagnosis | None
+    plan: tuple[Mapping[str, Any], ...]
     remedies: tuple[Remedy, ...]
     timeline: tuple[TimelineLine, ...]
     names: Mapping[str, str]
@@ -136,6 +139,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
     remedies = (
         remediation.of_incident(reading, incident.id) if visitor.may("remediations:read") else []
     )
+    diagnosis = diagnoses.newest_of(reading, incident.id)
     return IncidentPage(
         incident=incident,
         tenants=tuple(seen),
@@ -143,13 +147,24 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
         evidence=evidence.read(
             reading, parts.blobs, incident, _serving(reading, incident), windows, tier.monitoring
         ),
-        diagnosis=diagnoses.newest_of(reading, incident.id),
+        diagnosis=diagnosis,
+        plan=() if diagnosis is None else _plan(reading, diagnosis.id),
         remedies=_remedies([r for r in remedies if visitor.sees(r.tenant)]),
         timeline=tuple(reversed(timeline(reading, incident.id, tenant=visitor.tenant))),
         names=telling.names(reading),
         linked=visitor.tenant is None and visitor.may("audit:read"),
         now=reading.now,
     )
+
+
+def _plan(reading: Reading, diagnosis: str) -> tuple[Mapping[str, Any], ...]:
+    """The lines of the plan that a diagnosis led to; it is kept in the ledger alone."""
+    kinds = (PlanDrawnUp.kind,)
+    for entry in ledger.entries(
+        reading.connection, ref=diagnosis, kinds=kinds, newest_first=True, limit=1
+    ):
+        return tuple((entry.data or {}).get("steps") or ())
+    return ()
 
 
 def _remedies(found: Sequence[Remediation]) -> tuple[Remedy, ...]:

@@ -46,7 +46,12 @@ def spec(life: Lifeline, width: int) -> Spec:
 def _time(life: Lifeline, *, axis: bool = False) -> Spec:
     shown: Spec = {"grid": True, "labels": axis, "title": None, "format": "%b %-d", "tickCount": 9}
     if axis:
-        shown |= {"labelOverlap": True, "labelFlush": True, "labelPadding": 8}
+        shown |= {
+            "labelOverlap": True,
+            "labelSeparation": 14,
+            "labelFlush": True,
+            "labelPadding": 8,
+        }
     domain = [iso(life.start), iso(life.end)]
     return {
         "field": "at",
@@ -76,7 +81,9 @@ def _background(life: Lifeline, *, axis: bool = False) -> list[Spec]:
 
 
 def _rows(names: Sequence[str]) -> Spec:
-    axis = {"title": None, "grid": False, "labelLimit": 112, "minExtent": 118, "maxExtent": 118}
+    # The names keep clear of a mark that stands at the very beginning.
+    axis = {"title": None, "grid": False, "labelPadding": 12, "labelLimit": 106}
+    axis |= {"minExtent": 118, "maxExtent": 118}
     return {"field": "row", "type": "nominal", "scale": {"domain": list(names)}, "axis": axis}
 
 

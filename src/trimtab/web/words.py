@@ -73,6 +73,29 @@ _STATES = {
     "suspected": Status("suspected", "half", Tone.WAIT),
     "confirmed": Status("confirmed", "triangle", Tone.BAD),
     "unwatched": Status("not watched yet", "ring", Tone.PLAIN),
+    # remedies
+    "proposed": Status("proposed", "half", Tone.WAIT),
+    "refused": Status("refused", "cross", Tone.BAD),
+    "permitted": Status("permitted", "half", Tone.MOVE),
+    "executing": Status("under way", "diamond", Tone.MOVE),
+    "succeeded": Status("succeeded", "disc", Tone.GOOD),
+    "no_effect": Status("no effect", "dash", Tone.WAIT),
+    "failed": Status("failed", "cross", Tone.BAD),
+    "compensated": Status("undone", "dash", Tone.PLAIN),
+    "aborted": Status("stopped", "square", Tone.PLAIN),
+    # lines of a plan, and what a diagnosis advises
+    "automatic": Status("by itself", "diamond", Tone.MOVE),
+    "ask": Status("if a person asks", "ring", Tone.PLAIN),
+    "advised": Status("advised", "disc", Tone.GOOD),
+    "advised_against": Status("advised against", "cross", Tone.BAD),
+    # what a diagnosis comes to
+    "cause_found": Status("cause found", "disc", Tone.GOOD),
+    "none_found": Status("no cause found", "half", Tone.WAIT),
+    "insufficient_data": Status("too little data", "half", Tone.WAIT),
+    # the record
+    "whole": Status("whole", "disc", Tone.GOOD),
+    "not_whole": Status("not whole", "cross", Tone.BAD),
+    "unverified": Status("not verified", "half", Tone.WAIT),
 }
 
 
@@ -86,9 +109,12 @@ def state(word: str) -> Status:
     return _STATES.get(word, Status(words(word), "ring", Tone.PLAIN))
 
 
+_ABBREVIATIONS = {"f1": "F1", "ml": "ML", "onnx": "ONNX", "pii": "PII", "psi": "PSI", "usd": "USD"}
+
+
 def words(name: str) -> str:
     """`ml_lead` as a person reads it."""
-    return name.replace("_", " ")
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in name.replace("_", " ").split(" "))
 
 
 def kind(name: str) -> str:
@@ -114,7 +140,7 @@ def span(length: timedelta) -> str:
         return f"{days} d {hours} h" if hours else f"{days} d"
     if hours:
         return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{rest} min"
+    return f"{rest} min" if rest else "less than 1 min"
 
 
 def share(value: object, digits: int = 2) -> str:
