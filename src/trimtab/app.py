@@ -34,6 +34,7 @@ from trimtab.policies.model import Policy
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows.intake import METADATA_BYTES
 from trimtab.workflows.jobs import QUEUES
+from trimtab.workflows.leftovers import Leftovers
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
@@ -108,6 +109,7 @@ class Application:
             seconds=GATE_SECONDS,
             policies=_own_policies(settings.policy),
         )
+        self.leftovers = Leftovers(self.parts)
         self.loop = Loop(self.parts, program(self.parts, self.gate))
         self.loop.register()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 
@@ -24,7 +25,8 @@ HEAD_SECONDS = 10.0
 """Between two signed heads of a growing ledger, in real time."""
 
 PRUNE_SECONDS = 3600.0
-"""Between two times that finished jobs are forgotten, in real time; the first is at start."""
+"""Between two times that finished jobs are forgotten and blobs without a use looked for, in
+real time; the first is at start."""
 
 DRAIN_SECONDS = 25.0
 
@@ -65,6 +67,7 @@ class Worker:
                 if time.monotonic() - pruned_at >= PRUNE_SECONDS:
                     pruned_at = time.monotonic()
                     self._application.parts.engine.prune(keep_seconds)
+                    self._application.leftovers.look()
             except TrimtabError as error:
                 log.error("a pass of the loop failed", code=error.code, what=error.message)
             except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more
@@ -90,14 +93,36 @@ def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
     )
 
 
+class Announced(uvicorn.Server):
+    """A server that says where it is once it can be reached; a log of JSON is for programs."""
+
+    def __init__(self, config: uvicorn.Config, origin: str):
+        super().__init__(config)
+        self._origin = origin
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            print(  # noqa: T201 - for whoever started it, and not for the log
+                f"listening on http://{host}:{self.config.port}\n"
+                f"pages:       {self._origin}/\n"
+                f"interface:   {self._origin}/docs",
+                flush=True,
+            )
+
+
 def serve(*, port: int | None = None) -> None:
     """Run the control plane until it is told to stop."""
     settings = load_settings()
+    if port is not None:  # before anything is joined: the port is part of our address
+        settings = settings.model_copy(update={"port": port})
     configure_logs(settings.log_level)
-    run(Application(settings), port=port)
+    run(Application(settings))
 
 
-def run(application: Application, *, port: int | None = None) -> None:
+def run(application: Application) -> None:
     """Run one that has been joined, until it is told to stop."""
     settings = application.settings
     made = application.first_start()
@@ -107,8 +132,9 @@ def run(application: Application, *, port: int | None = None) -> None:
     application.start()
     worker = Worker(application)
     worker.start()
-    server = uvicorn.Server(
-        configuration(application.http(), host=settings.host, port=port or settings.port)
+    server = Announced(
+        configuration(application.http(), host=settings.host, port=settings.port),
+        settings.public_origin(),
     )
     # uvicorn hands a signal on after its own clean end; what is left to do then is ours.
     for number in (signal.SIGTERM, signal.SIGINT):

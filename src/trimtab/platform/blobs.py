@@ -26,6 +26,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
@@ -217,6 +218,36 @@ class BlobStore:
         for folder in sorted(self._blobs.iterdir()):
             for path in sorted(folder.iterdir()):
                 yield Digest(f"sha256:{folder.name}{path.name}")
+
+    def stored_before(self, moment: datetime) -> Iterator[tuple[Digest, int]]:
+        """Blobs whose bytes nobody has stored since `moment`, and when that was, in ns."""
+        limit = int(moment.timestamp() * 1_000_000_000)
+        for digest in self.digests():
+            if _DIGEST.fullmatch(digest):
+                with contextlib.suppress(FileNotFoundError):
+                    found = self.path(digest).lstat()
+                    if stat.S_ISREG(found.st_mode) and found.st_mtime_ns < limit:
+                        yield digest, found.st_mtime_ns
+
+    def remove(self, digest: Digest, *, stored_at_ns: int) -> bool:
+        """Remove a blob, unless somebody has stored its bytes again since; whether it went.
+
+        Raises:
+            InvalidInput: not a digest.
+            Unavailable: the disk refuses.
+        """
+        path = self.path(digest)
+        try:
+            with _locked_folder(path.parent):
+                if path.lstat().st_mtime_ns != stored_at_ns:
+                    return False
+                path.unlink()
+                _sync_folder(path.parent)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._unavailable(error) from error
+        return True
 
     def _make_folders(self) -> None:
         """Make every folder now, so that no later write has to make one durable."""

@@ -129,6 +129,12 @@ class Settings(BaseSettings):
         "DATABASE_POOL_TIMEOUT_SECONDS", "Longest wait for a free connection.", 10
     )
 
+    unreferenced_blobs_keep_hours: Count = variable(
+        "TRIMTAB_UNREFERENCED_BLOBS_KEEP_HOURS",
+        "How long blobs that no record refers to stay, in real time since their bytes were last "
+        "stored: what refused uploads leave, and what a restored backup does not know.",
+        168,
+    )
     jobs_keep_hours: Count = variable(
         "TRIMTAB_JOBS_KEEP_HOURS",
         "How long the job engine remembers work that is done, in real time; work handed over "

@@ -5,10 +5,10 @@ upload -> version.registered -> checks -> approval requested or given -> approve
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from io import BytesIO
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -156,14 +156,20 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         model = store.model_named(reading, given.model)
         if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
             raise NotFound(f"there is no tenant {ascii(given.tenant)[:80]}", field="tenant")
+        registry.demand_registrable(reading, given.model, given.version, given.parent, given.tenant)
     demands, _digest = policy_of(parts, model)
     if not 0 <= given.cutoff <= 1:
         raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
     _demand_bytes(given.artifact)
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
+    _demand_size(given.artifact, limit, "artifact")
+    for name, stream in (("reference", given.reference), ("holdout", given.holdout)):
+        _demand_size(stream, limit, name)
+        _demand_table(stream, model, name)
+    # Whatever can be refused for a cheap reason has been: from here on bytes are stored.
     artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
-    reference = _table(parts, given.reference, limit, model, "reference")
-    holdout = _table(parts, given.holdout, limit, model, "holdout")
+    reference = parts.blobs.put(given.reference, max_bytes=limit).digest
+    holdout = parts.blobs.put(given.holdout, max_bytes=limit).digest
     inspection = artifact_checks.inspect(parts.blobs.path(artifact.digest), demands.checks.child)
     binding = Binding(given.model, given.version, given.tenant, artifact.digest, reference)
     bundle = _signed(parts, artifact.digest, binding)
@@ -343,7 +349,8 @@ def _checks(
 
     def schema() -> Result:
         features = {feature.name: feature.kind for feature in model.features}
-        columns = _kinds(parts.blobs.read_verified(version.holdout_digest, max_bytes=1 << 30))
+        with parts.blobs.open_verified(version.holdout_digest) as holdout:
+            columns = _kinds(holdout)
         return artifact_checks.schema(version.inspection, features, columns, model.label)
 
     return {
@@ -458,11 +465,22 @@ def _demand_bytes(artifact: BinaryIO) -> None:
     artifact.seek(begins)
 
 
-def _table(parts: Parts, stream: BinaryIO, limit: int, model: Model, field: str) -> Digest:
-    """Store a Parquet file after seeing that it is one and has the registered columns."""
-    blob = parts.blobs.put(stream, max_bytes=limit)
-    content = parts.blobs.read_verified(blob.digest, max_bytes=limit)
-    kinds = _kinds(content, field=field)
+def _demand_size(stream: BinaryIO, limit: int, field: str) -> None:
+    begins = stream.tell()
+    size = stream.seek(0, os.SEEK_END) - begins
+    stream.seek(begins)
+    if size > limit:
+        raise InvalidInput(
+            f"{size} bytes, and at most {limit} are accepted",
+            field=field,
+            remedy="send a smaller file; the limit is the policy's",
+        )
+
+
+def _demand_table(stream: BinaryIO, model: Model, field: str) -> None:
+    """See that a file is a Parquet file with the registered columns and with rows."""
+    begins = stream.tell()
+    kinds = _kinds(stream, field=field)
     wanted = {feature.name for feature in model.features} | {model.label}
     missing = sorted(wanted - set(kinds))
     if missing:
@@ -471,19 +489,21 @@ def _table(parts: Parts, stream: BinaryIO, limit: int, model: Model, field: str)
             field=field,
             remedy="send one column for each registered feature, and the label",
         )
-    if pq.read_metadata(BytesIO(content)).num_rows == 0:
+    stream.seek(begins)
+    rows = pq.read_metadata(stream).num_rows
+    stream.seek(begins)
+    if rows == 0:
         raise InvalidInput(
             f"the {field} data has no rows",
             field=field,
             remedy="send the rows themselves: without any, nothing can be compared with them",
         )
-    return blob.digest
 
 
-def _kinds(content: bytes, *, field: str = "holdout") -> Mapping[str, str]:
+def _kinds(content: BinaryIO, *, field: str = "holdout") -> Mapping[str, str]:
     """Kind of each column of a Parquet file: numeric or category."""
     try:
-        schema = pq.read_schema(BytesIO(content))
+        schema = pq.read_schema(content)
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(
             f"the {field} data is not a Parquet file",
