@@ -254,6 +254,21 @@ def test_an_interval_that_holds_the_limit_does_not_decide() -> None:
     assert (bad.verdict, "false_positive_rate" in bad.reason) == (Verdict.FAIL, True)
 
 
+def test_how_wide_an_interval_is_stands_in_the_policy() -> None:
+    limits = {"max_false_positive_rate": 0.10, "min_precision": 0.0, "min_recall": 0.0}
+    rows = holdout(2_000, right=0.91)
+    verdicts = {
+        confidence: judge(
+            rows,
+            0.5,
+            TIER_4.model_copy(update={**limits, "interval_confidence": confidence}),
+            production=None,
+        ).verdict
+        for confidence in (0.6, 0.999)
+    }
+    assert verdicts == {0.6: Verdict.PASS, 0.999: Verdict.INCONCLUSIVE}
+
+
 @pytest.mark.parametrize("positive", [0.0, 1.0])
 def test_one_kind_of_outcome_only_is_no_pass(positive: float) -> None:
     result = judge(holdout(5000, right=1.0, positive=positive), 0.5, TIER_4, production=None)

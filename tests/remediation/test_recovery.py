@@ -14,7 +14,7 @@ from trimtab.policies.operation import Recovery, RollbackTriggers
 from trimtab.remediation.recovery import Measured, Metric, Outcome, Window, measure
 
 START = datetime(2015, 5, 1, tzinfo=UTC)
-DEMANDS = Recovery(healthy_windows=2, max_windows=4, tolerance_share=0.1)
+DEMANDS = Recovery(healthy_windows=2, max_windows=4, tolerance_share=0.1, windows_before=6)
 TRIGGERS = RollbackTriggers(error_rate_increase=0.2, latency_increase=0.5)
 FPR = Metric("false_positive_rate")
 

@@ -29,7 +29,6 @@ from trimtab.stats.special import normal_quantile
 
 NAME = "performance"
 _ANSWER_BYTES = 1 << 20
-_CONFIDENCE = 0.95  # of the intervals shown; the demands are the policy's
 
 
 @dataclass(frozen=True)
@@ -182,24 +181,28 @@ def metrics(
 def _demanded(confusion: Confusion, demands: PerformanceDemands) -> list[dict[str, Any]]:
     flagged, positive = confusion.tp + confusion.fp, confusion.tp + confusion.fn
     negative = confusion.fp + confusion.tn
+    at = demands.interval_confidence
     return [
-        _bounded("precision", confusion.tp, flagged, demands.min_precision, floor=True),
-        _bounded("recall", confusion.tp, positive, demands.min_recall, floor=True),
+        _bounded("precision", confusion.tp, flagged, demands.min_precision, at, floor=True),
+        _bounded("recall", confusion.tp, positive, demands.min_recall, at, floor=True),
         _bounded(
             "false_positive_rate",
             confusion.fp,
             negative,
             demands.max_false_positive_rate,
+            at,
             floor=False,
         ),
     ]
 
 
-def _bounded(name: str, part: int, whole: int, limit: float, *, floor: bool) -> dict[str, Any]:
+def _bounded(
+    name: str, part: int, whole: int, limit: float, confidence: float, *, floor: bool
+) -> dict[str, Any]:
     if whole == 0:
         reason = f"{name} cannot be measured: there are no such rows"
         return {"name": name, "verdict": Verdict.INCONCLUSIVE, "reason": reason, "limit": limit}
-    interval = clopper_pearson(part, whole, confidence=_CONFIDENCE)
+    interval = clopper_pearson(part, whole, confidence=confidence)
     good = interval.low >= limit if floor else interval.high <= limit
     bad = interval.high < limit if floor else interval.low > limit
     verdict = Verdict.PASS if good else Verdict.FAIL if bad else Verdict.INCONCLUSIVE
@@ -234,7 +237,7 @@ def _regression(
     change = right.astype(float) - was_right.astype(float)
     points = 100 * float(change.mean())
     error = 100 * float(change.std(ddof=1)) / np.sqrt(change.size)
-    reach = normal_quantile(0.5 + _CONFIDENCE / 2) * error
+    reach = normal_quantile(0.5 + demands.interval_confidence / 2) * error
     low, high = points - reach, points + reach
     limit = -demands.max_regression_percent_points
     verdict = (

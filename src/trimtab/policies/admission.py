@@ -42,6 +42,10 @@ class PerformanceDemands(Slice):
     max_p_value_share: Annotated[
         u.HarmShare, down("A claimed improvement counts when its p-value is below this.")
     ]
+    interval_confidence: Annotated[
+        u.Confidence,
+        up("Confidence of the intervals that must keep a limit whole, or are inconclusive."),
+    ]
 
 
 class ChildLimits(Slice):

@@ -128,6 +128,10 @@ class Monitoring(Slice):
         free("Whether an outcome whose row repeats an earlier one exactly counts again."),
     ]
     min_label_coverage: Annotated[u.Share, up("Lowest share of predictions with a label.")]
+    episode_days: Annotated[
+        u.Days,
+        free("A drift that begins so soon after the last signal of an incident joins it."),
+    ]
     consecutive_windows: Annotated[u.Windows, down("Windows in a row before it is believed.")]
     false_discovery_rate: Annotated[
         u.HarmShare, free("Expected share of false alarms among the features called moved.")
@@ -170,6 +174,12 @@ class Diagnosis(Slice):
     min_report_confidence: Annotated[u.Share, up("Below this, no cause is named.")]
     min_action_confidence: Annotated[u.Share, up("Below this, nothing acts by itself.")]
     min_lead_share: Annotated[u.Share, up("Lead in confidence over the second cause.")]
+    calm_windows: Annotated[
+        u.Windows, free("Windows before an incident that are read as the calm stretch.")
+    ]
+    changes_within_days: Annotated[
+        u.Days, free("A deployment so long before an incident may have caused it.")
+    ]
     unit_change: UnitChange
 
     @model_validator(mode="after")
@@ -192,6 +202,9 @@ class Recovery(Slice):
     healthy_windows: Annotated[u.Windows, up("Healthy windows in a row that prove it.")]
     max_windows: Annotated[u.Windows, down("Windows to wait; then it has not recovered.")]
     tolerance_share: Annotated[u.HarmShare, down("Distance from the level before.")]
+    windows_before: Annotated[
+        u.Windows, free("Windows before an incident that its level is taken from.")
+    ]
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -225,6 +238,12 @@ class Retraining(Slice):
     ]
     new_rows: Annotated[u.Rows, down("New labelled rows that call for a run.")]
     min_rows: Annotated[u.Rows, up("Fewest labelled rows to train on.")]
+    min_rows_per_class: Annotated[u.Rows, up("Fewest of these rows with either outcome.")]
+    max_rows: Annotated[u.Rows, free("Rows that one run learns from; of more, a sample of them.")]
+    max_duplicate_share: Annotated[u.HarmShare, down("Share of rows that repeat another.")]
+    max_single_feature_auc: Annotated[
+        u.Auc, down("One feature that tells more than this by itself is taken for the label.")
+    ]
     max_null_rate: Annotated[u.HarmShare, down("Highest null rate of a training feature.")]
     validation_share: Annotated[
         float,
@@ -237,6 +256,17 @@ class Retraining(Slice):
     ]
     min_gain_percent_points: Annotated[u.PercentPoints, up("Gain over the champion.")]
     max_p_value_share: Annotated[u.HarmShare, down("A gain counts below this p-value.")]
+    max_score_difference: Annotated[
+        u.ScoreDifference,
+        down("Difference between the scores of the exported model and of the trained one."),
+    ]
+    max_attempts: Annotated[u.Tries, down("Training processes that one run may begin.")]
     on_tie: Annotated[OnTie, free("What happens when neither is better.")]
     max_seconds: Annotated[u.Seconds, free("Longest run of the training process.")]
     max_memory_mib: Annotated[u.Mebibytes, free("Most memory of the training process.")]
+
+    @model_validator(mode="after")
+    def _learns_from_what_it_asks_for(self) -> Self:
+        if self.max_rows < self.min_rows:
+            raise ValueError("max_rows is below min_rows")
+        return self

@@ -86,6 +86,12 @@ Nats = Annotated[float, Field(gt=0, le=1), Unit("nats", ("nats",))]
 Scaled = Annotated[float, Field(gt=0, le=10), Unit("reference standard deviations", ("scaled",))]
 Ratio = Annotated[float, Field(ge=1, le=100), Unit("ratio", ("ratio",))]
 Weight = Annotated[float, Field(gt=0, le=100), Unit("votes", ("votes",))]
+# Of an interval: at one half it would say nothing, at one it would be everything.
+Confidence = Annotated[float, Field(gt=0.5, lt=1), Unit("share, 0 to 1", ("confidence",))]
+Auc = Annotated[float, Field(gt=0.5, le=1), Unit("area under the ROC curve", ("auc",))]
+ScoreDifference = Annotated[
+    float, Field(gt=0, le=0.1), Unit("difference of scores", ("score_difference",))
+]
 Score = Annotated[float, Field(gt=0, le=1), Unit("Brier score", ("brier",))]
 Usd = Annotated[float, Field(ge=0, le=1e12), Unit("US dollars a year", ("usd",))]
 
@@ -103,4 +109,5 @@ Windows = Annotated[int, Field(ge=1, le=1_000), Unit("windows", ("windows",))]
 Looks = Annotated[int, Field(ge=1, le=100_000), Unit("looks", ("looks",))]
 Nodes = Annotated[int, Field(ge=1, le=10**6), Unit("graph nodes", ("nodes",))]
 Attempts = Annotated[int, Field(ge=0, le=100), Unit("attempts", ("retries",))]
+Tries = Annotated[int, Field(ge=1, le=100), Unit("attempts", ("attempts",))]
 Actions = Annotated[int, Field(ge=0, le=1_000), Unit("actions", ("actions",))]

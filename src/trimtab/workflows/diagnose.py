@@ -32,6 +32,7 @@ from trimtab.kernel.actor import system
 from trimtab.monitoring import store as monitoring_store
 from trimtab.monitoring.watch import Subject, WatchPhase
 from trimtab.observations.frame import Frame
+from trimtab.policies.model import TierPolicy
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Model, Version
@@ -40,10 +41,6 @@ from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.watch import REFERENCE_BYTES, TENANT_COLUMN, rows_between
 
-CALM_WINDOWS = 5
-"""Windows before the drift that are read as the calm stretch."""
-
-CHANGES_WITHIN = timedelta(days=14)
 _REPAIR = system("repair")
 _SETTLED = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
 
@@ -123,7 +120,9 @@ def evidence_for(
     began = incident.drift_start or incident.detected_at - length
     if incident.kind is Kind.ROLLOUT_ROLLED_BACK:
         began = _rollout_start(reading, incident) or began
-    before = rows_between(reading, incident.model, began - CALM_WINDOWS * length, began)
+    before = rows_between(
+        reading, incident.model, began - demands.diagnosis.calm_windows * length, began
+    )
     after = rows_between(reading, incident.model, began, reading.now)
     versions = store.versions_of(reading, model.name, everyone=True)
     shared = {v.version for v in versions if v.tenant is None}
@@ -134,7 +133,7 @@ def evidence_for(
         before=_stretch(before, incident, model, shared),
         after=_stretch(after, incident, model, shared),
         cutoffs={v.version: v.cutoff for v in versions},
-        changes=_changes(reading, model.name, began),
+        changes=_changes(reading, model.name, began, demands),
         confirmed=_confirmed(reading, incident),
         drift_start=incident.drift_start,
         detected_at=incident.detected_at,
@@ -193,15 +192,18 @@ def _rollout_start(reading: Reading, incident: Incident) -> datetime | None:
     return found[0].started_at if found else None
 
 
-def _changes(reading: Reading, model: str, began: datetime) -> tuple[Change, ...]:
+def _changes(
+    reading: Reading, model: str, began: datetime, demands: TierPolicy
+) -> tuple[Change, ...]:
     """What was deployed lately, as the ledger tells it."""
     moves = ledger.entries(
         reading.connection, kinds=("deployment.moved",), newest_first=True, limit=200
     )
+    earliest = began - timedelta(days=demands.diagnosis.changes_within_days)
     found = []
     for move in moves:
         data = move.data or {}
-        if data.get("model") == model and began - CHANGES_WITHIN <= move.at <= reading.now:
+        if data.get("model") == model and earliest <= move.at <= reading.now:
             text = f"{data['version']} became {data['after']} at {data['percent_after']:g} %"
             found.append(Change(move.at, text, version=data["version"]))
     return tuple(reversed(found))

@@ -22,9 +22,6 @@ from trimtab.registry.deployments import Deployment
 from trimtab.remediation.model import Remediation
 from trimtab.remediation.recovery import Measured, Metric, Window, measure
 
-WINDOWS_BEFORE = 6
-"""Windows before an incident that its level is taken from."""
-
 SETTLED = "settled"
 _FALSE_POSITIVES = "false_positive_rate"
 _LOOKED_AT = ("window.closed", "window.settled", "window.revised")
@@ -120,7 +117,8 @@ def _measured(
     about_outcomes: bool = False,
 ) -> Measured | None:
     began = _began(incident)
-    before = [p for p in points if p.end <= began][-WINDOWS_BEFORE:]
+    wanted = demands.remediation.recovery.windows_before
+    before = [p for p in points if p.end <= began][-wanted:]
     during = [p for p in points if p.start >= began and _within(p, until, inclusive)]
     after = [p for p in points if p.start >= began and not _within(p, until, inclusive)]
     figure = _figure(before, during, incident, demands, about_outcomes=about_outcomes)
@@ -221,7 +219,7 @@ def _bad(point: Point, incident: Incident) -> bool:
 
 def _points(reading: Reading, incident: Incident, demands: TierPolicy) -> list[Point]:
     length = timedelta(hours=demands.monitoring.window_hours)
-    since = _began(incident) - WINDOWS_BEFORE * length
+    since = _began(incident) - demands.remediation.recovery.windows_before * length
     return monitoring.series(reading, incident.model, incident.tenant, since=since)
 
 

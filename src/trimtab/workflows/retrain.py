@@ -49,13 +49,12 @@ TIME = "at"
 _MIB = 1 << 20
 _RETRAIN = system("retrain")
 
-MAX_ATTEMPTS = 2
-RECIPE_LIMITS = {"max_rows": 40_000, "max_parity": 1e-4, "max_single_auc": 0.9999}
-"""Bounds of the recipe itself: rows that one run learns from at most, how far ONNX may
-differ from the library, and when one feature alone is taken for the label."""
+OUTLIER_REACH = 3.0
+"""Tukey's outer fences, in interquartile ranges: what lies beyond is noted, and decides
+nothing."""
 
-DATA_BOUNDS = {"min_rows_per_class": 50, "max_duplicate_share": 0.05, "outlier_reach": 3.0}
 SEED = 7
+"""Of every training: the same rows give the same challenger."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +136,9 @@ def train(parts: Parts, entry: Entry) -> None:
             time=TIME,
             seed=SEED,
             hyperparameters={},
-            max_rows=int(RECIPE_LIMITS["max_rows"]),
-            max_parity=RECIPE_LIMITS["max_parity"],
-            max_single_auc=RECIPE_LIMITS["max_single_auc"],
+            max_rows=demands.retraining.max_rows,
+            max_parity=demands.retraining.max_score_difference,
+            max_single_auc=demands.retraining.max_single_feature_auc,
         ),
         demands.retraining,
         max_model_mib=int(demands.checks.child.max_artifact_mib),
@@ -152,7 +151,7 @@ def train(parts: Parts, entry: Entry) -> None:
             run.id,
             result,
             attempt=run.attempts + 1,
-            max_attempts=MAX_ATTEMPTS,
+            max_attempts=demands.retraining.max_attempts,
             patience=_patience(demands),
         )
 
@@ -322,12 +321,12 @@ def _data_demands(run: Retraining, demands: TierPolicy) -> Demands:
 
     return Demands(
         min_rows=int(demands.retraining.min_rows),
-        min_rows_per_class=int(DATA_BOUNDS["min_rows_per_class"]),
+        min_rows_per_class=demands.retraining.min_rows_per_class,
         max_null_rate=demands.retraining.max_null_rate,
         min_label_coverage=demands.monitoring.min_label_coverage,
-        max_duplicate_share=DATA_BOUNDS["max_duplicate_share"],
-        max_single_auc=RECIPE_LIMITS["max_single_auc"],
-        outlier_reach=DATA_BOUNDS["outlier_reach"],
+        max_duplicate_share=demands.retraining.max_duplicate_share,
+        max_single_auc=demands.retraining.max_single_feature_auc,
+        outlier_reach=OUTLIER_REACH,
         time_from=moment(run.data_from),
         time_until=moment(run.data_until),
     )

@@ -47,9 +47,6 @@ REFERENCE_BYTES = 1 << 30
 TENANT_COLUMN = "tenant"
 """A column of this name in reference data tells whose each row is."""
 
-EPISODE = timedelta(days=30)
-"""A drift that begins within so long of the last signal belongs to the same episode."""
-
 _DRIFTING = (Kind.DATA_DRIFT, Kind.STRUCTURE, Kind.VANISHED_CATEGORY, Kind.NEW_CATEGORY)
 _KEPT = 64
 _WATCH = system("watch")
@@ -268,17 +265,17 @@ def due(reading: Reading) -> list[tuple[str, str]]:
 def open_incident(parts: Parts, entry: Entry) -> None:
     """Make what is believed now a signal: it opens an incident, or joins the one there is."""
     with parts.records.begin(_WATCH, reason="signal", cause=entry.sequence) as work:
-        signal = signal_of(work, entry)
+        signal = signal_of(parts, work, entry)
         if signal is not None:
             incidents.open_or_join(work, signal)
 
 
-def signal_of(reading: Reading, entry: Entry) -> Signal | None:
+def signal_of(parts: Parts, reading: Reading, entry: Entry) -> Signal | None:
     """The signal in a ledger entry; None where there is nothing in it to act on."""
     data = entry.data or {}
     match entry.kind:
         case "drift.confirmed":
-            return _drift_signal(reading, entry, data)
+            return _drift_signal(parts, reading, entry, data)
         case "performance.degraded":
             return _performance_signal(reading, entry, data)
         case "rollout.rolled_back":
@@ -286,7 +283,7 @@ def signal_of(reading: Reading, entry: Entry) -> Signal | None:
     return None
 
 
-def _drift_signal(reading: Reading, entry: Entry, data: dict[str, Any]) -> Signal:
+def _drift_signal(parts: Parts, reading: Reading, entry: Entry, data: dict[str, Any]) -> Signal:
     """Features that move in the same days move for one reason until shown otherwise: they
     join the drift that is open, and do not make an incident each."""
     kinds = {
@@ -303,7 +300,7 @@ def _drift_signal(reading: Reading, entry: Entry, data: dict[str, Any]) -> Signa
         model=data["model"],
         tenant=entry.tenant,
         kind=kind,
-        cause_key=_beside(reading, entry, data) or f"{what}:{data['feature']}",
+        cause_key=_beside(parts, reading, entry, data) or f"{what}:{data['feature']}",
         severity=_severity(data, kind),
         title=title,
         at=entry.at,
@@ -313,14 +310,16 @@ def _drift_signal(reading: Reading, entry: Entry, data: dict[str, Any]) -> Signa
     )
 
 
-def _beside(reading: Reading, entry: Entry, data: dict[str, Any]) -> str | None:
+def _beside(parts: Parts, reading: Reading, entry: Entry, data: dict[str, Any]) -> str | None:
     """The cause key of an open incident that this drift belongs to, or None."""
     since = parse_iso(data["since"])
+    demands, _ = policy_of(parts, store.model_named(reading, data["model"]))
+    episode = timedelta(days=demands.monitoring.episode_days)
     for incident in incident_store.active(reading):
         place = incident.model == data["model"] and incident.tenant in (None, entry.tenant)
         if not place or incident.kind not in _DRIFTING:
             continue
-        near = since - incident.last_signal_at <= EPISODE
+        near = since - incident.last_signal_at <= episode
         if incident.feature == data["feature"] or (near and incident.tenant == entry.tenant):
             return incident.cause_key
     return None
