@@ -107,4 +107,4 @@ def test_a_page_after_nothing_that_is_there_is_refused(house: House, address: st
     answer: httpx.Response = house.client.get(
         f"/api/v1/{address}", params={"after": "no_such"}, headers=house.admin
     )
-    assert answer.status_code == 404
+    assert answer.status_code == 422
