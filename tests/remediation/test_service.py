@@ -292,7 +292,7 @@ def test_rows_come_back_as_they_were(house: Any) -> None:
     with house.records.look() as reading:
         assert store.get(reading, remedy.id) == remedy
         assert store.listed(reading, model="air-time") == [remedy]
-        assert store.listed(reading, before=remedy.proposed_at) == []
+        assert store.listed(reading, before=remedy.id) == []
         assert store.of_incident(reading, remedy.incident) == [remedy]
         permit = store.permit_by_id(reading, remedy.permit or "")
     assert permit.consumed_at == remedy.started_at
