@@ -26,7 +26,7 @@ from trimtab.workflows.leftovers import Leftovers
 
 ACTOR = system("test")
 HOUR = 3600.0
-ROWS = {"amount": [1.0, 2.0], "late": [0, 1]}
+ROWS: dict[str, list[Any]] = {"amount": [1.0, 2.0], "late": [0, 1]}
 
 
 def parquet(columns: dict[str, list[Any]]) -> bytes:

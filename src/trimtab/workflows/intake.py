@@ -5,14 +5,10 @@ upload -> version.registered -> checks -> approval requested or given -> approve
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, BinaryIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trimtab.approvals import service as approvals
 from trimtab.approvals.automatic import Facts, criteria
@@ -45,6 +41,7 @@ from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
 from trimtab.registry.service import Registration
+from trimtab.workflows import files
 from trimtab.workflows.jobs import MAX_ATTEMPTS
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 
@@ -160,12 +157,12 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     demands, _digest = policy_of(parts, model)
     if not 0 <= given.cutoff <= 1:
         raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
-    _demand_bytes(given.artifact)
+    files.demand_bytes(given.artifact)
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
-    _demand_size(given.artifact, limit, "artifact")
+    files.demand_size(given.artifact, limit, "artifact")
     for name, stream in (("reference", given.reference), ("holdout", given.holdout)):
-        _demand_size(stream, limit, name)
-        _demand_table(stream, model, name)
+        files.demand_size(stream, limit, name)
+        files.demand_table(stream, model, name)
     # Whatever can be refused for a cheap reason has been: from here on bytes are stored.
     artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
     reference = parts.blobs.put(given.reference, max_bytes=limit).digest
@@ -350,7 +347,7 @@ def _checks(
     def schema() -> Result:
         features = {feature.name: feature.kind for feature in model.features}
         with parts.blobs.open_verified(version.holdout_digest) as holdout:
-            columns = _kinds(holdout)
+            columns = files.column_kinds(holdout)
         return artifact_checks.schema(version.inspection, features, columns, model.label)
 
     return {
@@ -454,68 +451,6 @@ def _production(reading: Reading, version: Version) -> Version | None:
         if stable is not None:
             return store.find_version(reading, version.model, stable.version)
     return None
-
-
-def _demand_bytes(artifact: BinaryIO) -> None:
-    begins = artifact.tell()
-    if not artifact.read(1):
-        raise InvalidInput(
-            "the artifact is empty", field="artifact", remedy="send the model as ONNX"
-        )
-    artifact.seek(begins)
-
-
-def _demand_size(stream: BinaryIO, limit: int, field: str) -> None:
-    begins = stream.tell()
-    size = stream.seek(0, os.SEEK_END) - begins
-    stream.seek(begins)
-    if size > limit:
-        raise InvalidInput(
-            f"{size} bytes, and at most {limit} are accepted",
-            field=field,
-            remedy="send a smaller file; the limit is the policy's",
-        )
-
-
-def _demand_table(stream: BinaryIO, model: Model, field: str) -> None:
-    """See that a file is a Parquet file with the registered columns and with rows."""
-    begins = stream.tell()
-    kinds = _kinds(stream, field=field)
-    wanted = {feature.name for feature in model.features} | {model.label}
-    missing = sorted(wanted - set(kinds))
-    if missing:
-        raise InvalidInput(
-            f"the {field} data has no column {', '.join(missing)}",
-            field=field,
-            remedy="send one column for each registered feature, and the label",
-        )
-    stream.seek(begins)
-    rows = pq.read_metadata(stream).num_rows
-    stream.seek(begins)
-    if rows == 0:
-        raise InvalidInput(
-            f"the {field} data has no rows",
-            field=field,
-            remedy="send the rows themselves: without any, nothing can be compared with them",
-        )
-
-
-def _kinds(content: BinaryIO, *, field: str = "holdout") -> Mapping[str, str]:
-    """Kind of each column of a Parquet file: numeric or category."""
-    try:
-        schema = pq.read_schema(content)
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(
-            f"the {field} data is not a Parquet file",
-            field=field,
-            remedy="write the table as one Parquet file, whole, and send that",
-        ) from error
-
-    def kind(column: pa.DataType) -> str:
-        number = pa.types.is_integer(column) or pa.types.is_floating(column)
-        return "numeric" if number or pa.types.is_boolean(column) else "category"
-
-    return {f.name: kind(f.type) for f in schema}
 
 
 def visible_version(reading: Reading, actor: Actor, model: str, version: str) -> Version:
