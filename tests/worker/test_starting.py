@@ -1,13 +1,14 @@
-"""Who starts a control plane is told where it is, and can log in there."""
+"""Who starts a control plane is told where it is, can log in there, and can stop it in peace."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -62,6 +63,10 @@ def test_the_address_is_told_and_one_can_log_in_there(tmp_path: Path) -> None:
             who = {"email": ADMINISTRATOR, "password": PASSWORD, "csrf": token}
             answer = browser.post("/login", data=who, headers={"Origin": address})
             assert answer.status_code == 303, answer.text
+    with closing(sqlite3.connect(tmp_path / "home" / "trimtab.sqlite")) as database:
+        entries = database.execute("SELECT count(*) FROM ledger_entries").fetchone()[0]
+    signed = max(int(note.stem) for note in (tmp_path / "home" / "heads").glob("*.note"))
+    assert signed == entries > 1, "what came last is not under a head"
 
 
 @pytest.mark.slow
