@@ -69,6 +69,9 @@ _OF_ADDRESSES = {
 }
 """What a reader can do where the web server itself refuses, before one of ours looks at it."""
 
+_AT_FAULT = {400: "body", 404: "path", 405: "method", 408: "body", 413: "body"}
+"""The part of a request that the web server itself refuses it for."""
+
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "2"
 
@@ -156,7 +159,7 @@ def _http(request: Request, error: Exception) -> JSONResponse:
         error.status_code,
         codes.get(error.status_code, "http"),
         str(error.detail),
-        field="body" if error.status_code in (400, 408, 413) else None,
+        field=_AT_FAULT.get(error.status_code),
         remedy=_OF_ADDRESSES.get(error.status_code),
     )
     answer.headers.update(error.headers or {})
