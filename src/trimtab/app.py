@@ -28,6 +28,7 @@ from trimtab.platform.durable import Hook
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.logs import logger
 from trimtab.platform.metrics import Metrics
+from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_preset, load_text, preset_names
 from trimtab.policies.model import Policy
@@ -88,6 +89,7 @@ class Application:
             real_clock=real_clock,
             records=records,
             blobs=BlobStore(home / "blobs"),
+            scratch=Scratch(home / "scratch"),
             engine=DbosEngine(
                 DbosSettings(_jobs_url(database, home), EXECUTOR, queues=QUEUES), hook=hook
             ),

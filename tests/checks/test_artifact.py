@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,12 @@ from trimtab.policies.admission import ChildLimits
 
 FEATURES = dict.fromkeys(("distance", "wind", "hour", "delay"), "numeric")
 COLUMNS = {**FEATURES, "late": "numeric"}
+
+
+def inspected(path: Path, limits: ChildLimits) -> dict[str, Any]:
+    """The report on a file, made in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return artifact.inspect(path, limits, Path(folder))
 
 
 def integrity(handed: Any, **changes: Any) -> Verdict:
@@ -96,7 +103,7 @@ def test_a_file_more_or_less(handed: Any) -> None:
 
 
 def test_a_clean_model_fits_its_registration(handed: Any, limits: ChildLimits) -> None:
-    report = artifact.inspect(handed.model, limits)
+    report = inspected(handed.model, limits)
     assert artifact.security(report).verdict is Verdict.PASS
     result = artifact.schema(report, FEATURES, COLUMNS, "late")
     assert (result.verdict, result.reason) == (
@@ -110,14 +117,14 @@ def test_a_file_that_cannot_be_opened_here_is_not_called_unreadable(
 ) -> None:
     handed.model.unlink()
     with pytest.raises(Unavailable):
-        artifact.inspect(handed.model, limits)
+        inspected(handed.model, limits)
 
 
 def test_a_child_that_did_not_begin_says_nothing_about_the_file(
     handed: Any, limits: ChildLimits
 ) -> None:
     with pytest.raises(Unavailable):
-        artifact.inspect(handed.model, limits.model_copy(update={"max_seconds": 0.01}))
+        inspected(handed.model, limits.model_copy(update={"max_seconds": 0.01}))
 
 
 class Payload:
@@ -140,7 +147,7 @@ def test_a_pickle_that_bites(tmp_path: Path, limits: ChildLimits, suffix: str, k
             archive.writestr("data.pkl", content)
     else:
         path.write_bytes(content if kind == "plain" else content[:-1] + b"\x01\x02")
-    report = artifact.inspect(path, limits)
+    report = inspected(path, limits)
     assert artifact.security(report).verdict is Verdict.FAIL
     assert artifact.schema(report, FEATURES, COLUMNS, "late").verdict is Verdict.FAIL
     assert not sentinel.exists()
@@ -150,7 +157,7 @@ def test_a_pickle_that_bites(tmp_path: Path, limits: ChildLimits, suffix: str, k
 def test_bytes_that_are_no_model(tmp_path: Path, limits: ChildLimits, content: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
-    report = artifact.inspect(path, limits)
+    report = inspected(path, limits)
     assert artifact.security(report).verdict is not Verdict.PASS
     assert artifact.schema(report, FEATURES, COLUMNS, "late").verdict is Verdict.FAIL
 
@@ -163,7 +170,7 @@ def test_bytes_that_are_no_model(tmp_path: Path, limits: ChildLimits, content: b
 def test_an_inspection_that_is_cut_short_is_not_clean(
     handed: Any, limits: ChildLimits, smaller: dict[str, float]
 ) -> None:
-    report = artifact.inspect(handed.model, limits.model_copy(update=smaller))
+    report = inspected(handed.model, limits.model_copy(update=smaller))
     assert artifact.security(report).verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
 
@@ -205,7 +212,7 @@ def test_a_schema_that_does_not_fit(
     columns: dict[str, str],
     label: str,
 ) -> None:
-    report = artifact.inspect(handed.model, limits)
+    report = inspected(handed.model, limits)
     assert artifact.schema(report, features, columns, label).verdict is Verdict.FAIL
 
 
@@ -227,7 +234,7 @@ def test_a_model_of_columns_is_compared_by_name_and_kind(
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(columns_model(wind=TensorProto.FLOAT, carrier=TensorProto.STRING))
-    report = artifact.inspect(path, limits)
+    report = inspected(path, limits)
     fitting = {"wind": "numeric", "carrier": "category"}
 
     def verdict(features: dict[str, str]) -> Verdict:

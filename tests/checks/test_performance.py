@@ -36,14 +36,16 @@ TIER_4 = load_preset("standard").tier(4).checks.performance
 def run(handed: Any, limits: ChildLimits, **changes: Any) -> Scored:
     place: dict[str, Any] = {"model": handed.model, "digest": handed.digest, "data": handed.data}
     given_ = place | changes
-    return score(
-        given_["model"],
-        given_["digest"],
-        given_["data"],
-        features=FEATURES,
-        label="late",
-        limits=limits,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        return score(
+            given_["model"],
+            given_["digest"],
+            given_["data"],
+            features=FEATURES,
+            label="late",
+            limits=limits,
+            folder=given_.get("folder", Path(folder)),
+        )
 
 
 def test_the_child_scores_as_the_trainer_did(
@@ -181,12 +183,10 @@ def test_a_child_killed_by_somebody_else_says_nothing_about_the_model(
 
 
 def test_no_room_for_temporary_files_says_nothing_about_the_model(
-    handed: Any, limits: ChildLimits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    handed: Any, limits: ChildLimits, tmp_path: Path
 ) -> None:
-    (tmp_path / "full").write_text("no folder")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
     with pytest.raises(Unavailable) as refused:
-        run(handed, limits)
+        run(handed, limits, folder=tmp_path / "gone")
     assert refused.value.remedy
 
 

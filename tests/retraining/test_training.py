@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from trimtab.kernel.errors import IntegrityFailed
 from trimtab.kernel.verdict import Verdict
 from trimtab.platform.child import NOTHING_KNOWN, ChildResult, Outcome
 from trimtab.policies.loader import load_preset
+from trimtab.policies.operation import Retraining
 from trimtab.recipes.gradient_boosting import predict
+from trimtab.retraining import training
 from trimtab.retraining.comparison import Scored, compare
 from trimtab.retraining.data import Demands, Table, check_data
 from trimtab.retraining.model import Decision
-from trimtab.retraining.training import Challenger, NoChallenger, Recipe, _read, train
+from trimtab.retraining.training import Challenger, NoChallenger, Recipe, _read
 
 STORY = FlightStory()
 POLICY = load_preset("standard").tier(3).retraining
@@ -36,6 +39,16 @@ RECIPE = Recipe(
     max_single_auc=0.999,
     hyperparameters={"trees": 20, "depth": 3},
 )
+
+
+def train(
+    table: pa.Table, recipe: Recipe, demands: Retraining, *, max_model_mib: int
+) -> Challenger | NoChallenger:
+    """Train in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return training.train(
+            table, recipe, demands, max_model_mib=max_model_mib, folder=Path(folder)
+        )
 
 
 def rows_of(start: date, end: date) -> tuple[dict[str, Any], Any, Any]:

@@ -66,7 +66,7 @@ def test_an_upload_without_room_is_refused_whole(
     application.parts.records.database.close()
 
 
-def test_no_room_to_sign_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_to_sign_is_ours(tmp_path: Path) -> None:
     from trimtab.artifacts.binding import Binding
     from trimtab.kernel.errors import Unavailable
     from trimtab.workflows.intake import _signed
@@ -77,8 +77,8 @@ def test_no_room_to_sign_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         content.write(b"a model")
         content.seek(0)
         blob = parts.blobs.put(content, max_bytes=100)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(Unavailable, match="signed") as refused:
+    (tmp_path / "home" / "scratch").rmdir()
+    with pytest.raises(Unavailable, match="no folder can be made") as refused:
         _signed(parts, blob.digest, Binding("m", "1.0.0", None, blob.digest, blob.digest))
     assert refused.value.remedy
     parts.records.database.close()

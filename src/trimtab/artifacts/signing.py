@@ -100,7 +100,8 @@ class ArtifactSigner:
         config = signing.Config()  # type: ignore[no-untyped-call]  # likewise
         config.set_hashing_config(whole)
         config.use_elliptic_key_signer(private_key=self._key_path)
-        with tempfile.TemporaryDirectory(prefix="signature-") as place:
+        # Beside the folder, which is the caller's choice; what lies inside would be signed.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="signature-") as place:
             path = Path(place) / "model.sig"
             config.sign(folder, path)
             return path.read_bytes()

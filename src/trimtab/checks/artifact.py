@@ -41,8 +41,8 @@ def integrity(
     return Result(INTEGRITY, Verdict.PASS, reason, {"artifact": verified.artifact})
 
 
-def inspect(path: Path, limits: ChildLimits) -> dict[str, Any]:
-    """The report of the static inspection, made in a limited child.
+def inspect(path: Path, limits: ChildLimits, folder: Path) -> dict[str, Any]:
+    """The report of the static inspection, made in a limited child that works in `folder`.
 
     A child that does not come back with a report gives one that says so: its result is
     `unreadable`, never clean.
@@ -64,6 +64,7 @@ def inspect(path: Path, limits: ChildLimits) -> dict[str, Any]:
         max_memory_mib=int(limits.max_memory_mib),
         max_output_bytes=_REPORT_BYTES,
         files_readable=[path],
+        folder=folder,
     )
     if child.unanswered:
         raise Unavailable(f"the file was not inspected: the child ended with {child.outcome.value}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +54,18 @@ def score(
     features: Sequence[str],
     label: str,
     limits: ChildLimits,
+    folder: Path,
 ) -> Scored:
     """Score a holdout with a model, in a limited child without network.
+
+    `folder` is an empty one, in which the child works; the caller removes it.
 
     Raises:
         ChildFailed: it crashed, took too long or too much memory, or refused the model.
         Unavailable: it could not be carried out, and nothing follows for the model.
     """
     try:
-        return _score(model, digest, data, features, label, limits)
+        return _score(model, digest, data, features, label, limits, folder)
     except OSError as error:
         raise Unavailable(
             f"the model could not be run here: {error.strerror}",
@@ -78,39 +80,38 @@ def _score(
     features: Sequence[str],
     label: str,
     limits: ChildLimits,
+    folder: Path,
 ) -> Scored:
-    with tempfile.TemporaryDirectory(prefix="trimtab-score-") as made:
-        folder = Path(made)
-        request = {
-            "model": str(model),
-            "artifact": digest,
-            "data": str(data),
-            "features": list(features),
-            "label": label,
-            "scores": str(folder / "scores.npy"),
-            "labels": str(folder / "labels.npy"),
-        }
-        (folder / "request.json").write_text(json.dumps(request))
-        child = run_limited(
-            "trimtab.artifacts.execution",
-            [str(folder / "request.json")],
-            max_seconds=limits.max_seconds,
-            max_cpu_seconds=math.ceil(limits.max_seconds),
-            max_memory_mib=int(limits.max_memory_mib),
-            max_output_bytes=_ANSWER_BYTES,
-            files_readable=[model, data],
-            folder=folder,
-        )
-        if child.unanswered:
-            raise Unavailable(f"the model was not run: the child ended with {child.outcome.value}")
-        if child.outcome is not Outcome.OK:
-            raise _failure(child.outcome, child.stdout)
-        try:
-            seconds = float(json.loads(child.stdout)["score_seconds"])
-            scores = np.load(folder / "scores.npy", allow_pickle=False)
-            labels = np.load(folder / "labels.npy", allow_pickle=False)
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise ChildFailed("the child said that it was done, and left no scores") from error
+    request = {
+        "model": str(model),
+        "artifact": digest,
+        "data": str(data),
+        "features": list(features),
+        "label": label,
+        "scores": str(folder / "scores.npy"),
+        "labels": str(folder / "labels.npy"),
+    }
+    (folder / "request.json").write_text(json.dumps(request))
+    child = run_limited(
+        "trimtab.artifacts.execution",
+        [str(folder / "request.json")],
+        max_seconds=limits.max_seconds,
+        max_cpu_seconds=math.ceil(limits.max_seconds),
+        max_memory_mib=int(limits.max_memory_mib),
+        max_output_bytes=_ANSWER_BYTES,
+        files_readable=[model, data],
+        folder=folder,
+    )
+    if child.unanswered:
+        raise Unavailable(f"the model was not run: the child ended with {child.outcome.value}")
+    if child.outcome is not Outcome.OK:
+        raise _failure(child.outcome, child.stdout)
+    try:
+        seconds = float(json.loads(child.stdout)["score_seconds"])
+        scores = np.load(folder / "scores.npy", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False)
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise ChildFailed("the child said that it was done, and left no scores") from error
     return Scored(scores, labels, seconds, dict(child.isolation))
 
 

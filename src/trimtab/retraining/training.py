@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ class NoChallenger:
 
 
 def train(
-    table: pa.Table, recipe: Recipe, demands: Demands, *, max_model_mib: int
+    table: pa.Table, recipe: Recipe, demands: Demands, *, max_model_mib: int, folder: Path
 ) -> Challenger | NoChallenger:
     """Train on `table` in a child process with the limits of the policy.
 
@@ -77,30 +76,29 @@ def train(
         recipe: What to learn from, and the shape of the model.
         demands: The policy's slice; its limits bind the child.
         max_model_mib: The largest file that the child may write.
+        folder: An empty one, in which the child works; the caller removes it.
 
     Raises:
         Unavailable: the machine cannot start another process now.
     """
-    with tempfile.TemporaryDirectory(prefix="trimtab-retrain-") as made:
-        folder = Path(made)
-        pq.write_table(table, folder / "rows.parquet")
-        (folder / "config.json").write_text(json.dumps(_config(recipe, demands)))
-        child = run_limited(
-            RECIPE,
-            ["--data", "rows.parquet", "--config", "config.json", "--out", "out"],
-            max_seconds=demands.max_seconds,
-            max_cpu_seconds=demands.max_seconds,
-            max_memory_mib=demands.max_memory_mib,
-            max_output_bytes=_OUTPUT_BYTES,
-            max_file_mib=max_model_mib,
-            folder=folder,
-        )
-        if child.outcome is not Outcome.OK:
-            return NoChallenger(_why(child, demands), child.outcome in _TRANSIENT)
-        try:
-            return _read(folder / "out", child, max_model_mib << 20)
-        except IntegrityFailed as error:
-            return NoChallenger(f"what the training wrote is unusable: {error}", False)
+    pq.write_table(table, folder / "rows.parquet")
+    (folder / "config.json").write_text(json.dumps(_config(recipe, demands)))
+    child = run_limited(
+        RECIPE,
+        ["--data", "rows.parquet", "--config", "config.json", "--out", "out"],
+        max_seconds=demands.max_seconds,
+        max_cpu_seconds=demands.max_seconds,
+        max_memory_mib=demands.max_memory_mib,
+        max_output_bytes=_OUTPUT_BYTES,
+        max_file_mib=max_model_mib,
+        folder=folder,
+    )
+    if child.outcome is not Outcome.OK:
+        return NoChallenger(_why(child, demands), child.outcome in _TRANSIENT)
+    try:
+        return _read(folder / "out", child, max_model_mib << 20)
+    except IntegrityFailed as error:
+        return NoChallenger(f"what the training wrote is unusable: {error}", False)
 
 
 def _config(recipe: Recipe, demands: Demands) -> dict[str, Any]:

@@ -167,7 +167,9 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
     reference = parts.blobs.put(given.reference, max_bytes=limit).digest
     holdout = parts.blobs.put(given.holdout, max_bytes=limit).digest
-    inspection = artifact_checks.inspect(parts.blobs.path(artifact.digest), demands.checks.child)
+    with parts.scratch.folder() as place:
+        path = parts.blobs.path(artifact.digest)
+        inspection = artifact_checks.inspect(path, demands.checks.child, place)
     binding = Binding(given.model, given.version, given.tenant, artifact.digest, reference)
     bundle = _signed(parts, artifact.digest, binding)
     person = {actor.person} if actor.person else set()
@@ -197,11 +199,12 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
 
 def _signed(parts: Parts, artifact: Digest, binding: Binding) -> bytes:
     try:
-        return parts.signer.sign(parts.blobs.path(artifact), binding)
+        with parts.scratch.folder() as place:
+            return parts.signer.sign(parts.blobs.path(artifact), binding, scratch=place)
     except OSError as error:  # it needs room for a copy
         raise Unavailable(
             f"the version cannot be signed here now: {error.strerror}",
-            remedy="free room for temporary files on this machine, then hand it in again",
+            remedy="free room below the data folder, then hand it in again",
         ) from error
 
 
@@ -393,14 +396,16 @@ def _performance(
         return Result(performance.NAME, Verdict.FAIL, reason)
 
     def scored(candidate: Version) -> performance.Scored:
-        return performance.score(
-            parts.blobs.path(candidate.digest),
-            candidate.digest,
-            parts.blobs.path(version.holdout_digest),
-            features=[feature.name for feature in model.features],
-            label=model.label,
-            limits=demands.checks.child,
-        )
+        with parts.scratch.folder() as place:
+            return performance.score(
+                parts.blobs.path(candidate.digest),
+                candidate.digest,
+                parts.blobs.path(version.holdout_digest),
+                features=[feature.name for feature in model.features],
+                label=model.label,
+                limits=demands.checks.child,
+                folder=place,
+            )
 
     try:
         own = scored(version)

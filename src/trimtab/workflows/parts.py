@@ -16,6 +16,7 @@ from trimtab.kernel.clock import Clock, SteppedClock
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.durable import Engine
 from trimtab.platform.metrics import Metrics
+from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy
 
@@ -33,6 +34,7 @@ class Parts:
     """For tokens, sessions, time-outs: what must follow the machine, not the domain."""
     records: Records
     blobs: BlobStore
+    scratch: Scratch
     engine: Engine
     heads: Heads
     tokens: Tokens

@@ -128,21 +128,23 @@ def train(parts: Parts, entry: Entry) -> None:
         return
     demands, _ = policy_of(parts, model)
     content = parts.blobs.read_verified(run.data_digest, max_bytes=1 << 30)
-    result = training.train(
-        pq.read_table(io.BytesIO(content)),
-        training.Recipe(
-            features=tuple(f.name for f in model.features),
-            label=model.label,
-            time=TIME,
-            seed=SEED,
-            hyperparameters={},
-            max_rows=demands.retraining.max_rows,
-            max_parity=demands.retraining.max_score_difference,
-            max_single_auc=demands.retraining.max_single_feature_auc,
-        ),
-        demands.retraining,
-        max_model_mib=int(demands.checks.child.max_artifact_mib),
-    )
+    with parts.scratch.folder() as place:
+        result = training.train(
+            pq.read_table(io.BytesIO(content)),
+            training.Recipe(
+                features=tuple(f.name for f in model.features),
+                label=model.label,
+                time=TIME,
+                seed=SEED,
+                hyperparameters={},
+                max_rows=demands.retraining.max_rows,
+                max_parity=demands.retraining.max_score_difference,
+                max_single_auc=demands.retraining.max_single_feature_auc,
+            ),
+            demands.retraining,
+            max_model_mib=int(demands.checks.child.max_artifact_mib),
+            folder=place,
+        )
     if isinstance(result, training.Challenger):
         parts.blobs.put(io.BytesIO(result.onnx), expected=result.digest, max_bytes=1 << 30)
     with parts.records.begin(_RETRAIN, reason="training ended", cause=entry.sequence) as work:
@@ -340,14 +342,16 @@ def _scored(
     data: Digest,
     demands: TierPolicy,
 ) -> Scored:
-    scored = performance.score(
-        parts.blobs.path(digest),
-        digest,
-        parts.blobs.path(data),
-        features=[f.name for f in model.features],
-        label=model.label,
-        limits=demands.checks.child,
-    )
+    with parts.scratch.folder() as place:
+        scored = performance.score(
+            parts.blobs.path(digest),
+            digest,
+            parts.blobs.path(data),
+            features=[f.name for f in model.features],
+            label=model.label,
+            limits=demands.checks.child,
+            folder=place,
+        )
     return Scored(digest, scored.scores, cutoff)
 
 
