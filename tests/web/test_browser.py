@@ -14,9 +14,9 @@ ADDRESSES = ["/", "/models/flight-delays", "/approvals", "/rollouts", "/incident
 pytestmark = pytest.mark.slow
 
 
-def log_in(page: Page, origin: str) -> None:
+def log_in(page: Page, origin: str, who: str = "mira") -> None:
     page.goto(origin + "/login")
-    page.fill("#email", "mira@example.org")
+    page.fill("#email", f"{who}@example.org")
     page.fill("#password", "copper lantern quiet harbour")
     page.keyboard.press("Enter")
     page.wait_for_url(origin + "/")
@@ -79,3 +79,14 @@ def test_what_happens_shows_without_a_reload_and_tables_sort(told: Any, chromium
     page.click("th >> text=Model")
     names = page.locator("#models tbody tr td:first-child b").all_inner_texts()
     assert names == ["seat-demand", "flight-delays"]
+
+
+def test_a_refusal_stands_still(shown: Any, chromium: Any) -> None:
+    page = chromium.new_page()
+    log_in(page, shown.origin, "felix")
+    page.get_by_role("heading", level=1, name="This is not yours to do").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(2500)
+    assert asked == []
+    assert "not live" not in page.locator("#clock").inner_text()

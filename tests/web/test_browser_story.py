@@ -84,8 +84,17 @@ def test_from_the_home_page_to_the_whole_story_of_an_incident(visit: Any) -> Non
     assert "retraining on a broken feed makes it worse" in remedies
 
     told = page.locator("#happened li > span").all_inner_texts()
-    order = ("Drift confirmed", "Incident opened", "Diagnosis", "Plan drawn up", "Permit",
-             "Safety gate", "Begun", "Done", "Resolved")  # fmt: skip
+    order = (
+        "Drift confirmed",
+        "Incident opened",
+        "Diagnosis",
+        "Plan drawn up",
+        "Permit for notify team signed",
+        "Safety gate: notify team is permitted",
+        "Begun: notify team",
+        "Done: notify team",
+        "Resolved",
+    )
     oldest_first = [line.split("\n")[0] for line in reversed(told)]
     found = [next(n for n, t in enumerate(oldest_first) if t.startswith(w)) for w in order]
     assert found == sorted(found), oldest_first

@@ -147,7 +147,7 @@ def test_entries_are_found_by_the_id_they_mention_and_lead_to_a_proof(shown: Any
     browser = shown.browser("audrey")
     rollout = ids(shown)["rollout"]
     page = browser.get(f"/audit?ref={rollout}").text
-    numbers = re.findall(r'<td class="num"><a href="/audit/(\d+)">', page)
+    numbers = re.findall(r'<td data-label="Entry" class="num"><a href="/audit/(\d+)">', page)
     assert numbers
     assert all(rollout in browser.get(f"/audit/{n}").text for n in numbers[:2])
     entry = text(browser.get(f"/audit/{numbers[0]}"))
