@@ -87,7 +87,13 @@ def _exists(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _load(path: Path) -> PrivateKey:
+def read_private(path: Path) -> bytes:
+    """The bytes of a key file that nobody but its owner may read.
+
+    Raises:
+        InvalidInput: a link, no regular file of ours, or others may read it.
+        OSError: the file cannot be read.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -96,7 +102,33 @@ def _load(path: Path) -> PrivateKey:
         raise
     with open(descriptor, "rb") as file:
         _require_private(os.fstat(descriptor), path)
-        pem = file.read()
+        return file.read()
+
+
+def write_private(path: Path, pem: bytes) -> bool:
+    """Write a key file with mode 0600, durable and whole; False if there is one already.
+
+    Raises:
+        OSError: the file or its folder cannot be written.
+    """
+    # A link appears whole or not at all, and never over a key that is there already.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    _sync_folder(path.parent)
+    return True
+
+
+def _load(path: Path) -> PrivateKey:
+    pem = read_private(path)
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
@@ -125,20 +157,7 @@ def _create(path: Path, key: PrivateKey) -> PrivateKey:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # A link appears whole or not at all, and never over a key that is there already.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return _load(path)
-    finally:
-        draft.unlink()
-    _sync_folder(path.parent)
-    return key
+    return key if write_private(path, pem) else _load(path)
 
 
 def _sync_folder(folder: Path) -> None:

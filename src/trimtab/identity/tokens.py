@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.types import Options
 
+from trimtab.artifacts.keys import read_private, write_private
 from trimtab.kernel.clock import Clock
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated
 
@@ -128,8 +128,16 @@ def _refused() -> NotAuthenticated:
 
 
 def load_or_create_rsa(path: Path) -> rsa.RSAPrivateKey:
-    """The key pair at `path`, made at first use with mode 0600."""
-    if not path.exists():
+    """The key pair at `path`, made at first use with mode 0600.
+
+    Safe to call from several processes at once: one key wins and all return it.
+
+    Raises:
+        InvalidInput: the file is no regular file of ours, others may read it, or it holds
+            no RSA key.
+        OSError: the file or its folder cannot be read or written.
+    """
+    if not (path.exists() or path.is_symlink()):
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         pem = fresh.private_bytes(
@@ -137,9 +145,11 @@ def load_or_create_rsa(path: Path) -> rsa.RSAPrivateKey:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    assert isinstance(key, rsa.RSAPrivateKey)
+        write_private(path, pem)
+    try:
+        key = serialization.load_pem_private_key(read_private(path), password=None)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"{path} holds no unencrypted private key", field="key_path") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise InvalidInput(f"{path} does not hold an RSA key", field="key_path")
     return key

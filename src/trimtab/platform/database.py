@@ -26,6 +26,7 @@ from trimtab.kernel.clock import iso, parse_iso
 from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
 from trimtab.platform import soundness
 from trimtab.platform.logs import logger
+from trimtab.platform.private import owner_only
 
 log = logger(__name__)
 
@@ -274,6 +275,7 @@ def _engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float) -> Engine:
                 remedy="use sqlite:///path/to/trimtab.sqlite or postgresql://...",
             )
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        owner_only(url)
         engine = sa.create_engine(
             url,
             connect_args={"timeout": 30, "isolation_level": None},

@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from trimtab.kernel.errors import InvalidInput, Unavailable
 from trimtab.platform.durable import FailedJob
+from trimtab.platform.private import owner_only
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def open_engine(url: str, connections: int) -> sa.Engine:
     options: dict[str, Any] = {"pool_size": connections, "max_overflow": connections}
     address = sa.make_url(url)
     if address.get_backend_name() == "sqlite":
+        owner_only(address)
         engine = sa.create_engine(address, **options)
         event.listen(engine, "connect", _durable_sqlite)
         return engine
