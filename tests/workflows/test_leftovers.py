@@ -120,7 +120,7 @@ def keep_hours(application: Application) -> int:
         {"holdout": BytesIO(parquet({"amount": [], "late": []}))},
         {"artifact": BytesIO(b"")},
     ],
-    ids=str,
+    ids=lambda changes: str(*changes),
 )
 def test_what_is_refused_for_a_cheap_reason_stores_nothing(
     application: Application, changes: dict[str, Any]
