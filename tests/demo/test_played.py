@@ -120,6 +120,7 @@ def test_without_a_fault_nothing_is_reported(play: Play) -> None:
     assert report["remediations"] == []
     (version,) = report["versions"]
     assert (version["deployment"], version["signed"]) == ("stable", True)
+    assert [(r["outcome"], bool(r["reason"])) for r in report["rollouts"]] == [("promoted", True)]
     assert report["predictions"] == report["labels"] > 50_000
 
 

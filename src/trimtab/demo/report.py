@@ -172,7 +172,7 @@ def _rollout(rollout: shapes.RolloutShape) -> Report:
         "tenant": rollout.tenant,
         "beside": rollout.active_version,
         "outcome": rollout.phase,
-        "reason": rollout.outcome_reason,
+        "reason": rollout.outcome_reason or (rollout.last_analysis or {}).get("reason"),
         "steps": rollout.steps,
         "percent": rollout.observed_percent,
         "started_at": iso(rollout.started_at),
