@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, BinaryIO, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
@@ -31,8 +32,13 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _CHUNK = 1 << 16
 
 
+_LOOKING = CapacityLimiter(2)
+"""Threads that resolve at a time. They want the interpreter all the while, so more of them
+only change places, and a crowd would be answered the later the larger it is."""
+
+
 @router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
-def latest(
+async def latest(
     asker: Asker, request: Request, model: ModelName = None, endpoint: Endpoint = None
 ) -> Response:
     """The version that answers this endpoint, by which rule, and what was passed over.
@@ -40,11 +46,15 @@ def latest(
     Without `model`, the key's default is meant. The endpoint id, or else the key, is what
     a canary is drawn by.
     """
-    with asker.look() as (reading, actor):
-        unit = endpoint or key_of(request) or actor.id
-        found = serving.latest(asker.parts, reading, actor, model, unit)
-    answer = shapes.LatestShape.model_validate(found).model_dump_json()
+    unit = endpoint or key_of(request)
+    answer = await to_thread.run_sync(_latest, asker, model, unit, limiter=_LOOKING)
     return Response(answer, media_type="application/json")  # valid: not to be validated again
+
+
+def _latest(asker: PermittedAsker, model: str | None, unit: str | None) -> str:
+    with asker.look() as (reading, actor):
+        found = serving.latest(asker.parts, reading, actor, model, unit or actor.id)
+    return shapes.LatestShape.model_validate(found).model_dump_json()
 
 
 @router.get("/download", summary="Bytes of a version")

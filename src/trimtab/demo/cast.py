@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
-from trimtab.demo.processes import ControlPlane
+from trimtab.demo.processes import ControlPlane, new_password
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
@@ -57,7 +56,7 @@ def assemble(control: ControlPlane, tenants: tuple[str, ...]) -> Cast:
 
     def person(name: str, role: str) -> Client:
         email = f"{name.split()[0].lower()}@example.org"
-        passwords[email] = "-".join(secrets.token_hex(3) for _ in range(4))
+        passwords[email] = new_password()
         admin.identity.add_person(
             shapes.NewPerson(email=email, name=name, roles=[role], password=passwords[email])
         )

@@ -20,6 +20,8 @@ from trimtab.kernel.errors import Unavailable
 STARTING_SECONDS = 60.0
 STOPPING_SECONDS = 10.0
 
+_CONSONANTS = "bcdfghjkmnpqrstvwxz"
+
 
 @dataclass
 class Process:
@@ -65,6 +67,12 @@ class ControlPlane:
     admin_password: str
 
 
+def new_password() -> str:
+    """A password to read out: about 84 bits, without vowels and digits, so that neither a
+    well-known word nor a run of figures is in it, either of which would be refused."""
+    return "-".join("".join(secrets.choice(_CONSONANTS) for _ in range(5)) for _ in range(4))
+
+
 def start_control_plane(
     home: Path, clock: str, *, port: int | None, lockstep: bool = False
 ) -> ControlPlane:
@@ -76,7 +84,7 @@ def start_control_plane(
         Unavailable: it does not come up.
     """
     chosen = port or free_port()
-    password = "-".join(secrets.token_hex(4) for _ in range(4))
+    password = new_password()
     environment = {
         **_clean_environment(),
         "TRIMTAB_HOME": str(home),
