@@ -63,6 +63,31 @@ def test_the_same_bytes_with_something_else_beside_them_are_a_conflict(
     assert house.admin.models.version(model, "1.0.0").cutoff == first["cutoff"]
 
 
+def test_what_is_malicious_is_rejected_at_once_and_never_signed(house: Any, refuses: Any) -> None:
+    model = house.new_model()
+    harmful = b"cos\nsystem\n(S'true'\ntR."  # a pickle that runs a command
+    answer = house.upload(model, house.metadata("1.0.0"), harmful)
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert (told["lifecycle"], told["inspection"]["result"]) == ("rejected", "malicious")
+    assert (told["signer"], told["signed_at"]) == (None, None)
+    house.settle()
+
+    reviewer = house.people["peer_reviewer"].models
+    assert reviewer.version(model, "1.0.0").lifecycle == "rejected"
+    checks = list(reviewer.checks(model, "1.0.0"))
+    assert [(check.name, check.verdict) for check in checks] == [("security_scan", "fail")]
+    with house.http("data_scientist") as http:
+        bundle = http.get(f"/api/v1/models/{model}/versions/1.0.0/signature")
+    refuses(bundle, 404, "not_found")
+    assert "never signed" in bundle.text
+    entries = list(house.people["auditor"].audit.entries(ref=told["id"]))
+    kinds = [entry.kind for entry in entries]
+    assert kinds[0] == "version.registered"
+    assert kinds.count("version.moved") == 1
+    assert house.upload(model, house.metadata("1.0.0"), harmful).json() == told
+
+
 def test_bytes_that_are_not_the_declared_ones_are_refused(house: Any, refuses: Any) -> None:
     model, artifact = house.new_model(), house.material.artifact()
     lie = house.metadata("1.0.0", digest=digest_of(b"something else"))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.checks import store as check_store
-from trimtab.kernel.errors import InvalidInput
+from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import Digest, TenantId
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry import deployment_store, store
@@ -157,6 +157,8 @@ def get_signature(
     with parts.records.look() as reading:
         found = intake.visible_version(reading, actor, model, version)
         serving.demand_bytes(reading, actor, found)
+    if not found.signer:
+        raise NotFound(f"version {found.version} was never signed", field="version")
     return shapes.SignatureShape(bundle=found.signature, binding=found.binding)
 
 

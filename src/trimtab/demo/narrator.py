@@ -117,7 +117,7 @@ def _arrived(entry: _Entry, data: _Data) -> str:
     by = "" if data["trigger"] == "manual" else f", trained because of {_plain(data['trigger'])}"
     return (
         f"{_version(entry, data)} arrives{by}: inspected ({data['inspection']}), "
-        f"signed, {data['digest'][:19]}…"
+        f"{'signed' if data['signer'] else 'not signed'}, {data['digest'][:19]}…"
     )
 
 

@@ -94,7 +94,8 @@ class Version:
 
     `cutoff` turns a score in [0, 1] into a decision. `training_metrics` were measured when
     it was trained and are never overwritten; production is measured apart, by window.
-    `contributors` are the persons who had a hand in it and so cannot approve it.
+    `contributors` are the persons who had a hand in it and so cannot approve it. Without a
+    `signer` it was never signed.
     """
 
     id: VersionId
@@ -165,7 +166,9 @@ class ModelRegistered(Event):
 
 @dataclass(frozen=True)
 class VersionRegistered(Event):
-    """A version was stored, inspected and signed; the digest is what everything binds to."""
+    """A version was stored, inspected and signed; the digest is what everything binds to.
+
+    Without a `signer` it was not signed: inspection called it malicious."""
 
     kind: ClassVar[str] = "version.registered"
 

@@ -18,6 +18,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
+    field_validator,
 )
 
 from trimtab.artifacts import strictjson
@@ -219,12 +221,23 @@ class VersionShape(Answer):
     reference_digest: str
     holdout_digest: str
     lineage: dict[str, Any]
-    signer: str
-    signed_at: datetime
+    signer: str | None
+    """Whose key signed it; null where nobody's did: what inspection calls malicious."""
+    signed_at: datetime | None
     inspection: dict[str, Any]
     contributors: list[str]
     created_by: str
     created_at: datetime
+
+    @field_validator("signer", mode="before")
+    @classmethod
+    def _nobody(cls, signer: object) -> object:
+        return signer or None
+
+    @field_validator("signed_at")
+    @classmethod
+    def _never(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
+        return at if info.data.get("signer") else None
 
 
 class CheckShape(Answer):

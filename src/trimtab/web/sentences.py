@@ -28,6 +28,11 @@ def _of(data: _Data) -> str:
     return f"{data.get('model', '')} {data.get('version', '')}".strip()
 
 
+def _registered(data: _Data) -> str:
+    done = "stored, inspected and signed"
+    return f"{_of(data)} {done if data.get('signer') else 'stored and inspected, not signed'}"
+
+
 def _voted(data: _Data) -> str:
     said = "approved" if data.get("approve") else "rejected"
     return f"{_of(data)} {said} by {_v(data, 'name')} as {_v(data, 'role')}"
@@ -55,7 +60,7 @@ def _window(data: _Data) -> str:
 
 _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "model.registered": lambda d: f"{d.get('name')} registered, tier {_v(d, 'tier')}",
-    "version.registered": lambda d: f"{_of(d)} stored, inspected and signed",
+    "version.registered": _registered,
     "version.moved": _moved,
     "artifact.downloaded": lambda d: f"{_of(d)} downloaded",
     "check.finished": lambda d: (

@@ -17,7 +17,7 @@ from trimtab.artifacts import binding as bindings
 from trimtab.artifacts.binding import Binding
 from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust
 from trimtab.audit.ledger import Entry
-from trimtab.audit.work import Reading
+from trimtab.audit.work import Reading, Work
 from trimtab.checks import artifact as artifact_checks
 from trimtab.checks import performance
 from trimtab.checks import service as checks
@@ -133,8 +133,9 @@ def register_model(
 def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version:
     """Store, inspect and sign what was handed in, and register it as a version.
 
-    Nothing is decided here: the ledger entry starts the checks. Safe to repeat with the
-    same bytes.
+    The ledger entry starts the checks. What inspection calls malicious is never signed: it is
+    registered and rejected at once, so that reviewers see what was tried. Safe to repeat with
+    the same bytes.
 
     Raises:
         NotFound: there is no such model.
@@ -171,7 +172,8 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         path = parts.blobs.path(artifact.digest)
         inspection = artifact_checks.inspect(path, demands.checks.child, place)
     binding = Binding(given.model, given.version, given.tenant, artifact.digest, reference)
-    bundle = _signed(parts, artifact.digest, binding)
+    malicious = inspection["result"] == "malicious"
+    bundle = b"" if malicious else _signed(parts, artifact.digest, binding)
     person = {actor.person} if actor.person else set()
     registration = Registration(
         model=given.model,
@@ -189,12 +191,35 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         lineage=given.lineage,
         binding=binding.to_bytes().decode(),
         signature=bundle.decode(),
-        signer=parts.signer.key_id,
+        signer="" if malicious else parts.signer.key_id,
         inspection=inspection,
         contributors=tuple(sorted({*given.contributors, *person})),
     )
     with parts.records.begin(actor, reason=reason) as work:
-        return registry.register_version(work, registration)
+        version = registry.register_version(work, registration)
+        # Whoever sends it again gets what there is, also what was signed before this was so.
+        if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
+            return _rejected(parts, work, model, version)
+        return version
+
+
+def _rejected(parts: Parts, work: Work, model: Model, version: Version) -> Version:
+    """A malicious version, rejected with its findings in the transaction that registers it:
+    it never stands there as if something were still open."""
+    finding = artifact_checks.security(version.inspection)
+    checks.keep(
+        work,
+        [finding],
+        model=version.model,
+        tenant=version.tenant,
+        version_id=version.id,
+        version=version.version,
+        digest=version.digest,
+        policy_digest=policy_of(parts, model)[1],
+        attempt=1,
+    )
+    why = f"{finding.name}: {finding.reason}"
+    return registry.move_version(work, version.id, Lifecycle.REJECTED, why=why)
 
 
 def _signed(parts: Parts, artifact: Digest, binding: Binding) -> bytes:
