@@ -41,8 +41,8 @@ dev: $(READY) ## the same, started anew whenever the source changes
 	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/watchfiles --filter python '$(BIN)/trimtab serve $(ARGS)' src
 
 .PHONY: reset
-reset: ## throw the data in ./var away
-	rm -rf var
+reset: ## throw the data in ./var away; refused while a control plane runs on it
+	@scripts/reset.sh var
 
 .PHONY: db-migrate
 db-migrate: $(READY) ## bring the database to the newest schema

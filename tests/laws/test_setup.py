@@ -6,6 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from trimtab.kernel.errors import Conflict
+from trimtab.platform.durable_lease import FileLease
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "browser.sh"
 BASH = "/bin/bash"
@@ -65,3 +70,25 @@ def test_make_test_sets_up_all_that_it_needs() -> None:
     )  # fmt: skip
     said = run.stdout
     assert said.index("scripts/setup.sh") < said.index("scripts/browser.sh") < said.index("/pytest")
+
+
+def test_a_folder_that_is_in_use_is_not_thrown_away(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "trimtab.sqlite").write_bytes(b"records")
+
+    def reset() -> subprocess.CompletedProcess[str]:
+        command = [BASH, str(ROOT / "scripts" / "reset.sh"), str(home)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    with FileLease(home / "jobs.sqlite").held(0):
+        refused = reset()
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert f"(process {os.getpid()}) runs on {home}" in refused.stderr
+        assert (home / "trimtab.sqlite").exists()
+        second = FileLease(home / "jobs.sqlite").held(0)
+        with pytest.raises(Conflict, match=f"process {os.getpid()}"), second:
+            pass
+    assert reset().returncode == 0
+    assert not home.exists()
+    assert reset().returncode == 0, "where there is nothing, nothing is to be done"

@@ -68,13 +68,17 @@ class FileLease:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _until(lambda: _flocked(descriptor), wait_seconds, self._refusal)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)  # for whoever is refused
             yield
         finally:
             os.close(descriptor)  # the file stays: unlinking it would race with the next one
 
     def _refusal(self) -> Conflict:
+        holder = self._path.read_text("ascii", errors="replace").strip()
+        who = f" (process {holder})" if holder.isdigit() else ""
         return Conflict(
-            f"another executor holds {self._path}; SQLite has room for one",
+            f"another executor holds {self._path}{who}; SQLite has room for one",
             remedy="stop the other process, or move the job database to PostgreSQL",
         )
 
