@@ -492,3 +492,12 @@ def test_of_many_who_store_the_same_bytes_one_file_stays(tmp_path: Path) -> None
     for process in processes:
         process.join()
     assert len(set(" ".join(found).split())) == 1, found
+
+
+def test_a_folder_that_is_gone_is_seen(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    assert store.unhealthy is None
+    (tmp_path / "blobs").rename(tmp_path / "aside")
+    assert "is gone" in str(store.unhealthy)
+    (tmp_path / "aside").rename(tmp_path / "blobs")
+    assert store.unhealthy is None

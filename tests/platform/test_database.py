@@ -323,3 +323,17 @@ def test_a_crowd_waits_for_a_connection_and_is_told_when_none_comes(tmp_path: Pa
     assert opened > 40, "fewer than the threads that answer requests"
     assert database.engine.pool.checkedin() == opened  # type: ignore[attr-defined]
     database.close()
+
+
+def test_a_file_that_is_gone_or_replaced_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "trimtab.sqlite"
+    database = Database(f"sqlite:///{path}")
+    assert database.healthy()
+    path.rename(tmp_path / "aside")
+    assert database.state() == "gone"
+    path.write_bytes((tmp_path / "aside").read_bytes())
+    assert database.state() == "gone", "another file of the same name is not the one that is open"
+    path.unlink()
+    (tmp_path / "aside").rename(path)
+    assert database.healthy()
+    database.close()

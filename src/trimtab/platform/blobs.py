@@ -97,7 +97,9 @@ class BlobStore:
 
     @property
     def unhealthy(self) -> str | None:
-        """Why this store refuses to write until it is opened anew; None when it writes."""
+        """Why nothing can be stored or served until it is opened anew; None when it can."""
+        if self._broken is None and not self._blobs.is_dir():
+            return f"the folder {self._blobs} is gone"
         return self._broken
 
     def put(self, stream: Readable, *, expected: Digest | None = None, max_bytes: int) -> Blob:

@@ -135,6 +135,7 @@ class Database:
         self._stopped: _Stop | None = None
         self._lock = threading.Lock()
         self._assert_durable()
+        self._file = self._file_now()
 
     @property
     def is_sqlite(self) -> bool:
@@ -177,13 +178,27 @@ class Database:
         return self.state() == "connected"
 
     def state(self) -> str:
-        """How it is: connected, unreachable, or for what reason nothing is written to it."""
+        """How it is: connected, unreachable, gone, or for what reason nothing is written to
+        it. Gone is a file that is removed or replaced: what is open is still read and written,
+        but ends with this process."""
+        if self._file_now() != self._file:
+            return "gone"
         try:
             with self.read() as connection:
                 connection.execute(sa.text("SELECT 1"))
         except Unavailable:
             return "unreachable" if self._stopped is None else self._stopped.state
         return "connected" if self._stopped is None else self._stopped.state
+
+    def _file_now(self) -> tuple[int, int] | None:
+        """Which file has the database's name; None where there is none, and on a server."""
+        if not self.is_sqlite:
+            return None
+        try:
+            found = Path(str(self.url.database)).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
