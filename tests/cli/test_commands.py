@@ -157,3 +157,21 @@ def test_a_restored_backup_is_told_by_verify(lived_in: Path, tmp_path: Path) -> 
     refused = run(home, "audit", "export", "-o", str(tmp_path / "e.jsonl"))
     assert refused.returncode == 2
     assert "does not continue" in refused.stderr
+
+
+def test_a_ledger_that_is_not_there_is_not_made_and_not_whole(tmp_path: Path) -> None:
+    for arguments in (["verify"], ["verify", "--json"], ["export", "-o", str(tmp_path / "e")]):
+        said = run(tmp_path / "home", "audit", *arguments)
+        assert (said.returncode, said.stdout) == (1, "")
+        assert f"there is no ledger at {tmp_path / 'home'}" in said.stderr
+        assert "TRIMTAB_HOME" in said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_the_key_of_its_heads_is_no_ledger(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    run(home, "migrate")
+    said = run(home, "audit", "verify")
+    assert said.returncode == 1
+    assert "there is no ledger at" in said.stderr
+    assert not (home / "keys").exists()

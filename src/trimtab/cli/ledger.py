@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import typer
 
 from trimtab.kernel.ids import TenantId
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimtab.app import Application
+    from trimtab.platform.settings import Settings
     from trimtab.sdk.ledger import Finding
 
 
@@ -66,10 +71,26 @@ def write_export(output: Path, tenant: str | None) -> int:
 
 
 def _application(*, confirm: bool = True) -> Application:
+    """What is to be read, which has to be there: joining its parts would make an empty one, and
+    of that everything is true."""
     from trimtab.app import Application
     from trimtab.platform.settings import load_settings
 
-    return Application(load_settings(), confirm=confirm)
+    settings = load_settings()
+    if (missing := _missing(settings)) is not None:
+        print(f"trimtab: there is no ledger at {missing}", file=sys.stderr)
+        print("  set TRIMTAB_HOME to the data folder; `make up` has ./var", file=sys.stderr)
+        raise typer.Exit(1)
+    return Application(settings, confirm=confirm)
+
+
+def _missing(settings: Settings) -> Path | None:
+    """The first file without which there is no ledger, if one is not there."""
+    url = sa.make_url(settings.database())
+    files = [settings.home / "keys" / "ledger.pem"]
+    if url.get_backend_name() == "sqlite":
+        files.insert(0, Path(str(url.database)))
+    return next((path for path in files if not path.exists()), None)
 
 
 def _say(
