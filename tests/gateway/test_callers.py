@@ -168,3 +168,11 @@ def test_metrics_name_no_tenant_and_no_key(tenants: Any) -> None:
     assert 'trimtab_gateway_requests_total{status="200"}' in page
     assert '"aa"' not in page
     assert "ak_" not in page
+
+
+def test_an_endpoint_outside_the_only_canary_reads_why_it_is_not_answered(kit: Any) -> None:
+    new = kit.stable(answer=20.0, version="2.0.0").stable
+    running = kit.serve(("delay", Route(None, None, kit.on_trial(new, 0))))
+    answer = running.post(PATH, BODY, "ak_fleet")
+    assert answer.status_code == 404
+    assert "is outside 0 %" in answer.json()["remedy"]

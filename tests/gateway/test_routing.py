@@ -228,3 +228,20 @@ def test_a_table_that_breaks_a_rule_is_refused(path: tuple[Any, ...], value: Any
 def test_what_is_no_table_is_refused(payload: bytes) -> None:
     with pytest.raises(InvalidInput):
         parse(payload)
+
+
+def test_who_is_outside_a_first_canary_is_told_so() -> None:
+    found = table(Route(None, None, canary("2.0.0", 10)))
+    outside = next(n for n in map(str, range(99)) if bucket_of("rol_1", n) >= 1000)
+    with pytest.raises(NotFound) as refused:
+        resolve(found, "m", None, outside)
+    assert str(refused.value.remedy).startswith(
+        "version 2.0.0 is a global canary, and "
+        f"bucket {bucket_of('rol_1', outside)} is outside 10 % of 10000 buckets; another X-Endpoint"
+    )
+    with pytest.raises(NotFound) as refused:
+        resolve(found, "m", None, outside, expired=True)
+    assert "the table has expired; canaries are served again" in str(refused.value.remedy)
+    with pytest.raises(NotFound) as refused:
+        resolve(found, "other", None, outside)
+    assert refused.value.remedy is None, "nothing is known of a model that is not routed"

@@ -234,7 +234,23 @@ def resolve(
                 stable.version, stable.digest, Deployment.STABLE, reason, owner, bucket, passed
             )
         rejected.append(Rejected(f"{scope} stable", None, "there is none"))
-    raise NotFound(f"no version of {model!r} answers here", field="model")
+    raise NotFound(
+        f"no version of {model!r} answers here", field="model", remedy=_way_in(rejected, expired)
+    )
+
+
+def _way_in(rejected: list[Rejected], expired: bool) -> str | None:
+    """What whoever is answered by nobody can do, where a canary was passed over."""
+    passed = [r for r in rejected if r.version is not None]
+    if not passed:
+        return None
+    seen = f"version {passed[-1].version} is a {passed[-1].rule}, and {passed[-1].reason}"
+    if expired:
+        return f"{seen}; canaries are served again with the next table of the control plane"
+    return (
+        f"{seen} of {BUCKETS} buckets; another X-Endpoint-Id is in another bucket, and everybody "
+        "is answered once a version is stable"
+    )
 
 
 def serialise(table: RoutingTable) -> bytes:
