@@ -29,6 +29,11 @@ CHECKS = """
     if (own > level + 1) found.push(`a level is left out before ${name(heading)}`);
     level = own;
   }
+  // What has to be pushed sideways is overlooked; what is opened on purpose may be wide.
+  for (const box of all(".scroll").filter(shown))
+    if (!box.closest("details") && !box.querySelector("details[open]")
+        && box.scrollWidth > box.clientWidth + 1)
+      found.push(`cut off at the side: ${name(box)}`);
   const ids = all("[id]").map((element) => element.id);
   for (const id of new Set(ids.filter((id, at) => ids.indexOf(id) !== at)))
     found.push(`the id ${id} is there twice`);

@@ -9,7 +9,16 @@ from playwright.sync_api import Page
 
 from trimtab.approvals import store as approvals
 
-ADDRESSES = ["/", "/models/flight-delays", "/approvals", "/rollouts", "/incidents", "/audit"]
+ADDRESSES = [
+    *("/", "/models/flight-delays", "/models/flight-delays/versions/1.1.0", "/approvals"),
+    *("/rollouts", "/incidents", "/audit", "/docs/errors"),
+]
+WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+CUT = (
+    "Array.from(document.querySelectorAll('.scroll'))"
+    ".some((box) => !box.closest('details') && box.scrollWidth > box.clientWidth + 1)"
+)
+
 
 pytestmark = pytest.mark.slow
 
@@ -44,10 +53,12 @@ def test_pages_stay_on_this_host_and_within_the_window(shown: Any, chromium: Any
         page.on("request", lambda request, asked=asked: asked.append(request.url))
         page.on("console", lambda message, said=said: said.append(message.text))
         log_in(page, shown.origin)
-        for address in ADDRESSES:
+        page.goto(shown.origin + "/rollouts")
+        rollout = page.locator("main a[href^='/rollouts/']").last.get_attribute("href")
+        for address in (*ADDRESSES, rollout):
             page.goto(shown.origin + address)
-            wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-            assert not page.evaluate(wider), (width, address)
+            assert not page.evaluate(WIDER), (width, address)
+            assert not page.evaluate(CUT), (width, address)
         assert said == []
         assert all(url.startswith(shown.origin) for url in asked)
         page.close()

@@ -195,7 +195,9 @@ def test_the_focus_is_always_seen(visit: Any) -> None:
 SINS = """<title></title><body style="background:#fff"><h1>One</h1><h1>Two</h1><h3>Deep</h3>
 <main></main><input name="nameless"><button></button><img src="data:,"><svg></svg>
 <table><tr><th>Head</th></tr></table><p id="a" style="color:#888">grey</p><p id="a"></p>
-<div style="width:5000px">wide</div><a href="#" style="outline:none">seen by nobody</a>"""
+<div style="width:5000px">wide</div>
+<div class="scroll" style="width:90px;overflow-x:auto"><div style="width:200px">cut</div></div>
+<a href="#" style="outline:none">seen by nobody</a>"""
 
 
 def test_the_checks_find_what_they_are_for(chromium: Any) -> None:
@@ -204,7 +206,7 @@ def test_the_checks_find_what_they_are_for(chromium: Any) -> None:
     told = " | ".join(complaints(page))
     for sin in ("language", "no title", "exactly one h1", "exactly one header", "left out",
                 "twice", "no label: nameless", "nothing is said", "no alternative",
-                "without a name", "no scope", "contrast 3.5", "wider"):  # fmt: skip
+                "without a name", "no scope", "contrast 3.5", "wider", "cut off"):  # fmt: skip
         assert sin in told, (sin, told)
     assert any("seen by nobody" in unseen for unseen in unseen_focus(page))
     page.close()

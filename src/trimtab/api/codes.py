@@ -109,6 +109,14 @@ body {{ max-width: 64rem; margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse }}
 th, td {{ text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0 }}
 tr {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent) }}
+code {{ overflow-wrap: anywhere }}
+@media (max-width: 640px) {{
+  /* no room for four columns: each code becomes a paragraph */
+  thead {{ display: none }}
+  table, tbody, tr, th, td {{ display: block }}
+  tr {{ padding: .6rem 0 }}
+  th, td {{ padding: .1rem 0 }}
+}}
 tr:target {{ background: color-mix(in srgb, currentColor 12%, transparent) }}
 </style>
 </head>
