@@ -22,7 +22,7 @@ NOTIFY = ActionName.NOTIFY_TEAM
 
 def plan(
     cause: Cause,
-    confidence: float = 0.99,
+    confidence: float | None = 0.99,
     tier: int = 3,
     recommended: tuple[ActionName, ...] = (),
 ) -> dict[ActionName, Step]:
@@ -86,8 +86,15 @@ def test_what_nobody_has_declared_is_refused() -> None:
     assert steps[ActionName.UPDATE_THRESHOLDS].course is Course.REFUSED
 
 
-@pytest.mark.parametrize("confidence", [math.nan, -0.1, 1.1, math.inf])
-def test_a_confidence_that_is_none_makes_no_plan(confidence: float) -> None:
+def test_where_no_cause_is_named_nobody_is_said_to_be_sure_of_it() -> None:
+    told = plan(Cause.NONE_FOUND, None)[NOTIFY]
+    assert told.course is Course.AUTOMATIC
+    assert told.reason.startswith("no cause was found: ")
+    assert "sure" not in told.reason
+
+
+@pytest.mark.parametrize("confidence", [math.nan, -0.1, 1.1, math.inf, None])
+def test_a_confidence_that_is_none_makes_no_plan(confidence: float | None) -> None:
     with pytest.raises(InvalidInput):
         plan(Cause.BAD_RELEASE, confidence)
 

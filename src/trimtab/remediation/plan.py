@@ -17,11 +17,12 @@ from trimtab.remediation.causes import FITTING, Cause, why_unfit
 
 @dataclass(frozen=True)
 class DiagnosisSummary:
-    """What a plan has to know of a diagnosis. `confidence` is from 0 to 1."""
+    """What a plan has to know of a diagnosis. `confidence` is from 0 to 1, and None where no
+    cause was found: nobody is sure of nothing."""
 
     cause: Cause
     feature: str | None
-    confidence: float
+    confidence: float | None
     recommended: tuple[ActionName, ...]
 
 
@@ -61,7 +62,9 @@ def draw_up(
     Raises:
         InvalidInput: a confidence that is none: not knowing how sure one is, is no plan.
     """
-    if not 0 <= diagnosis.confidence <= 1:
+    named = diagnosis.cause is not Cause.NONE_FOUND
+    sure = diagnosis.confidence
+    if named if sure is None else not 0 <= sure <= 1:
         raise InvalidInput("a confidence lies between 0 and 1", field="confidence")
     fitting = FITTING[diagnosis.cause]
     others = dict.fromkeys((*diagnosis.recommended, *ACTIONS))
@@ -123,9 +126,10 @@ def why_not_automatic(
 
 
 def _because(action: Action, diagnosis: DiagnosisSummary) -> str:
-    at = f" in {diagnosis.feature}" if diagnosis.feature else ""
-    cause = diagnosis.cause.value.replace("_", " ")
-    found = "no cause was found" if diagnosis.cause is Cause.NONE_FOUND else f"{cause}{at}"
-    return (
-        f"{found}, {diagnosis.confidence:.0%} sure: {action.effect[0].lower()}{action.effect[1:]}"
-    )
+    if diagnosis.cause is Cause.NONE_FOUND:
+        found = "no cause was found"
+    else:
+        at = f" in {diagnosis.feature}" if diagnosis.feature else ""
+        cause = diagnosis.cause.value.replace("_", " ")
+        found = f"{cause}{at}, {diagnosis.confidence:.0%} sure"
+    return f"{found}: {action.effect[0].lower()}{action.effect[1:]}"

@@ -106,7 +106,7 @@ def _steps(
     summary = DiagnosisSummary(
         cause=Cause.NONE_FOUND if cause is None else Cause(cause.type.value),
         feature=None if cause is None else cause.feature,
-        confidence=1.0 if cause is None else cause.confidence,
+        confidence=None if cause is None else cause.confidence,
         recommended=tuple(a.action for a in analysis.advice if not a.refused),
     )
     steps = draw_up(
