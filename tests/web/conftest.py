@@ -229,11 +229,12 @@ class World:
         parent: str | None = None,
         metrics: dict[str, float] | None = None,
         reason: str = "trained on the last twelve months",
+        rows: int = 3000,
     ) -> Version:
-        """A version whose bytes are stored and really signed."""
+        """A version whose bytes are stored and really signed, learnt from so many rows."""
         content = f"{model} {number} {tenant}".encode()
         blob = self.parts.blobs.put(BytesIO(content), max_bytes=len(content))
-        training = training_data()
+        training = training_data(rows)
         reference = self.parts.blobs.put(BytesIO(training), max_bytes=len(training))
         whose = None if tenant is None else TenantId(tenant)
         binding = Binding(model, number, whose, blob.digest, blob.digest)
@@ -524,7 +525,10 @@ class World:
         model: str = MODEL,
         drift_start: datetime | None = None,
         severity: Severity = Severity.HIGH,
+        metric: str | None = None,
     ) -> Incident:
+        """One about a feature that has moved, or about a `metric`."""
+        about = f"performance:{metric}" if metric else "drift:distance_miles"
         with self.parts.records.begin(system("watch"), reason="drift is confirmed") as work:
             return incidents.open_or_join(
                 work,
@@ -532,12 +536,12 @@ class World:
                     sequence=next(self._numbers),
                     model=model,
                     tenant=None if tenant is None else TenantId(tenant),
-                    kind=Kind.DATA_DRIFT,
-                    cause_key="drift:distance_miles",
+                    kind=Kind.PERFORMANCE if metric else Kind.DATA_DRIFT,
+                    cause_key=about,
                     severity=severity,
                     title=title,
                     at=work.now,
-                    feature="distance_miles",
+                    feature=None if metric else "distance_miles",
                     drift_start=drift_start or work.now - timedelta(days=2),
                     data={"ks_d": 0.41, "limit": 0.2},
                 ),
@@ -550,15 +554,15 @@ class World:
             )
 
 
-def training_data() -> bytes:
+def training_data(rows: int = 3000) -> bytes:
     """What the versions were trained on, as Parquet."""
     rng = np.random.default_rng(3)
     table = pa.table(
         {
-            "distance_miles": rng.gamma(3.0, 250.0, 3000),
-            "departure_hour": rng.integers(0, 24, 3000).astype(float),
-            "carrier": rng.choice(["AA", "DL", "UA", "WN"], 3000),
-            "late": rng.integers(0, 2, 3000),
+            "distance_miles": rng.gamma(3.0, 250.0, rows),
+            "departure_hour": rng.integers(0, 24, rows).astype(float),
+            "carrier": rng.choice(["AA", "DL", "UA", "WN"], rows),
+            "late": rng.integers(0, 2, rows),
         }
     )
     sink = BytesIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -128,6 +129,50 @@ def test_an_incident_without_data_says_that_nothing_can_be_drawn(world: Any) -> 
     incident = world.incident()
     said = text(world.browser("mira").get(f"/incidents/{incident.id}"))
     assert "It cannot be drawn: no prediction of flight-delays was made" in said
+
+
+def serving(world: Any) -> None:
+    world.model()
+    version = world.version("1.0.0")
+    world.approve(version)
+    world.promote(version)
+    world.step_to(world.now.replace(hour=0) + timedelta(days=1))
+
+
+def test_the_pictures_of_an_incident_of_long_ago_show_its_own_time(world: Any) -> None:
+    serving(world)
+    for n in range(6):
+        world.window(world.now, ks_d=0.05 if n < 4 else 0.41)
+    world.predictions(1.609)
+    began, incident = world.now, world.incident()
+    world.window(world.now)
+    world.predictions(1.0)  # repaired
+    world.resolve(incident.id)
+    later = world.version("1.1.0", parent="1.0.0", rows=2000)
+    world.approve(later)
+    world.promote(later)
+    world.step_to(world.now.replace(hour=0) + timedelta(days=1))
+    for _ in range(62):
+        world.window(world.now)
+    said = text(world.browser("mira").get(f"/incidents/{incident.id}"))
+    assert "distance_miles in 400 rows" in said
+    assert f"to {began:%Y-%m-%d} 00:00 UTC, beside 3000 rows of training data" in said
+    assert re.search(r"at most (\S+) times", said)[1] == "2.05"  # type: ignore[index]
+
+
+def test_an_incident_of_a_metric_shows_the_metric(world: Any) -> None:
+    serving(world)
+    for wrong in (9, 10, 180, 170):
+        world.window(world.now, false_positives=wrong)
+    incident = world.incident("too many false positives", metric="false_positive_rate")
+    answer = world.browser("mira").get(f"/incidents/{incident.id}")
+    said = text(answer)
+    assert (
+        "false positive rate from window to window: 20.00 % at the worst, where its limit was "
+        "5.00 %; last 18.89 %" in said
+    )
+    assert answer.text.count("<svg xmlns=") == 2
+    assert "It cannot be drawn" not in said
 
 
 def test_the_ledger_is_verified_by_the_independent_verifier(told: Any) -> None:

@@ -269,12 +269,16 @@ def windows(
     tenant: TenantId | None = None,
     *,
     since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = 400,
 ) -> list[Window]:
-    """Windows that were looked at, newest `limit` of them, oldest first."""
+    """Windows that were looked at and began in [since, until), newest `limit` of them, oldest
+    first."""
     query = _of(model, tenant).where(WINDOWS.c.phase != Phase.SCHEDULED.value)
     if since is not None:
         query = query.where(WINDOWS.c.start >= since)
+    if until is not None:
+        query = query.where(WINDOWS.c.start < until)
     rows = reading.rows(query.order_by(WINDOWS.c.start.desc()).limit(limit))
     return [from_row(row) for row in reversed(rows)]
 

@@ -28,6 +28,9 @@ _LINK = re.compile(r'xlink:href="https://vega\.github\.io/vega-datasets/+')
 _FRAME = re.compile(r'^<svg [^>]*viewBox="([^"]*)"[^>]*>')
 _CACHED = 256
 
+WIDE, NARROW = 520, 300
+"""How wide a picture of half a page is drawn, in pixels."""
+
 Spec = dict[str, Any]
 
 

@@ -15,20 +15,17 @@ from numpy.typing import NDArray
 
 from trimtab.audit.work import Reading
 from trimtab.incidents.model import Incident
-from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput, TrimtabError
 from trimtab.monitoring.model import Window
 from trimtab.observations import frame as frames
 from trimtab.platform.blobs import BlobStore
 from trimtab.policies.operation import Monitoring
 from trimtab.registry.model import Version
-from trimtab.web import words
-from trimtab.web.charts import Chart, Spec, svg, token
-from trimtab.web.watching import effects_of, ratios_of
+from trimtab.web import courses, words
+from trimtab.web.charts import NARROW, WIDE, Chart, Spec, svg, token
 
 _BINS = 40
 _CATEGORIES = 12
-_WIDE, _NARROW = 520, 300
 _LONGEST = timedelta(days=14)
 _MAX_BYTES = 1 << 30
 
@@ -86,10 +83,19 @@ def read(
     windows: Sequence[Window],
     demands: Monitoring,
 ) -> Evidence:
-    """Both pictures of the feature that an incident is about."""
-    says, course = _course(incident, windows, demands)
+    """Both pictures of what an incident is about.
+
+    Args:
+        reading: A reading transaction.
+        blobs: Where the training data is kept.
+        incident: The incident.
+        version: The version that was stable when it was detected; None if none was.
+        windows: Those around the incident, oldest first.
+        demands: What is asked of a window.
+    """
+    says, course = courses.read(incident, windows, demands)
     try:
-        found = _distributions(reading, blobs, incident, version)
+        found = _distributions(reading, blobs, incident, version, demands)
     except (TrimtabError, pa.ArrowInvalid) as error:
         return Evidence(None, None, str(error), course, says)
     return Evidence(found, draw(found), None, course, says)
@@ -98,7 +104,7 @@ def read(
 def draw(found: Distributions) -> Chart:
     """Both distributions in one picture."""
     says = found.says()
-    return Chart(svg(spec(found, _WIDE), says), svg(spec(found, _NARROW), says))
+    return Chart(svg(spec(found, WIDE), says), svg(spec(found, NARROW), says))
 
 
 def compare(
@@ -160,68 +166,18 @@ def spec(found: Distributions, width: int) -> Spec:
     }
 
 
-def _course(
-    incident: Incident, windows: Sequence[Window], demands: Monitoring
-) -> tuple[str, Chart | None]:
-    """How the feature has moved from window to window, to the scale of its limit."""
-    points: list[tuple[datetime, float, int]] = []
-    run, end = 0, None
-    for window in windows:
-        run, end = run + (window.start != end), window.end
-        features = window.drift.features if window.drift is not None else []
-        for feature in features:
-            ratios = ratios_of(feature, effects_of(demands, window))
-            if feature["feature"] == incident.feature and ratios:
-                furthest = max(value / effect for _, value, effect in ratios)
-                points.append((window.start, furthest, run))
-    if not points:
-        return "No window has measured this feature.", None
-    since = incident.drift_start or incident.detected_at
-    worst = max(ratio for _, ratio, _ in points)
-    says = (
-        f"{incident.feature} from window to window: at most {worst:.2f} times, last "
-        f"{points[-1][1]:.2f} times the smallest change that matters; the move began "
-        f"{words.moment(since)}."
-    )
-    wide, narrow = (_course_spec(points, since, incident, w) for w in (_WIDE, _NARROW))
-    return says, Chart(svg(wide, says), svg(narrow, says))
-
-
-def _course_spec(
-    points: Sequence[tuple[datetime, float, int]], since: datetime, incident: Incident, width: int
-) -> Spec:
-    values = [{"at": iso(at), "ratio": r, "run": run, "over": r >= 1} for at, r, run in points]
-    x: Spec = {"field": "at", "type": "temporal", "scale": {"type": "utc"},
-               "axis": {"title": None, "format": "%b %-d", "tickCount": 5}}  # fmt: skip
-    y: Spec = {"field": "ratio", "type": "quantitative", "axis": {"title": None, "tickCount": 3},
-               "scale": {"domain": [0, max(1.4, 1.1 * max(r for _, r, _ in points))]}}  # fmt: skip
-    end = incident.resolved_at or points[-1][0]
-    band = [{"at": iso(since), "end": iso(max(end, since))}]
-    colour = {"condition": {"test": "datum.over", "value": token("bad")}, "value": token("sea")}
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": width,
-        "height": 110,
-        "layer": [
-            {"data": {"values": band}, "mark": {"type": "rect", "color": token("wash-bad")},
-             "encoding": {"x": x, "x2": {"field": "end"}}},
-            {"data": {"values": [{"ratio": 1}]}, "mark": {"type": "rule", "color": token("ink")},
-             "encoding": {"y": y}},
-            {"data": {"values": values}, "mark": {"type": "line", "color": token("sea"),
-             "strokeWidth": 1.6}, "encoding": {"x": x, "y": y, "detail": {"field": "run"}}},
-            {"data": {"values": values}, "mark": {"type": "point", "filled": True, "opacity": 1,
-             "size": 22}, "encoding": {"x": x, "y": y, "color": colour}},
-        ],
-    }  # fmt: skip
-
-
 def _distributions(
-    reading: Reading, blobs: BlobStore, incident: Incident, version: Version | None
+    reading: Reading,
+    blobs: BlobStore,
+    incident: Incident,
+    version: Version | None,
+    demands: Monitoring,
 ) -> Distributions:
-    if incident.feature is None or version is None:
-        raise InvalidInput("the incident is about no single feature of a version that serves")
-    since = incident.drift_start or incident.detected_at
-    until = min(incident.resolved_at or reading.now, since + _LONGEST)
+    if incident.feature is None:
+        raise InvalidInput("the incident is about no single feature")
+    if version is None:
+        raise InvalidInput("no version was stable when it was detected")
+    since, until = _seen(incident, demands)
     frame = frames.load(reading, incident.model, since, until)
     now = frame.features.get(incident.feature)
     if now is None:
@@ -232,6 +188,16 @@ def _distributions(
     table = pq.read_table(BytesIO(content), columns=[incident.feature])
     then = table[incident.feature].to_numpy()
     return compare(incident.feature, then, now, since, until)
+
+
+def _seen(incident: Incident, demands: Monitoring) -> tuple[datetime, datetime]:
+    """From the start of the move to its detection: what was judged. What came later may be
+    repaired already, and would hide it."""
+    until = incident.detected_at
+    since = incident.drift_start
+    if since is None or since >= until:
+        since = until - timedelta(hours=demands.window_hours)
+    return max(since, until - _LONGEST), until
 
 
 def _known(values: NDArray[np.generic], *, numeric: bool) -> NDArray[np.generic]:

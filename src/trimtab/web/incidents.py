@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,9 +18,10 @@ from trimtab.incidents.model import Incident
 from trimtab.incidents.timeline import TimelineLine, timeline
 from trimtab.kernel.ids import TenantId
 from trimtab.monitoring import store as monitoring
+from trimtab.monitoring.model import Window
+from trimtab.policies.operation import Monitoring
 from trimtab.registry import deployment_store
 from trimtab.registry import store as registry
-from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Version
 from trimtab.remediation import store as remediation
 from trimtab.remediation.model import Remediation
@@ -37,7 +38,10 @@ from trimtab.workflows.repair import PlanDrawnUp
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PAGE = 50
-_WINDOWS = 60
+_WINDOWS = 400
+_BESIDE = 8
+"""Windows that are drawn before an incident, and after it."""
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
     visitor.demand_sight(incident.tenant, "incident")
     model = registry.model_named(reading, incident.model)
     tier, _digest = policy_of(parts, model)
-    windows = monitoring.windows(reading, incident.model, incident.tenant, limit=_WINDOWS)
+    windows = _around(reading, incident, tier.monitoring)
     affected = sorted(incident.affected_tenants)
     seen = [t for t in affected if visitor.sees(TenantId(t))]
     remedies = (
@@ -145,7 +149,12 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
         tenants=tuple(seen),
         others=len(affected) - len(seen),
         evidence=evidence.read(
-            reading, parts.blobs, incident, _serving(reading, incident), windows, tier.monitoring
+            reading,
+            parts.blobs,
+            incident,
+            _stable_then(reading, incident),
+            windows,
+            tier.monitoring,
         ),
         diagnosis=diagnosis,
         plan=() if diagnosis is None else _plan(reading, diagnosis.id),
@@ -178,12 +187,32 @@ def _remedies(found: Sequence[Remediation]) -> tuple[Remedy, ...]:
     )
 
 
-def _serving(reading: Reading, incident: Incident) -> Version | None:
-    """The version that serves where the incident is: its tenant's own, or the global one."""
-    for tenant in dict.fromkeys((incident.tenant, None)):
-        stable = deployment_store.in_place(
-            reading, incident.model, tenant, ENVIRONMENT, Deployment.STABLE
-        )
-        if stable is not None:
-            return registry.find_version(reading, incident.model, stable.version)
+def _around(reading: Reading, incident: Incident, demands: Monitoring) -> list[Window]:
+    """The windows from some before an incident to some after it, however long ago it was."""
+    length = timedelta(hours=demands.window_hours)
+    since = (incident.drift_start or incident.detected_at) - _BESIDE * length
+    until = (incident.resolved_at or reading.now) + _BESIDE * length
+    return monitoring.windows(
+        reading,
+        incident.model,
+        incident.tenant,
+        since=since,
+        until=min(until, since + _WINDOWS * length),
+        limit=_WINDOWS,
+    )
+
+
+def _stable_then(reading: Reading, incident: Incident) -> Version | None:
+    """What was stable when the incident was detected, its tenant's own or the global one: what
+    was trained since has learnt from the incident itself, and shows no difference to it."""
+    for moment in (incident.detected_at, incident.detected_at + _INSTANT):
+        stable = {
+            place.tenant: place
+            for place in deployment_store.stable_before(
+                reading, incident.model, ENVIRONMENT, moment
+            )
+        }
+        place = stable.get(incident.tenant) or stable.get(None)
+        if place is not None:
+            return registry.find_version(reading, incident.model, place.version)
     return None
