@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,10 @@ from fastapi.routing import APIRoute
 
 from trimtab.approvals import store as approvals
 from trimtab.incidents import store as incidents
+from trimtab.kernel.actor import system
+from trimtab.kernel.ids import new_id
+from trimtab.monitoring import store as windows
+from trimtab.monitoring.watch import Subject, Watch, WatchMoved, WatchPhase
 from trimtab.rollouts import store as rollouts
 
 MODEL = "flight-delays"
@@ -173,6 +177,61 @@ def test_an_incident_of_a_metric_shows_the_metric(world: Any) -> None:
     )
     assert answer.text.count("<svg xmlns=") == 2
     assert "It cannot be drawn" not in said
+
+
+def confirmed(world: Any, name: str, since: datetime) -> None:
+    """A drift that is believed."""
+    subject = Subject.STRUCTURE if "/" in name else Subject.DRIFT
+    watch = Watch(
+        id=new_id("wat"), model=MODEL, tenant=None, subject=subject, name=name,
+        phase=WatchPhase.CONFIRMED, alarming=2, calm=0, since=since, judged_through=since,
+        window=None,
+    )  # fmt: skip
+    moved = WatchMoved(
+        subject=watch.id, tenant=None, model=MODEL, window="", watched=subject.value, name=name,
+        before="suspected", after="confirmed", alarming=2, calm=0, needed=2, reason="it moved",
+    )  # fmt: skip
+    with world.parts.records.begin(system("watch"), reason="it moved") as work:
+        windows.keep_watch(work, watch, moved)
+
+
+def test_drift_that_a_resolved_incident_explains_is_known_and_calm(world: Any) -> None:
+    serving(world)
+    world.window(world.now, ks_d=0.41)
+    incident = world.incident()
+    confirmed(world, "distance_miles/null_rate", incident.drift_start)
+    confirmed(world, "distance_miles", incident.drift_start)
+    world.resolve(incident.id)
+    page = world.browser("mira").get("/")
+    said = text(page)
+    assert f"known explained by {incident.id}" in said
+    assert "calm — nothing waits for you" in said
+    assert "the drift of 1 model is known and explained" in said
+    assert "did not come out calm" not in said
+
+
+def test_drift_that_nobody_has_explained_is_not_called_calm(world: Any) -> None:
+    serving(world)
+    world.window(world.now, ks_d=0.41)
+    incident = world.incident()
+    confirmed(world, "distance_miles", incident.drift_start)
+    confirmed(world, "departure_hour", incident.drift_start)
+    world.resolve(incident.id)
+    page = world.browser("mira").get("/")
+    said = text(page)
+    assert "but 1 model did not come out calm" in said
+    assert "calm — nothing waits for you" not in said
+    assert 'class="notice good"' not in page.text
+    assert "confirmed" in said
+
+
+def test_home_says_since_when_there_are_no_outcomes(world: Any) -> None:
+    serving(world)
+    assert "no outcomes known yet" in text(world.browser("mira").get("/"))
+    window = world.window(world.now)
+    for _ in range(9):
+        world.window(world.now, false_positives=None)
+    assert f"no outcomes since {window.end:%Y-%m-%d}" in text(world.browser("mira").get("/"))
 
 
 def test_the_ledger_is_verified_by_the_independent_verifier(told: Any) -> None:

@@ -263,6 +263,19 @@ def missed_windows(
     return missed
 
 
+def last_outcomes(reading: Reading, model: str, tenant: TenantId | None = None) -> datetime | None:
+    """The end of the last window in which any outcome was judged, of a tenant or the fleet."""
+    query = (
+        _of(model, tenant)
+        .with_only_columns(WINDOWS.c.end)
+        .where(WINDOWS.c.performance["labels"].as_integer() > 0)
+        .order_by(WINDOWS.c.start.desc())
+        .limit(1)
+    )
+    row = reading.row(query)
+    return None if row is None else row["end"]
+
+
 def windows(
     reading: Reading,
     model: str,

@@ -22,6 +22,7 @@ from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Model
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
+from trimtab.web import explained
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
@@ -60,6 +61,8 @@ class ModelRow:
     places: tuple[Deployed, ...]
     open_incidents: int
     glance: Glance
+    outcomes_until: datetime | None
+    """Where the newest looks have judged no outcome: until when there were any."""
 
     @property
     def stable(self) -> str | None:
@@ -99,9 +102,16 @@ class Home:
 
     @property
     def not_calm(self) -> int:
-        """Models that carry traffic and whose newest look does not say calm."""
+        """Models that carry traffic and whose newest look does not say calm, nor that what
+        moved is explained."""
         served = [row for row in self.models if row.places and row.glance.looked_at is not None]
-        return sum(1 for row in served if row.glance.drift.word != "calm")
+        loud = [row for row in served if not row.glance.explained]
+        return sum(1 for row in loud if row.glance.drift.word != "calm")
+
+    @property
+    def known(self) -> int:
+        """Models that carry traffic and whose drift a resolved incident explains."""
+        return sum(1 for row in self.models if row.places and row.glance.explained)
 
 
 @router.get("/")
@@ -191,11 +201,16 @@ def _row(
     seen = [d for d in carrying if d.model == model.name and visitor.sees(d.tenant)]
     looked = windows.windows(reading, model.name, visitor.tenant, limit=_WINDOWS)
     watched = [w for w in windows.watches(reading, model.name) if w.tenant == visitor.tenant]
+    known = explained.of(reading, visitor, model.name, watched)
+    seen_at_all = glance(looked, watched, known)
     return ModelRow(
         model=model,
         places=tuple(sorted(seen, key=lambda d: (d.tenant != visitor.tenant, d.tenant or ""))),
         open_incidents=sum(1 for i in broken if i.model == model.name),
-        glance=glance(looked, watched),
+        glance=seen_at_all,
+        outcomes_until=windows.last_outcomes(reading, model.name, visitor.tenant)
+        if seen_at_all.gauge is None
+        else None,
     )
 
 

@@ -11,9 +11,11 @@ from trimtab.monitoring.model import Window
 from trimtab.monitoring.watch import Subject, Watch, WatchPhase
 from trimtab.policies.operation import Effects, Monitoring
 from trimtab.web import words
-from trimtab.web.words import Status
+from trimtab.web.words import Status, Tone
 
 FALSE_POSITIVE_RATE = "false_positive_rate"
+_KNOWN = Status("known", "disc", Tone.PLAIN)
+"""Drift that goes on, was looked into, and asks for nothing more."""
 _MEASURES = {
     "ks_d": "KS distance",
     "wasserstein_scaled": "Wasserstein distance",
@@ -99,6 +101,8 @@ class Glance:
 
     drift: Status
     drifting: tuple[str, ...]
+    explained: tuple[str, ...]
+    """The resolved incidents that explain everything that has moved; empty where they do not."""
     looked_at: datetime | None
     rows: int
     rate: RatePoint | None
@@ -158,24 +162,39 @@ def rate_point(window: Window, metric: str = FALSE_POSITIVE_RATE) -> RatePoint |
     )
 
 
-def glance(windows: Sequence[Window], watches: Sequence[Watch]) -> Glance:
-    """The newest of what windows (oldest first) and watches say."""
+def glance(
+    windows: Sequence[Window],
+    watches: Sequence[Watch],
+    explained: Mapping[str, str] | None = None,
+) -> Glance:
+    """The newest of what windows (oldest first) and watches say.
+
+    Args:
+        windows: Those that were looked at.
+        watches: What is watched.
+        explained: By the id of a watch, the resolved incident that has explained its episode.
+    """
+    reasons = explained or {}
     inputs = [w for w in windows if w.drift is not None]
     rates = [point for point in map(rate_point, windows) if point is not None]
-    confirmed = tuple(
-        w.name
+    moved = [
+        w
         for w in watches
         if w.phase is WatchPhase.CONFIRMED and w.subject is not Subject.PERFORMANCE
-    )
+    ]
+    # One that nobody has explained is news, whatever else is known.
+    known = bool(moved) and all(w.id in reasons for w in moved)
     suspected = any(
         w.phase is WatchPhase.SUSPECTED and w.subject is not Subject.PERFORMANCE for w in watches
     )
     if not inputs:
         drift = words.state("unwatched")
-    elif confirmed:
+    elif moved and not known:
         drift = words.state("confirmed")
     elif suspected:
         drift = words.state("suspected")
+    elif known:
+        drift = _KNOWN
     elif inputs[-1].drift is not None and inputs[-1].drift.verdict.value != "pass":
         drift = words.verdict(inputs[-1].drift.verdict.value)
     else:
@@ -186,7 +205,8 @@ def glance(windows: Sequence[Window], watches: Sequence[Watch]) -> Glance:
         gauge = Gauge(rate.value, rate.low, rate.high, rate.limit)
     return Glance(
         drift=drift,
-        drifting=confirmed,
+        drifting=tuple(w.name for w in moved),
+        explained=tuple(dict.fromkeys(reasons[w.id] for w in moved)) if drift is _KNOWN else (),
         looked_at=inputs[-1].end if inputs else None,
         rows=inputs[-1].rows if inputs else 0,
         rate=rate,
