@@ -130,6 +130,24 @@ def test_labels_are_0_or_1(label: int, ship: SimpleNamespace) -> None:
     assert caught.value.field == "label"
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "wanted"),
+    [
+        ("label", pa.array([0.0, 1.0]), "whole numbers, 0 or 1, or booleans"),
+        ("row", pa.array(["0", "1"]), "whole numbers"),
+        ("prediction_id", pa.array([1, 2]), "text: the prediction_id"),
+    ],
+)
+def test_a_mistyped_column_is_told_what_it_is_to_be(
+    name: str, column: pa.Array, wanted: str, ship: SimpleNamespace
+) -> None:
+    columns = {"prediction_id": ship.keys(2), "row": [0, 0], "label": [0, 1], name: column}
+    with pytest.raises(InvalidInput) as caught:
+        parse_labels("flights", ship.stream(pa.table(columns)))
+    assert caught.value.field == name
+    assert wanted in str(caught.value.remedy)
+
+
 def test_bytes_that_are_no_arrow_stream_are_refused(ship: SimpleNamespace) -> None:
     good = ship.stream(ship.table(ship.keys(50)))
     rotten = [b"", b"PAR1", b"\xff" * 64, b"\xff\xff\xff\xff\xff\xff\xff\x7f" + b"\0" * 64]

@@ -31,6 +31,26 @@ async def arrow_body(request: Request) -> bytes:
 ArrowBody = Annotated[bytes, Depends(arrow_body)]
 
 
+def described(columns: str) -> dict[str, Any]:
+    """A body that is no JSON, for the description of the interface: FastAPI sees only JSON
+    and forms by itself."""
+    schema = {"type": "string", "format": "binary", "description": columns}
+    return {"requestBody": {"required": True, "content": {ARROW: {"schema": schema}}}}
+
+
+LABEL_COLUMNS = (
+    "An Arrow IPC stream (pyarrow.ipc.new_stream) with the columns prediction_id (string: what "
+    "the gateway's answer carried), row (any integer: which row of that prediction, from 0) and "
+    "label (any integer, 0 or 1, or boolean). No nulls."
+)
+PREDICTION_COLUMNS = (
+    "An Arrow IPC stream of one model with the columns prediction_id, model, version, digest, "
+    "endpoint and deployment (strings), row (any integer), at (timestamp with a time zone) and "
+    "latency_ms (floating point), without nulls; and tenant (string or null), in.<feature> and "
+    "out.<output>."
+)
+
+
 @router.get("/routing", summary="The signed routing table")
 def get_routing(
     actor: Annotated[Actor, may("routing:read")],
@@ -62,7 +82,12 @@ def report(
     return Response(status_code=204)
 
 
-@router.post("/predictions", status_code=202, summary="Predictions of a gateway")
+@router.post(
+    "/predictions",
+    status_code=202,
+    summary="Predictions of a gateway",
+    openapi_extra=described(PREDICTION_COLUMNS),
+)
 def predictions(
     batch_id: BatchId,
     body: ArrowBody,
@@ -75,7 +100,12 @@ def predictions(
     return shapes.ReceiptShape.model_validate(receipt)
 
 
-@router.post("/labels", status_code=202, summary="Labels of predictions")
+@router.post(
+    "/labels",
+    status_code=202,
+    summary="Labels of predictions",
+    openapi_extra=described(LABEL_COLUMNS),
+)
 def labels(
     batch_id: BatchId,
     body: ArrowBody,

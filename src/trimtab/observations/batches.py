@@ -36,6 +36,14 @@ _LABEL = {
     "row": pa.types.is_integer,
     "label": lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind),
 }
+_WANTED = {
+    "prediction_id": "text: the prediction_id of the gateway's answer",
+    "row": "whole numbers: which row of the prediction, from 0",
+    "label": "whole numbers, 0 or 1, or booleans",
+    "at": "timestamps with a time zone",
+    "latency_ms": "floating-point numbers",
+}
+"""What a column is sent as; the columns of predictions that are not here are text."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,11 @@ def _demand(table: pa.Table, columns: dict[str, object]) -> None:
             raise InvalidInput(f"the column {name} is missing", field=name)
         column = table[name]
         if not fits(column.type):  # type: ignore[operator] # predicates of pyarrow are untyped
-            raise InvalidInput(f"the column {name} is of type {column.type}", field=name)
+            raise InvalidInput(
+                f"the column {name} is of type {column.type}",
+                field=name,
+                remedy=f"send it as {_WANTED.get(name, 'text')}",
+            )
         if column.null_count:
             raise InvalidInput(f"the column {name} has {column.null_count} nulls", field=name)
     _demand_ids(table["prediction_id"])
