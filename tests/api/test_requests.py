@@ -17,7 +17,7 @@ import pytest
 from trimtab.api.problems import WAY_OUT
 from trimtab.api.server import MAX_DOCUMENT_BYTES, ROUTERS
 from trimtab.api.strict import StrictRoute
-from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.kernel.errors import InvalidInput, NotFound, Unavailable
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
@@ -453,6 +453,32 @@ def test_a_batch_without_its_id_or_of_another_kind_is_refused(house: Any, refuse
         for content in (b"", b"ARROW1", b"\xff\xff\xff\xff" + b"\x7f" * 100):
             answer = client.post(path, content=content, headers={**arrow, "Idempotency-Key": "b1"})
             refuses(answer, 422, "invalid_input")
+
+
+def test_what_an_arrow_stream_holds_is_described(house: Any) -> None:
+    paths = httpx.get(f"{house.url}/openapi.json").json()["paths"]
+    for name, columns in (
+        ("labels", ("prediction_id", "row", "label")),
+        ("predictions", ("prediction_id", "row", "version", "at", "latency_ms")),
+    ):
+        body = paths[f"/api/v1/{name}"]["post"]["requestBody"]
+        schema = body["content"]["application/vnd.apache.arrow.stream"]["schema"]
+        assert body["required"]
+        assert all(column in schema["description"] for column in columns)
+
+
+def test_the_client_waits_for_an_approval_or_tells_why_there_is_none(house: Any) -> None:
+    model = house.new_model()
+    version = house.registered(model)
+    found = house.admin.approvals.wait(model, "1.0.0")
+    assert (found.phase, found.target.version_id) == ("pending", version["id"])
+    house.registered(model, "1.0.1", cutoff=0.01)
+    house.settle()
+    with pytest.raises(Unavailable) as late:
+        house.admin.approvals.wait(model, "1.0.1", seconds=0)
+    assert "no approval of" in late.value.message
+    assert "performance fail: false_positive_rate" in str(late.value.remedy)
+    assert "admin@localhost" in {person.email for person in house.admin.identity.people()}
 
 
 def test_a_report_of_a_gateway_that_says_nothing_is_refused(house: Any, refuses: Any) -> None:

@@ -9,6 +9,7 @@ Whatever the server refuses is raised as the same class that it raised there.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -23,6 +24,8 @@ from trimtab.sdk import shapes
 A = TypeVar("A", bound=shapes.Answer)
 
 ARROW = "application/vnd.apache.arrow.stream"
+
+_POLL_SECONDS = 0.25
 
 _BY_CODE = {
     kind.code: kind
@@ -251,6 +254,28 @@ class Approvals(Noun):
         """One request."""
         return self._client.get(f"/api/v1/approvals/{approval}", shapes.ApprovalShape)
 
+    def wait(self, model: str, version: str, *, seconds: float = 60.0) -> shapes.ApprovalShape:
+        """The pending request for a version, once its checks have brought it about.
+
+        Raises:
+            Unavailable: there is none after so many seconds; the remedy says which checks did not
+                pass, and why.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            for found in self.list(phase="pending"):
+                if (found.target.model, found.target.version) == (model, version):
+                    return found
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_POLL_SECONDS)
+        checks = list(self._client.models.checks(model, version))
+        said = [f"{c.name} {c.verdict}: {c.reason}" for c in checks if c.verdict != "pass"]
+        raise Unavailable(
+            f"no approval of {model} {version} is pending after {seconds:g} seconds",
+            remedy="; ".join(said) or f"of its checks, {len(checks)} have passed so far",
+        )
+
     def vote(
         self, approval: str, *, approve: bool, digest: str, reason: str
     ) -> shapes.ApprovalShape:
@@ -361,6 +386,10 @@ class Identity(Noun):
     def add_tenant(self, tenant: shapes.NewTenant) -> None:
         """Add a tenant."""
         self._client._send("POST", "/api/v1/tenants", json_body=tenant.model_dump())
+
+    def people(self) -> Iterator[shapes.PersonShape]:
+        """All people."""
+        return self._client.pages("/api/v1/people", shapes.PersonShape)
 
     def add_person(self, person: shapes.NewPerson) -> shapes.PersonShape:
         """Add a person."""
