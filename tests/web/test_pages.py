@@ -11,6 +11,7 @@ import structlog
 from fastapi.routing import APIRoute
 
 from trimtab.approvals import store as approvals
+from trimtab.identity import service as identity
 from trimtab.incidents import store as incidents
 from trimtab.kernel.actor import system
 from trimtab.kernel.ids import new_id
@@ -232,6 +233,27 @@ def test_home_says_since_when_there_are_no_outcomes(world: Any) -> None:
     for _ in range(9):
         world.window(world.now, false_positives=None)
     assert f"no outcomes since {window.end:%Y-%m-%d}" in text(world.browser("mira").get("/"))
+
+
+def test_a_verification_through_the_interface_shows_on_the_pages(told: Any) -> None:
+    with told.parts.records.begin(told.actor("root"), reason="for a test") as work:
+        account = identity.add_account(
+            work,
+            name="Nightly check",
+            owner=told.people["audrey"].id,
+            roles=("auditor",),
+            tenant=None,
+        )
+        _, key = identity.issue_key(work, account)
+    assert "not verified since this server started" in text(told.browser("audrey").get("/"))
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = told.browser().client.post("/api/v1/audit/verify", headers=headers)
+    assert answer.status_code == 200, answer.text
+    for address in ("/", "/audit"):
+        said = text(told.browser("audrey").get(address))
+        assert "not verified" not in said
+        assert re.search(r"whole .*by Nightly check", said)
+    assert "by Nightly check" not in text(told.browser("gil").get("/"))
 
 
 def test_the_ledger_is_verified_by_the_independent_verifier(told: Any) -> None:

@@ -16,12 +16,12 @@ from trimtab.audit.work import Reading
 from trimtab.kernel.errors import NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
 from trimtab.web import telling
-from trimtab.web.home import Verified
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, looking, sending
 from trimtab.web.telling import Line
 from trimtab.workflows import proof
+from trimtab.workflows.proof import Verified
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -124,7 +124,7 @@ def verify(
             remedy="take your tenant's export and verify it with `trimtab audit verify`",
         )
     result = proof.verify(parts)
-    request.app.state.verified = Verified(parts.real_clock.now(), result)
+    request.app.state.verified = Verified(parts.real_clock.now(), visitor.actor.name, result)
     return see_other("/audit?done=verified")
 
 

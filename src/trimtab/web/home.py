@@ -28,20 +28,12 @@ from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.watching import Glance, glance
 from trimtab.workflows.parts import ENVIRONMENT, Parts
-from trimtab.workflows.proof import Verification
+from trimtab.workflows.proof import Verified
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _LISTED = 500
 _WINDOWS = 8
-
-
-@dataclass(frozen=True)
-class Verified:
-    """The last verification by this process, and when it was, in real time."""
-
-    at: datetime
-    result: Verification
 
 
 @dataclass(frozen=True)

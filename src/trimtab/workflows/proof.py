@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
@@ -29,6 +30,15 @@ class Verification:
     head: str
     findings: tuple[Finding, ...]
     findings_total: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The last verification that this process was asked for, by whom, and when in real time."""
+
+    at: datetime
+    by: str
+    result: Verification
 
 
 def verify(parts: Parts) -> Verification:
