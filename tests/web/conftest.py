@@ -271,7 +271,9 @@ class World:
                 ),
             )
 
-    def check(self, version: Version, *, fail: str | None = None) -> None:
+    def check(
+        self, version: Version, *, fail: str | None = None, open_: str | None = None
+    ) -> None:
         """Run the checks, as far as the records are concerned."""
         digest = self.policy_digest(version.model)
         results = [
@@ -284,6 +286,12 @@ class World:
                 "every metric is within its limit on 4,200 held-out rows",
                 {
                     "rows": 4200,
+                    "metrics": {
+                        "f1": 0.671,
+                        "precision": 0.742,
+                        "recall": 0.612,
+                        "false_positive_rate": 0.0131,
+                    },
                     "precision": {"value": 0.742, "limit": 0.5, "interval": [0.71, 0.77]},
                     "false_positive_rate": {
                         "value": 0.0131,
@@ -295,6 +303,12 @@ class World:
         ]
         results = [
             Result(r.name, Verdict.FAIL, "it is not what it must be") if r.name == fail else r
+            for r in results
+        ]
+        results = [
+            Result(r.name, Verdict.INCONCLUSIVE, "800 more labelled rows are needed")
+            if r.name == open_
+            else r
             for r in results
         ]
         with self.parts.records.begin(system("intake"), reason="checks of the policy") as work:

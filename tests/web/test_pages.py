@@ -11,6 +11,7 @@ import structlog
 from fastapi.routing import APIRoute
 
 from trimtab.approvals import store as approvals
+from trimtab.approvals.model import Phase
 from trimtab.identity import service as identity
 from trimtab.incidents import store as incidents
 from trimtab.kernel.actor import system
@@ -18,6 +19,7 @@ from trimtab.kernel.ids import new_id
 from trimtab.monitoring import store as windows
 from trimtab.monitoring.watch import Subject, Watch, WatchMoved, WatchPhase
 from trimtab.rollouts import store as rollouts
+from trimtab.web.words import moment
 
 MODEL = "flight-delays"
 LISTS = ["/", "/models", "/approvals", "/rollouts", "/incidents", "/audit"]
@@ -100,6 +102,57 @@ def test_a_version_shows_its_digest_its_checks_and_who_is_still_needed(shown: An
     assert "every metric is within its limit on 4,200 held-out rows" in said
     assert "may carry up to 100 %" in said
     assert said.count("sha256:") >= 1
+
+
+def version_page(world: Any, number: str) -> Any:
+    return text(world.browser("mira").get(f"/models/{MODEL}/versions/{number}"))
+
+
+def test_an_approval_that_has_run_out_was_decided_all_the_same(told: Any) -> None:
+    with told.parts.records.begin(system("approvals"), reason="its time is over") as work:
+        given = next(a for a in approvals.listed(work) if a.target.version == "1.1.0")
+        ended, event = given.end(Phase.EXPIRED, "not used in time", work.now)
+        approvals.save(work, ended, event)
+    said = version_page(told, "1.1.0")
+    assert given.decided_at is not None
+    assert f"approved asked {moment(given.requested_at)}, decided {moment(given.decided_at)}" in said
+    assert f"The yes expired on {moment(told.now)}" in said
+    listed = text(told.browser("mira").get("/approvals"))
+    assert f"{moment(given.decided_at)} expired {moment(told.now)}" in listed
+
+
+def test_a_request_that_nobody_answered_was_never_decided(told: Any) -> None:
+    with told.parts.records.begin(system("approvals"), reason="its time is over") as work:
+        asked = next(a for a in approvals.listed(work) if a.target.version == "1.4.0")
+        ended, event = asked.end(Phase.EXPIRED, "nobody answered", work.now)
+        approvals.save(work, ended, event)
+    said = version_page(told, "1.4.0")
+    assert "decided" not in said.split("Who says so?")[1].split("What happened")[0]
+    assert f"The request expired on {moment(told.now)}" in said
+
+
+def test_what_was_taken_back_says_why_it_is_still_called_approved(shown: Any) -> None:
+    said = version_page(shown, "1.1.0")
+    assert "their traffic was taken back afterwards" in said
+    assert "approved then taken back" in text(shown.browser("mira").get(f"/models/{MODEL}"))
+
+
+def test_a_rejected_version_is_not_told_to_wait(told: Any) -> None:
+    told.check(told.version("1.5.0"), fail="schema")
+    said = version_page(told, "1.5.0")
+    assert "schema failed" in said
+    assert "Nobody was asked, and nobody will be. A rejection is final" in said
+    assert "hand in a new version" in said
+    assert "once every required check has passed" not in said
+
+
+def test_a_version_that_could_not_be_judged_says_what_is_missing(told: Any) -> None:
+    told.check(told.version("1.5.0"), open_="performance")
+    said = version_page(told, "1.5.0")
+    assert "1 check did not" in said
+    assert "performance inconclusive 800 more labelled rows are needed" in said
+    assert "hand in a new version, with more held-out rows" in said
+    assert "it stays in staging" in said
 
 
 def test_who_contributed_is_told_why_they_cannot_decide(shown: Any) -> None:

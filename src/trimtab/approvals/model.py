@@ -113,6 +113,11 @@ class Approval:
     """When it expires, decided or not; None once it was used to the full, or has ended."""
     revision: int = 0
 
+    @property
+    def given(self) -> bool:
+        """Whether the yes was said that was asked for, whatever became of it afterwards."""
+        return self.automatic or self._enough()
+
     def open_steps(self) -> tuple[Step, ...]:
         """The signatures that are still missing, in order."""
         missing = []

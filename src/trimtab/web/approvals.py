@@ -65,13 +65,13 @@ def read(reading: Reading, visitor: Visitor, before: str | None) -> Inbox:
     names = telling.names(reading)
     pending = store.listed(reading, phase=Phase.PENDING, tenant=visitor.tenant, limit=500)
     listed = store.listed(reading, tenant=visitor.tenant, before=before, limit=_PAGE)
-    asked = [request_of(a, visitor, names) for a in reversed(pending)]
+    asked = [request_of(reading, a, visitor, names) for a in reversed(pending)]
     decided = [a for a in listed if a.phase is not Phase.PENDING]
     older = f"/approvals?before={listed[-1].id}" if len(listed) == _PAGE else None
     return Inbox(
         mine=tuple(a for a in asked if a.may),
         others=tuple(a for a in asked if not a.may),
-        decided=tuple(request_of(a, visitor, names) for a in decided),
+        decided=tuple(request_of(reading, a, visitor, names) for a in decided),
         older=older,
         now=reading.now,
     )

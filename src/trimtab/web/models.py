@@ -24,7 +24,7 @@ from trimtab.monitoring.late import Late
 from trimtab.monitoring.model import Window
 from trimtab.policies.operation import Monitoring
 from trimtab.registry import deployment_store, store
-from trimtab.registry.deployments import Deployed
+from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Model, Version
 from trimtab.remediation import store as remediation
 from trimtab.remediation.model import Remediation
@@ -63,6 +63,11 @@ class VersionRow:
     version: Version
     places: tuple[Deployed, ...]
     measured: RatePoint | None
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it carries no traffic any more because it did harm."""
+        return any(place.state is Deployment.ROLLED_BACK for place in self.places)
 
 
 @dataclass(frozen=True)
@@ -254,7 +259,7 @@ def _stretches(version: Version, past: Past) -> list[Stretch]:
 def _marks(past: Past) -> list[Mark]:
     marks = []
     for approval in past.approvals:
-        given = approval.phase in (ApprovalPhase.APPROVED, ApprovalPhase.EXPIRED)
+        given = approval.given
         if approval.decided_at is None or not (given or approval.phase is ApprovalPhase.REJECTED):
             continue
         address = words.path("models", approval.target.model, "versions", approval.target.version)

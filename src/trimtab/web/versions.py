@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,13 +13,15 @@ from fastapi import APIRouter, Form, Request, Response
 from trimtab.approvals import service as approvals
 from trimtab.approvals import store as approval_store
 from trimtab.approvals.model import Approval, Phase, Step, Vote, Voter
+from trimtab.audit import ledger
 from trimtab.audit.work import Reading
 from trimtab.checks import store as check_store
 from trimtab.checks.model import CheckRun
 from trimtab.kernel.errors import Conflict, InvalidInput
+from trimtab.kernel.verdict import Verdict
 from trimtab.registry import deployment_store, store
-from trimtab.registry.deployments import Deployed
-from trimtab.registry.model import Model, Version
+from trimtab.registry.deployments import Deployed, Deployment
+from trimtab.registry.model import Lifecycle, Model, Version
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import telling, words
@@ -57,14 +60,36 @@ class CheckRow:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """When a version came into its state, and why."""
+
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True)
 class Asked:
     """An approval that was asked for, and what this person can do about it."""
 
     approval: Approval
     given: tuple[tuple[Step, tuple[Vote, ...], int], ...]
+    ended: datetime | None
+    """When it expired, was withdrawn or voided; what was decided before stands apart."""
     excluded: tuple[str, ...]
     may: bool
     why_not: str | None
+
+    @property
+    def decision(self) -> str | None:
+        """What was decided: that an approval has run out since does not change it."""
+        if self.approval.phase is Phase.REJECTED:
+            return "rejected"
+        return "approved" if self.approval.given else None
+
+    @property
+    def decided_at(self) -> datetime | None:
+        """When that was; a request that merely ended was never decided."""
+        return self.approval.decided_at if self.decision else None
 
 
 @dataclass(frozen=True)
@@ -77,6 +102,8 @@ class VersionPage:
     signature: CheckRun | None
     checks: tuple[CheckRow, ...]
     missing: tuple[str, ...]
+    hurdles: tuple[CheckRun, ...]
+    rejection: Moved | None
     requests: tuple[Asked, ...]
     places: tuple[Deployed, ...]
     rollouts: tuple[Rollout, ...]
@@ -85,6 +112,12 @@ class VersionPage:
     successors: tuple[str, ...]
     names: Mapping[str, str]
     timeline: tuple[Line, ...]
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it was allowed to carry traffic, and carries none since it did harm."""
+        back = any(place.state is Deployment.ROLLED_BACK for place in self.places)
+        return back and self.version.lifecycle is Lifecycle.APPROVED
 
     @property
     def open(self) -> Asked | None:
@@ -174,6 +207,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: st
     required = [check.value for check in tier.checks.required]
     asked = approval_store.of_version(reading, version.id)
     names = telling.names(reading)
+    rows = check_rows(runs, required)
     siblings = store.versions_of(
         reading, name, visible_to=visitor.tenant, everyone=visitor.tenant is None
     )
@@ -183,9 +217,15 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: st
         version=version,
         mine=visitor.actor.person in version.contributors,
         signature=next((r for r in reversed(runs) if r.name == "artifact_integrity"), None),
-        checks=check_rows(runs, required),
+        checks=rows,
         missing=tuple(n for n in required if n not in {run.name for run in runs}),
-        requests=tuple(request_of(a, visitor, names) for a in asked),
+        hurdles=tuple(
+            row.run
+            for row in rows
+            if row.run.name in required and row.run.verdict is not Verdict.PASS
+        ),
+        rejection=_rejection(reading, version),
+        requests=tuple(request_of(reading, a, visitor, names) for a in asked),
         places=tuple(
             d
             for d in deployment_store.history(reading, name)
@@ -202,6 +242,17 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: st
         names=names,
         timeline=telling.timeline(reading, visitor, refs),
     )
+
+
+def _rejection(reading: Reading, version: Version) -> Moved | None:
+    """When and why it was rejected, as the ledger has it."""
+    if version.lifecycle is not Lifecycle.REJECTED:
+        return None
+    found = ledger.entries(
+        reading.connection, ref=version.id, kinds=["version.moved"], limit=1, newest_first=True
+    )
+    data = (found[0].data if found else None) or {}
+    return Moved(found[0].at, str(data.get("why", ""))) if data else None
 
 
 def check_rows(runs: Sequence[CheckRun], required: Sequence[str]) -> tuple[CheckRow, ...]:
@@ -237,7 +288,9 @@ def numbers_of(numbers: Mapping[str, Any]) -> tuple[Number, ...]:
     return tuple(found)
 
 
-def request_of(approval: Approval, visitor: Visitor, names: Mapping[str, str]) -> Asked:
+def request_of(
+    reading: Reading, approval: Approval, visitor: Visitor, names: Mapping[str, str]
+) -> Asked:
     """A request with its signature lines, and whether `visitor` may sign."""
     given = tuple(
         (
@@ -249,7 +302,19 @@ def request_of(approval: Approval, visitor: Visitor, names: Mapping[str, str]) -
     )
     why_not = _why_not(approval, visitor)
     excluded = tuple(sorted(names.get(person, person) for person in approval.excluded))
-    return Asked(approval, given, excluded, why_not is None, why_not)
+    return Asked(approval, given, _ended(reading, approval), excluded, why_not is None, why_not)
+
+
+_ENDS = (Phase.EXPIRED, Phase.WITHDRAWN, Phase.VOIDED)
+
+
+def _ended(reading: Reading, approval: Approval) -> datetime | None:
+    if approval.phase not in _ENDS:
+        return None
+    found = ledger.entries(
+        reading.connection, ref=approval.id, kinds=["approval.ended"], limit=1, newest_first=True
+    )
+    return found[0].at if found else approval.decided_at
 
 
 def _why_not(approval: Approval, visitor: Visitor) -> str | None:
