@@ -19,7 +19,8 @@ from trimtab.kernel.ids import new_id
 from trimtab.monitoring import store as windows
 from trimtab.monitoring.watch import Subject, Watch, WatchMoved, WatchPhase
 from trimtab.rollouts import store as rollouts
-from trimtab.web.words import moment
+from trimtab.web.rollouts import strength
+from trimtab.web.words import count, moment
 
 MODEL = "flight-delays"
 LISTS = ["/", "/models", "/approvals", "/rollouts", "/incidents", "/audit"]
@@ -155,6 +156,32 @@ def test_a_version_that_could_not_be_judged_says_what_is_missing(told: Any) -> N
     assert "it stays in staging" in said
 
 
+def test_each_version_has_its_last_measured_rate_with_what_it_rests_on(shown: Any) -> None:
+    rows = dict(version_rows(shown))
+    assert "12.50 %" in rows["1.1.0"]
+    assert "11.49 % to 13.56 %, 4 000 rows last look of its canary, begun 2015-" in rows["1.1.0"]
+    assert "900 rows window from 2015-" in rows["1.0.0"]
+    assert "6 000 rows last look of its canary" in rows["1.0.1"]
+    assert "not measured" in rows["1.4.0"]
+
+
+def test_what_nobody_handed_in_is_shown_as_the_check_measured_it(told: Any) -> None:
+    version = told.version("1.5.0", metrics={"accuracy": 0.9})
+    told.check(version)
+    said = version_page(told, "1.5.0")
+    assert "F1 67.10 % on held-out rows, measured by our check" in said
+    row = dict(version_rows(told))["1.5.0"]
+    assert "67.1 % held-out 74.2 % held-out 61.2 % held-out 1.31 % held-out" in row
+
+
+def version_rows(world: Any) -> list[tuple[str, str]]:
+    """Each version of the model with what its row says."""
+    table = world.browser("mira").get(f"/models/{MODEL}").text.split('id="versions"')[1]
+    found = re.findall(r"<tr><td><a href=\"[^\"]*\"><b>([0-9.]+)</b>(.*?)</tr>", table, re.DOTALL)
+    plain = ((n, re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row))) for n, row in found)
+    return [(number, row.replace("\u202f", " ")) for number, row in plain]
+
+
 def test_who_contributed_is_told_why_they_cannot_decide(shown: Any) -> None:
     answer = shown.browser("dan").get(f"/models/{MODEL}/versions/1.4.0")
     said = text(answer)
@@ -168,6 +195,39 @@ def test_a_rollout_shows_each_rule_with_value_limit_interval_and_evidence(shown:
     assert "0.76 % to 1.29 %" in said
     assert "5.0 %" in said
     assert "60 false positives among 6 000 known negatives" in said.replace("\u202f", " ")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "needed", "said"),
+    [
+        (0.031, 20, "0.031 of the 20 needed"),
+        (18.6, 20, "19 of the 20 needed"),
+        (1100, 40, "28 times the 40 needed"),
+        (9000, 40, "over 100 times the 40 needed"),
+    ],
+)
+def test_evidence_is_told_in_numbers_that_can_be_read(
+    evidence: float, needed: float, said: str
+) -> None:
+    assert strength(evidence, needed) == said
+
+
+def test_a_stable_version_has_what_its_canary_leaves(shown: Any) -> None:
+    mira = shown.browser("mira")
+    assert "stable 75 %" in dict(version_rows(shown))["1.2.0"]
+    assert "stable 75 % 1.2.0" in text(mira.get("/models"))
+    assert "canary 25 % 1.3.0" in text(mira.get("/models"))
+
+
+def test_a_settled_rollout_calls_no_version_stable(shown: Any) -> None:
+    settled = text(shown.browser("mira").get("/rollouts")).split("Settled")[1]
+    assert "reached 100 %" in settled
+    assert "stable" not in settled
+
+
+def test_one_entry_is_one_entry() -> None:
+    assert count(1, "entry", "entries") == "1 entry"
+    assert count(1677, "entry", "entries") == "1\u202f677 entries"
 
 
 def test_an_incident_shows_both_distributions_and_since_when(shown: Any) -> None:

@@ -15,6 +15,8 @@ from trimtab.approvals.model import Phase as ApprovalPhase
 from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading
+from trimtab.checks import store as check_store
+from trimtab.checks.model import CheckRun
 from trimtab.incidents import store as incidents
 from trimtab.incidents.model import Incident
 from trimtab.kernel.ids import TenantId
@@ -30,8 +32,9 @@ from trimtab.remediation import store as remediation
 from trimtab.remediation.model import Remediation
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
-from trimtab.web import lifeline, lifeline_picture, telling, words
+from trimtab.web import figures, lifeline, lifeline_picture, telling, words
 from trimtab.web.charts import Chart
+from trimtab.web.figures import Known, Measured
 from trimtab.web.lifeline import Lifeline, Mark, Stretch
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
@@ -53,6 +56,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _WINDOWS = 400
 _MOVES = 200
+_LISTED = 20
 _FLEET = "fleet"
 
 
@@ -62,7 +66,13 @@ class VersionRow:
 
     version: Version
     places: tuple[Deployed, ...]
-    measured: RatePoint | None
+    figures: Mapping[str, Known]
+    measured: Measured | None
+
+    @property
+    def held_out(self) -> bool:
+        """Whether one of its figures comes from our check alone."""
+        return any(known.source for known in self.figures.values())
 
     @property
     def taken_back(self) -> bool:
@@ -111,6 +121,8 @@ class Past:
     incidents: Sequence[Incident]
     remedies: Sequence[Remediation]
     windows: Mapping[str, Sequence[Window]]
+    rollouts: Sequence[Rollout]
+    checks: Mapping[str, Sequence[CheckRun]]
     demands: Monitoring
     now: datetime
 
@@ -149,10 +161,10 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str) -> ModelPa
         picture=lifeline_picture.draw(life),
         numbers=_numbers(own, tier.monitoring),
         glance=glance(own, watches),
-        versions=_rows(past, own),
+        versions=_rows(past),
         incidents=open_,
         settled=settled,
-        rollouts=tuple(rollouts.of_model(reading, name, tenant=visitor.tenant, limit=20)),
+        rollouts=tuple(past.rollouts[:_LISTED]),
         timeline=telling.timeline(reading, visitor, [model.id, *(v.id for v in past.versions)]),
         hidden=max(0, len(past.versions) - lifeline.MAX_LANES),
         late=late_store.of_model(reading, name) if visitor.tenant is None else None,
@@ -211,6 +223,8 @@ def _past(reading: Reading, visitor: Visitor, model: Model, demands: Monitoring)
         incidents=broken if visitor.may("incidents:read") else [],
         remedies=remedies if visitor.may("remediations:read") else [],
         windows=_windows(reading, visitor, model.name, deployments),
+        rollouts=rollouts.of_model(reading, model.name, tenant=visitor.tenant, limit=_MOVES),
+        checks={v.id: check_store.of_version(reading, v.id) for v in versions},
         demands=demands,
         now=reading.now,
     )
@@ -300,12 +314,7 @@ def _numbers(windows: Sequence[Window], demands: Monitoring) -> tuple[Numbers, .
     )
 
 
-def _rows(past: Past, windows: Sequence[Window]) -> tuple[VersionRow, ...]:
-    measured: dict[str, RatePoint] = {}
-    for window in windows:
-        point = rate_point(window)
-        if point is not None:
-            measured[point.version] = point
+def _rows(past: Past) -> tuple[VersionRow, ...]:
     return tuple(
         VersionRow(
             version=version,
@@ -314,7 +323,10 @@ def _rows(past: Past, windows: Sequence[Window]) -> tuple[VersionRow, ...]:
                 for d in past.deployments
                 if (d.version, d.tenant) == (version.version, version.tenant)
             ),
-            measured=measured.get(version.version),
+            figures=figures.before_release(version, past.checks[version.id]),
+            measured=figures.in_production(
+                version, past.windows.get(version.tenant or _FLEET, ()), past.rollouts
+            ),
         )
         for version in sorted(past.versions, key=lambda v: v.created_at, reverse=True)
     )

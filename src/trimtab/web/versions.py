@@ -25,6 +25,7 @@ from trimtab.registry.model import Lifecycle, Model, Version
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import telling, words
+from trimtab.web.figures import Known, before_release
 from trimtab.web.refusals import PageRoute, refused
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, looking, sending
@@ -103,6 +104,7 @@ class VersionPage:
     checks: tuple[CheckRow, ...]
     missing: tuple[str, ...]
     hurdles: tuple[CheckRun, ...]
+    figures: Mapping[str, Known]
     rejection: Moved | None
     requests: tuple[Asked, ...]
     places: tuple[Deployed, ...]
@@ -224,6 +226,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: st
             for row in rows
             if row.run.name in required and row.run.verdict is not Verdict.PASS
         ),
+        figures=before_release(version, runs),
         rejection=_rejection(reading, version),
         requests=tuple(request_of(reading, a, visitor, names) for a in asked),
         places=tuple(
