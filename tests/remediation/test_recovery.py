@@ -28,7 +28,12 @@ def windows(*values: float | None, latency: float | None = None) -> list[Window]
     ]
 
 
-def after(*values: float | None, metric: Metric = FPR, latency: float | None = None) -> Measured:
+def after(
+    *values: float | None,
+    metric: Metric = FPR,
+    latency: float | None = None,
+    demands: Recovery = DEMANDS,
+) -> Measured:
     """What is measured after an incident from 1 % to 30 %."""
     up = metric.more_is_better
     return measure(
@@ -36,7 +41,7 @@ def after(*values: float | None, metric: Metric = FPR, latency: float | None = N
         before=windows(*((0.95, 0.96, 0.95) if up else (0.01, 0.02, 0.01)), latency=10.0),
         during=windows(*((0.8, 0.79) if up else (0.30, 0.31, 0.29))),
         after=windows(*values, latency=latency),
-        demands=DEMANDS,
+        demands=demands,
         triggers=TRIGGERS,
     )
 
@@ -49,6 +54,23 @@ def test_recovered_with_numbers() -> None:
     assert found.remaining_share == pytest.approx(0.001 / 0.29)
     assert found.limit == pytest.approx(0.01 + 0.1 * 0.29)
     assert found.plain()["outcome"] == "recovered"
+
+
+@pytest.mark.parametrize(("healthy", "said"), [(1, "for 1 window;"), (2, "2 windows in a row;")])
+def test_one_window_is_no_row_of_them(healthy: int, said: str) -> None:
+    assert (
+        said
+        in after(
+            0.30,
+            *[0.011] * healthy,
+            demands=DEMANDS.model_copy(update={"healthy_windows": healthy}),
+        ).reason
+    )
+
+
+def test_what_is_still_needed_is_counted_in_words_that_fit() -> None:
+    assert after(0.30).reason == "2 more healthy windows of false_positive_rate are needed"
+    assert after(0.011).reason == "1 more healthy window of false_positive_rate is needed"
 
 
 @pytest.mark.parametrize(

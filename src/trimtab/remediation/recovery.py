@@ -174,14 +174,16 @@ def _judged(
         reason = f"{name} went to {scale.shown(over[0]):.4g}, from {scale.shown(scale.harm):.4g}"
         return Outcome.WORSE, f"{reason} before the remedy: worse than what it was to end"
     if streak >= demands.healthy_windows:
+        run = "1 window" if streak == 1 else f"{streak} windows in a row"
         reason = (
-            f"{name} is within {scale.shown(scale.limit):.4g} for {streak} windows in a row; it "
-            f"was {scale.shown(scale.level):.4g} before and {scale.shown(scale.harm):.4g} during"
+            f"{name} is within {scale.shown(scale.limit):.4g} for {run}; it was "
+            f"{scale.shown(scale.level):.4g} before and {scale.shown(scale.harm):.4g} during"
         )
         return Outcome.RECOVERED, reason
     if len(badness) < demands.max_windows:
         more = demands.healthy_windows - streak
-        return Outcome.NOT_YET, f"{more} more healthy windows of {name} are needed"
+        windows, are = ("window", "is") if more == 1 else ("windows", "are")
+        return Outcome.NOT_YET, f"{more} more healthy {windows} of {name} {are} needed"
     missing = sum(value is None for value in badness)
     if len(badness) - missing < demands.healthy_windows:
         return (
