@@ -25,12 +25,12 @@ from trimtab.registry import store as registry
 from trimtab.registry.model import Version
 from trimtab.remediation import store as remediation
 from trimtab.remediation.model import Remediation
-from trimtab.web import evidence, telling
+from trimtab.web import evidence, plans, telling
 from trimtab.web.evidence import Evidence
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
-from trimtab.web.versions import Number, numbers_of
+from trimtab.web.versions import Number
 from trimtab.workflows.intake import policy_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.repair import PlanDrawnUp
@@ -77,7 +77,8 @@ class IncidentPage:
     others: int
     evidence: Evidence
     diagnosis: Diagnosis | None
-    plan: tuple[Mapping[str, Any], ...]
+    plan: tuple[plans.Line, ...]
+    advice: tuple[plans.Line, ...]
     remedies: tuple[Remedy, ...]
     timeline: tuple[TimelineLine, ...]
     names: Mapping[str, str]
@@ -143,7 +144,9 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
     remedies = (
         remediation.of_incident(reading, incident.id) if visitor.may("remediations:read") else []
     )
+    seen_remedies = [r for r in remedies if visitor.sees(r.tenant)]
     diagnosis = diagnoses.newest_of(reading, incident.id)
+    lines = () if diagnosis is None else _plan(reading, incident, diagnosis, seen_remedies)
     return IncidentPage(
         incident=incident,
         tenants=tuple(seen),
@@ -157,8 +160,9 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
             tier.monitoring,
         ),
         diagnosis=diagnosis,
-        plan=() if diagnosis is None else _plan(reading, diagnosis.id),
-        remedies=_remedies([r for r in remedies if visitor.sees(r.tenant)]),
+        plan=lines,
+        advice=() if diagnosis is None else plans.advice(diagnosis.analysis, lines),
+        remedies=_remedies(seen_remedies),
         timeline=tuple(reversed(timeline(reading, incident.id, tenant=visitor.tenant))),
         names=telling.names(reading),
         linked=visitor.tenant is None and visitor.may("audit:read"),
@@ -166,13 +170,16 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, incident_id: str) -> 
     )
 
 
-def _plan(reading: Reading, diagnosis: str) -> tuple[Mapping[str, Any], ...]:
+def _plan(
+    reading: Reading, incident: Incident, diagnosis: Diagnosis, remedies: Sequence[Remediation]
+) -> tuple[plans.Line, ...]:
     """The lines of the plan that a diagnosis led to; it is kept in the ledger alone."""
     kinds = (PlanDrawnUp.kind,)
     for entry in ledger.entries(
-        reading.connection, ref=diagnosis, kinds=kinds, newest_first=True, limit=1
+        reading.connection, ref=diagnosis.id, kinds=kinds, newest_first=True, limit=1
     ):
-        return tuple((entry.data or {}).get("steps") or ())
+        steps = (entry.data or {}).get("steps") or ()
+        return plans.plan(steps, incident, diagnosis.analysis, remedies)
     return ()
 
 
@@ -181,7 +188,7 @@ def _remedies(found: Sequence[Remediation]) -> tuple[Remedy, ...]:
         Remedy(
             remedy=remedy,
             checks=tuple((remedy.gate or {}).get("checks", ())),
-            recovery=numbers_of(remedy.measured_recovery or {}),
+            recovery=plans.recovery(remedy.measured_recovery),
         )
         for remedy in found
     )
