@@ -63,6 +63,16 @@ def test_a_picture_of_nothing_says_so_and_is_still_drawn() -> None:
     assert lifeline_picture.draw(empty).wide.startswith("<svg")
 
 
+def test_a_young_model_has_ticks_that_can_be_told_apart() -> None:
+    hours = tuple(rate(0, 0.004) for _ in range(2))
+    young = life(end=START + timedelta(hours=20), rates=hours, stretches=(), marks=(), drift=())
+    drawn = lifeline_picture.draw(young).wide
+    told = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
+    ticks = [word for word in told if word.startswith(("Jan ", "0", "1", "2", "3", "4", "5", "6"))]
+    assert len(ticks) == len(set(ticks)), ticks
+    assert "1 version, none of them stable yet" in young.says()
+
+
 def test_names_in_a_picture_are_text_and_nothing_else() -> None:
     hostile = "<script>alert(1)</script>\"'"
     stretch = Stretch(hostile, days(1), days(30), "stable", 100.0, "/models/x")

@@ -122,7 +122,7 @@ def _critical(facts: RiskFacts, limits: RiskLimits) -> Iterator[Reason]:
     if facts.criticality is Criticality.CRITICAL:
         yield Reason("criticality", Tier.CRITICAL, "is critical")
     if impact is not None and impact > limits.tier_1_above_usd:
-        text = f"moves {impact:,.0f} USD a year, more than {limits.tier_1_above_usd:,.0f}"
+        text = _moves(impact, limits.tier_1_above_usd)
         yield Reason("annual_financial_impact_usd", Tier.CRITICAL, text)
 
 
@@ -135,8 +135,13 @@ def _high(facts: RiskFacts, limits: RiskLimits) -> Iterator[Reason]:
     if facts.criticality is Criticality.IMPORTANT:
         yield Reason("criticality", Tier.HIGH, "is important to the business")
     if impact is not None and limits.tier_2_above_usd < impact <= limits.tier_1_above_usd:
-        text = f"moves {impact:,.0f} USD a year, more than {limits.tier_2_above_usd:,.0f}"
+        text = _moves(impact, limits.tier_2_above_usd)
         yield Reason("annual_financial_impact_usd", Tier.HIGH, text)
+
+
+def _moves(impact: float, limit: float) -> str:
+    beyond = f", more than {limit:,.0f}" if limit > 0 else ""
+    return f"moves {impact:,.0f} USD a year{beyond}"
 
 
 def _harmless(facts: RiskFacts) -> Reason:

@@ -61,6 +61,19 @@ class TrainingTrigger(StrEnum):
     FALSE_POSITIVE_RATE = "false_positive_rate"
     SCHEDULE = "schedule"
 
+    @property
+    def occasion(self) -> str:
+        """Why, to follow the word `trained`."""
+        return _OCCASIONS[self]
+
+
+_OCCASIONS = {
+    TrainingTrigger.MANUAL: "because a person wanted it",
+    TrainingTrigger.DRIFT: "because its input drifted",
+    TrainingTrigger.FALSE_POSITIVE_RATE: "because of its false-positive rate",
+    TrainingTrigger.SCHEDULE: "on schedule",
+}
+
 
 @dataclass(frozen=True)
 class Feature:

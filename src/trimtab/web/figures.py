@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from trimtab.checks import performance
 from trimtab.checks.model import CheckRun
 from trimtab.monitoring.model import Window
+from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Version
 from trimtab.rollouts.model import Rollout
 from trimtab.web import words
@@ -37,6 +38,21 @@ class Measured:
     rows: int
     where: str
     at: datetime
+
+
+def shared(places: Sequence[Deployed]) -> tuple[Deployed, ...]:
+    """Places with the share that each version really has: a stable one leaves its canary's."""
+    canaries = {
+        (p.model, p.tenant, p.environment): p.percent
+        for p in places
+        if p.state is Deployment.CANARY
+    }
+    return tuple(
+        replace(p, percent=p.percent - canaries.get((p.model, p.tenant, p.environment), 0.0))
+        if p.state is Deployment.STABLE
+        else p
+        for p in places
+    )
 
 
 def before_release(version: Version, runs: Sequence[CheckRun]) -> Mapping[str, Known]:

@@ -23,6 +23,7 @@ from trimtab.registry.model import Model
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import explained
+from trimtab.web.figures import shared
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
@@ -190,7 +191,7 @@ def _row(
     carrying: Sequence[Deployed],
     broken: Sequence[Incident],
 ) -> ModelRow:
-    seen = [d for d in carrying if d.model == model.name and visitor.sees(d.tenant)]
+    seen = [d for d in shared(carrying) if d.model == model.name and visitor.sees(d.tenant)]
     looked = windows.windows(reading, model.name, visitor.tenant, limit=_WINDOWS)
     watched = [w for w in windows.watches(reading, model.name) if w.tenant == visitor.tenant]
     known = explained.of(reading, visitor, model.name, watched)

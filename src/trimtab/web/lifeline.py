@@ -84,7 +84,8 @@ class Lifeline:
         back = sum(1 for s in self.stretches if s.exposure == "rolled back")
         told = (
             f"{self.model} from {words.day(self.start)} to {words.day(self.end)}: "
-            f"{words.count(len(self.lanes), 'version')}, {len(stable)} of them released"
+            f"{words.count(len(self.lanes), 'version')}, {len(stable) or 'none'} of them "
+            + ("released" if stable else "stable yet")
             + (f", {back} taken back" if back else "")
             + f". Now: {', '.join(now) or 'no version carries traffic'}. "
         )

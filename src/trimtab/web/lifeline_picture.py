@@ -44,7 +44,11 @@ def spec(life: Lifeline, width: int) -> Spec:
 
 
 def _time(life: Lifeline, *, axis: bool = False) -> Spec:
-    shown: Spec = {"grid": True, "labels": axis, "title": None, "format": "%b %-d", "tickCount": 9}
+    days = (life.end - life.start).total_seconds() / 86_400
+    # Of a young model one day has many ticks: they are told apart by the hour.
+    dated = {"format": "%b %-d", "tickCount": 9} if days >= 9 else {
+        "format": "%b %-d %H:%M", "tickCount": 4}  # fmt: skip
+    shown: Spec = {"grid": True, "labels": axis, "title": None, **dated}
     if axis:
         shown |= {
             "labelOverlap": True,
@@ -266,7 +270,7 @@ def _rates(life: Lifeline, width: int, *, axis: bool) -> Spec:
         "field": "rate",
         "type": "quantitative",
         "scale": {"domain": [0, top], "nice": False},
-        "axis": {**_side("false-positive", "rate"), "format": ".0%"},
+        "axis": {**_side("false-positive", "rate"), "format": ".0%" if top >= 0.04 else ".1%"},
     }
     limit = limits[-1] if limits else None
     name = f"limit {words.share(limit, 1)}"

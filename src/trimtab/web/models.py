@@ -320,7 +320,7 @@ def _rows(past: Past) -> tuple[VersionRow, ...]:
             version=version,
             places=tuple(
                 d
-                for d in past.deployments
+                for d in figures.shared(past.deployments)
                 if (d.version, d.tenant) == (version.version, version.tenant)
             ),
             figures=figures.before_release(version, past.checks[version.id]),

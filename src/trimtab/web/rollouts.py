@@ -37,18 +37,10 @@ class RuleRow:
     limit: str
     interval: str | None
     gauge: Gauge | None
-    against: float
-    against_needed: float
-    in_favour: float
-    in_favour_needed: float
+    harm: str
+    health: str
     harmful: bool
     harmless: bool
-
-    def strength(self, evidence: float, needed: float) -> str:
-        """The evidence beside what is needed; far beyond it, only that it is."""
-        if evidence > _FAR * needed:
-            return f"over {_FAR} times the {needed:g} needed"
-        return f"{evidence:.2g} of the {needed:g} needed"
 
 
 @dataclass(frozen=True)
@@ -221,13 +213,21 @@ def _rule(rule: Mapping[str, Any]) -> RuleRow:
         limit=words.share(limit, 1) if rate else _times(limit),
         interval=f"{words.share(low)} to {words.share(high)}" if rate and low is not None else None,
         gauge=Gauge(value, low, high, limit),
-        against=_evidence(rule["against"]),
-        against_needed=float(rule["against_needed"]),
-        in_favour=_evidence(rule["in_favour"]),
-        in_favour_needed=float(rule["in_favour_needed"]),
+        harm=strength(_evidence(rule["against"]), float(rule["against_needed"])),
+        health=strength(_evidence(rule["in_favour"]), float(rule["in_favour_needed"])),
         harmful=bool(rule["harmful"]),
         harmless=bool(rule["harmless"]),
     )
+
+
+def strength(evidence: float, needed: float) -> str:
+    """The evidence beside what is needed; far beyond it, only that it is."""
+    if evidence > _FAR * needed:
+        return f"over {_FAR} times the {needed:g} needed"
+    if evidence >= 2 * needed:
+        return f"{evidence / needed:.0f} times the {needed:g} needed"
+    shown = f"{evidence:.0f}" if evidence >= 10 else f"{evidence:.2g}"
+    return f"{shown} of the {needed:g} needed"
 
 
 def _evidence(value: object) -> float:

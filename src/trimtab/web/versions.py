@@ -25,7 +25,7 @@ from trimtab.registry.model import Lifecycle, Model, Version
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import telling, words
-from trimtab.web.figures import Known, before_release
+from trimtab.web.figures import Known, before_release, shared
 from trimtab.web.refusals import PageRoute, refused
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, looking, sending
@@ -231,7 +231,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: st
         requests=tuple(request_of(reading, a, visitor, names) for a in asked),
         places=tuple(
             d
-            for d in deployment_store.history(reading, name)
+            for d in shared(deployment_store.history(reading, name))
             if (d.version, d.tenant) == (version.version, version.tenant)
         ),
         rollouts=tuple(

@@ -197,6 +197,6 @@ def path(*segments: str) -> str:
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
-def count(number_of: int, noun: str) -> str:
-    """`1 incident`, `2 incidents`."""
-    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+def count(number_of: int, noun: str, plural: str | None = None) -> str:
+    """`1 incident`, `2 incidents`; `1 entry`, `2 entries`."""
+    return f"{number(number_of)} {noun if number_of == 1 else plural or noun + 's'}"

@@ -322,8 +322,8 @@ def request_approval(parts: Parts, entry: Entry) -> None:
         approvals.request(
             work,
             target,
-            comment=f"{version.model} {version.version}, trained because of "
-            f"{version.training_trigger.value}",
+            comment=f"{version.model} {version.version}, trained "
+            f"{version.training_trigger.occasion}",
             contributors=version.contributors,
             criteria=criteria(facts, demands.approvals.auto_approve),
             demands=demands.approvals,
