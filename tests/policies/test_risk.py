@@ -63,6 +63,13 @@ def test_an_unknown_fact_raises_to_tier_2_and_is_listed(name: str, cap: Environm
     assert [reason.fact for reason in assessment.reasons] == [name]
 
 
+def test_an_impact_is_not_compared_with_nothing() -> None:
+    some = assess(replace(HARMLESS, annual_financial_impact_usd=10_000), LIMITS)
+    assert some.reasons[0].text == "moves 10,000 USD a year"
+    much = assess(replace(HARMLESS, annual_financial_impact_usd=2_000_000), LIMITS)
+    assert much.reasons[0].text == "moves 2,000,000 USD a year, more than 1,000,000"
+
+
 def test_nothing_known_is_tier_2_with_every_fact_listed() -> None:
     assessment = assess(RiskFacts(), LIMITS)
     assert assessment.tier is Tier.HIGH
