@@ -271,9 +271,7 @@ class World:
                 ),
             )
 
-    def check(
-        self, version: Version, *, fail: str | None = None, open_: str | None = None
-    ) -> None:
+    def check(self, version: Version, *, fail: str | None = None, open_: str | None = None) -> None:
         """Run the checks, as far as the records are concerned."""
         digest = self.policy_digest(version.model)
         results = [

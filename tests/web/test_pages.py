@@ -116,7 +116,8 @@ def test_an_approval_that_has_run_out_was_decided_all_the_same(told: Any) -> Non
         approvals.save(work, ended, event)
     said = version_page(told, "1.1.0")
     assert given.decided_at is not None
-    assert f"approved asked {moment(given.requested_at)}, decided {moment(given.decided_at)}" in said
+    asked, decided = moment(given.requested_at), moment(given.decided_at)
+    assert f"approved asked {asked}, decided {decided}" in said
     assert f"The yes expired on {moment(told.now)}" in said
     listed = text(told.browser("mira").get("/approvals"))
     assert f"{moment(given.decided_at)} expired {moment(told.now)}" in listed
