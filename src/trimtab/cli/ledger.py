@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
 import typer
 
 from trimtab.kernel.ids import TenantId
@@ -86,10 +85,10 @@ def _application(*, confirm: bool = True) -> Application:
 
 def _missing(settings: Settings) -> Path | None:
     """The first file without which there is no ledger, if one is not there."""
-    url = sa.make_url(settings.database())
+    kind, _, name = settings.database().partition(":///")
     files = [settings.home / "keys" / "ledger.pem"]
-    if url.get_backend_name() == "sqlite":
-        files.insert(0, Path(str(url.database)))
+    if kind.startswith("sqlite"):
+        files.insert(0, Path(name.partition("?")[0]))
     return next((path for path in files if not path.exists()), None)
 
 
