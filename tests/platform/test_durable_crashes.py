@@ -113,9 +113,7 @@ EIGHT = {f"key:{number}" for number in range(8)}
 @pytest.mark.slow
 def test_killed_at_every_instant_each_effect_happens_once(yard: Yard) -> None:
     starts = yard.finished(yard.spawn("one", "each-instant"))
-    # Killed after each enqueue, before and after each job, then whole; on a busy machine a job
-    # may be taken up before the process that enqueued it is dead, and two deaths are one.
-    assert starts in (24, 25)
+    assert starts == 25  # killed after each enqueue, before and after each job, then whole
     assert set(yard.effects()) == EIGHT
     assert set(yard.runs()) == EIGHT
     assert all(times >= 2 for times in yard.runs().values())  # killed after acting: run again
@@ -228,14 +226,14 @@ def _end_sessions(url: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_share_five_hundred_jobs(shared: Yard) -> None:
-    first = shared.spawn("one", "serve", 500)
-    second = shared.spawn("two", "serve", 500)
+    first = shared.spawn("one", "share", 500)
+    second = shared.spawn("two", "share", 500)
     shared.finished(first)
     shared.finished(second)
     assert set(shared.runs()) == {f"key:{number}" for number in range(500)}
     assert max(shared.runs().values()) == 1
     share = Counter(shared.effects().values())
-    assert min(share["one"], share["two"]) > 0  # how fairly is up to the machine
+    assert min(share["one"], share["two"]) > 50
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ in `runs`. Modes:
 - `poison`        fork runs of which job 0 kills every one that begins it
 - `at-start`      fork runs killed 0 to 95 ms after their start begins
 - `serve`         run until nothing is left; with KEYS, enqueue that many first
+- `share`         as `serve`, once a second process is there as well
 - `hold`          begin every job and never end it, until `FOLDER/go` exists
 """
 
@@ -33,15 +34,17 @@ KILLED = -signal.SIGKILL
 class Scenario:
     def __init__(self, url: str, executor: str, folder: Path, mode: str):
         self.url, self.executor, self.folder, self.mode = url, executor, folder, mode
+        self.dying = threading.Lock()
 
     def die_at(self, instant: str) -> None:
         """Once per instant, by a mark on disk; `poison` has no mark and dies every time."""
         if self.mode == "poison" and instant == "before:job-0":
             os.kill(os.getpid(), signal.SIGKILL)
         mark = self.folder / instant
-        if self.mode == "each-instant" and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        with self.dying:  # two jobs run at a time: one must not mark its instant as the other dies
+            if self.mode == "each-instant" and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def act(self, args: JobArgs) -> None:
         with (self.folder / "runs").open("a") as runs:
@@ -64,6 +67,8 @@ class Scenario:
     def once(self, keys: int, **settings: int) -> None:
         engine = self.engine(**settings)
         engine.start()
+        if self.mode == "share":
+            self.line_up()
         for number in range(keys):
             engine.enqueue(JOBS[number % 8], f"key:{number}", {})
         assert engine.wait_idle(60)
@@ -71,6 +76,12 @@ class Scenario:
             with (self.folder / "dead").open("a") as letters:
                 letters.write(f"{dead.key} {dead.attempts}\n")
         assert engine.stop(5)
+
+    def line_up(self) -> None:
+        """Wait for the other process: one that is there first would have done most of it."""
+        (self.folder / f"ready-{self.executor}").touch()
+        while len(list(self.folder.glob("ready-*"))) < 2:
+            time.sleep(0.01)
 
     def forked(self, keys: int, kill_after: float | None = None, **settings: int) -> int:
         child = os.fork()
