@@ -13,31 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.workflows.handing_in import hand_in, register
 
 from trimtab.app import Application
 from trimtab.checks import store as check_store
 from trimtab.checks.model import CheckRun
-from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.ids import Digest
 from trimtab.kernel.verdict import Verdict
 from trimtab.platform.settings import Settings
-from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry import store
-from trimtab.registry.model import Feature, Lifecycle, TrainingTrigger, Version
+from trimtab.registry.model import Lifecycle, Version
 from trimtab.workflows import intake
 from trimtab.workflows.jobs import MAX_ATTEMPTS
 
-FACTS = RiskFacts(
-    customer_facing=False,
-    pii=False,
-    sensitive_data=False,
-    annual_financial_impact_usd=10_000,
-    regulated_domain=False,
-    criticality=Criticality.ORDINARY,
-    reversible=True,
-    environment_cap=EnvironmentCap.NONE,
-)
 NAMES = ("amount", "age_days")
 
 
@@ -73,35 +62,8 @@ def material() -> tuple[bytes, bytes]:
 
 def handed_in(application: Application, material: tuple[bytes, bytes]) -> Version:
     """A version whose checks have not begun."""
-    actor = system("test")
-    intake.register_model(
-        application.parts,
-        actor,
-        name="late-payment",
-        owner="Collections",
-        description="",
-        facts=FACTS,
-        features=tuple(Feature(name, "numeric") for name in NAMES),
-        label="late",
-        policy="",
-        reason="a test",
-    )
-    given = intake.Upload(
-        model="late-payment",
-        version="1.0.0",
-        tenant=None,
-        framework="",
-        cutoff=0.5,
-        training_metrics={},
-        training_trigger=TrainingTrigger.MANUAL,
-        parent=None,
-        lineage={},
-        digest=None,
-        artifact=BytesIO(material[0]),
-        reference=BytesIO(material[1]),
-        holdout=BytesIO(material[1]),
-    )
-    return intake.upload(application.parts, actor, given, reason="a test")
+    register(application, NAMES)
+    return hand_in(application, material[0], material[1], material[1])
 
 
 def runs(application: Application, version: Version) -> dict[str, list[CheckRun]]:

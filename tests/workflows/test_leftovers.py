@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.workflows.handing_in import hand_in, register
 
 from trimtab.app import Application
-from trimtab.kernel.actor import system
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import Digest
 from trimtab.platform import references
 from trimtab.platform.settings import Settings
-from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
-from trimtab.registry.model import Feature, TrainingTrigger, Version
-from trimtab.workflows import intake
+from trimtab.registry.model import Version
 from trimtab.workflows.leftovers import Leftovers
 
-ACTOR = system("test")
 HOUR = 3600.0
 ROWS: dict[str, list[Any]] = {"amount": [1.0, 2.0], "late": [0, 1]}
 
@@ -35,24 +31,12 @@ def parquet(columns: dict[str, list[Any]]) -> bytes:
     return sink.getvalue()
 
 
-def given(**changes: Any) -> intake.Upload:
-    """A version as somebody hands it in."""
-    upload = intake.Upload(
-        model="late-payment",
-        version="1.0.0",
-        tenant=None,
-        framework="",
-        cutoff=0.5,
-        training_metrics={},
-        training_trigger=TrainingTrigger.MANUAL,
-        parent=None,
-        lineage={},
-        digest=None,
-        artifact=BytesIO(b"a model, of a kind"),
-        reference=BytesIO(parquet(ROWS)),
-        holdout=BytesIO(parquet({**ROWS, "amount": [3.0, 4.0]})),
-    )
-    return replace(upload, **changes)
+CONTENTS = (
+    b"a model, of a kind",
+    parquet(ROWS),
+    parquet({**ROWS, "amount": [3.0, 4.0]}),
+)
+"""What a version is handed in with: the artifact, the reference, the holdout."""
 
 
 @pytest.fixture
@@ -60,33 +44,13 @@ def application(tmp_path: Path) -> Iterator[Application]:
     """A control plane whose loops do not run, with a model."""
     settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
     application = Application(Settings(**settings))
-    intake.register_model(
-        application.parts,
-        ACTOR,
-        name="late-payment",
-        owner="Collections",
-        description="",
-        facts=RiskFacts(
-            customer_facing=False,
-            pii=False,
-            sensitive_data=False,
-            annual_financial_impact_usd=10_000,
-            regulated_domain=False,
-            criticality=Criticality.ORDINARY,
-            reversible=True,
-            environment_cap=EnvironmentCap.NONE,
-        ),
-        features=(Feature("amount", "numeric"),),
-        label="late",
-        policy="",
-        reason="a test",
-    )
+    register(application, ["amount"])
     yield application
     application.parts.records.database.close()
 
 
 def handed_in(application: Application, **changes: Any) -> Version:
-    return intake.upload(application.parts, ACTOR, given(**changes), reason="a test")
+    return hand_in(application, *CONTENTS, **changes)
 
 
 def blobs(application: Application) -> set[Digest]:
@@ -200,9 +164,8 @@ def test_bytes_that_are_stored_again_between_list_and_removal_stay(
 def test_a_version_that_is_registered_between_two_looks_keeps_its_bytes(
     application: Application,
 ) -> None:
-    upload = given()
-    for stream in (upload.artifact, upload.reference, upload.holdout):
-        aged(application, put(application, stream.read()), keep_hours(application) + 1)
+    for content in CONTENTS:
+        aged(application, put(application, content), keep_hours(application) + 1)
     leftovers = Leftovers(application.parts)
     leftovers.look()
     version = handed_in(application)

@@ -144,26 +144,10 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         IntegrityFailed: the bytes are not those that the sender named.
         Conflict: the version number stands for other bytes.
     """
-    if actor.tenant is not None and given.tenant != actor.tenant:
-        raise NotPermitted(
-            "this credential can only register its own tenant's versions",
-            field="tenant",
-            remedy="leave the tenant out, or name your own",
-        )
-    with parts.records.look() as reading:
-        model = store.model_named(reading, given.model)
-        if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
-            raise NotFound(f"there is no tenant {ascii(given.tenant)[:80]}", field="tenant")
-        registry.demand_registrable(reading, given.model, given.version, given.parent, given.tenant)
-    demands, _digest = policy_of(parts, model)
-    if not 0 <= given.cutoff <= 1:
-        raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
-    files.demand_bytes(given.artifact)
+    model = _model_for(parts, actor, given)
+    demands, policy_digest = policy_of(parts, model)
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
-    files.demand_size(given.artifact, limit, "artifact")
-    for name, stream in (("reference", given.reference), ("holdout", given.holdout)):
-        files.demand_size(stream, limit, name)
-        files.demand_table(stream, model, name)
+    _demand_takeable(given, model, limit)
     # Whatever can be refused for a cheap reason has been: from here on bytes are stored.
     artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
     reference = parts.blobs.put(given.reference, max_bytes=limit).digest
@@ -199,11 +183,37 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         version = registry.register_version(work, registration)
         # Whoever sends it again gets what there is, also what was signed before this was so.
         if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
-            return _rejected(parts, work, model, version)
+            return _rejected(work, version, policy_digest)
         return version
 
 
-def _rejected(parts: Parts, work: Work, model: Model, version: Version) -> Version:
+def _model_for(parts: Parts, actor: Actor, given: Upload) -> Model:
+    """The model that a version is handed in for, by somebody who may, under a number to take."""
+    if actor.tenant is not None and given.tenant != actor.tenant:
+        raise NotPermitted(
+            "this credential can only register its own tenant's versions",
+            field="tenant",
+            remedy="leave the tenant out, or name your own",
+        )
+    with parts.records.look() as reading:
+        model = store.model_named(reading, given.model)
+        if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
+            raise NotFound(f"there is no tenant {ascii(given.tenant)[:80]}", field="tenant")
+        registry.demand_registrable(reading, given.model, given.version, given.parent, given.tenant)
+    return model
+
+
+def _demand_takeable(given: Upload, model: Model, limit: int) -> None:
+    if not 0 <= given.cutoff <= 1:
+        raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
+    files.demand_bytes(given.artifact)
+    files.demand_size(given.artifact, limit, "artifact")
+    for name, stream in (("reference", given.reference), ("holdout", given.holdout)):
+        files.demand_size(stream, limit, name)
+        files.demand_table(stream, model, name)
+
+
+def _rejected(work: Work, version: Version, policy_digest: str) -> Version:
     """A malicious version, rejected with its findings in the transaction that registers it:
     it never stands there as if something were still open."""
     finding = artifact_checks.security(version.inspection)
@@ -215,7 +225,7 @@ def _rejected(parts: Parts, work: Work, model: Model, version: Version) -> Versi
         version_id=version.id,
         version=version.version,
         digest=version.digest,
-        policy_digest=policy_of(parts, model)[1],
+        policy_digest=policy_digest,
         attempt=1,
     )
     why = f"{finding.name}: {finding.reason}"
