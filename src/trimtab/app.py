@@ -33,12 +33,12 @@ from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_preset, load_text, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_process import GateProcess
-from trimtab.workflows.intake import METADATA_BYTES
 from trimtab.workflows.jobs import QUEUES
 from trimtab.workflows.leftovers import Leftovers
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
+from trimtab.workflows.signed import METADATA_BYTES
 
 log = logger(__name__)
 

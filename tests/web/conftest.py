@@ -57,7 +57,7 @@ from trimtab.rollouts.analysis import Evidence, Look, judge
 from trimtab.rollouts.model import Rollout
 from trimtab.stats.intervals import clopper_pearson
 from trimtab.workflows import intake, release
-from trimtab.workflows.parts import ENVIRONMENT
+from trimtab.workflows.parts import ENVIRONMENT, policy_of
 
 PASSWORD = "copper lantern quiet harbour"
 FIND_BROWSER = Path(__file__).parents[2] / "scripts" / "browser.sh"
@@ -327,13 +327,13 @@ class World:
 
     def policy_digest(self, model: str) -> Digest:
         with self.parts.records.look() as reading:
-            return Digest(intake.policy_of(self.parts, store.model_named(reading, model))[1])
+            return Digest(policy_of(self.parts, store.model_named(reading, model))[1])
 
     def ask(self, version: Version) -> Approval:
         """Ask for the approval that the policy demands."""
         with self.parts.records.begin(system("intake"), reason="all checks passed") as work:
             model = store.model_named(work, version.model)
-            demands, digest = intake.policy_of(self.parts, model)
+            demands, digest = policy_of(self.parts, model)
             names = [name.value for name in demands.checks.required]
             conclusion = conclude(check_store.of_version(work, version.id), names)
             facts = Facts(conclusion.verdicts, tuple(names), True, 100.0, None, None, False)
@@ -389,7 +389,7 @@ class World:
         with self.parts.records.begin(system("release"), reason="what is intended") as work:
             version = store.version_by_id(work, rollout.version_id)
             model = store.model_named(work, rollout.model)
-            tier, _ = intake.policy_of(self.parts, model)
+            tier, _ = policy_of(self.parts, model)
             percent = rollout.intended_percent
             if percent == 0:
                 registry.withdraw_canary(
@@ -527,7 +527,7 @@ class World:
             observations.keep(work, observations.PREDICTIONS, f"batch-{stamp}", parsed)
 
     def policy_digest_of(self, work: Any, model: str) -> str:
-        return intake.policy_of(self.parts, store.model_named(work, model))[1]
+        return policy_of(self.parts, store.model_named(work, model))[1]
 
     def incident(
         self,

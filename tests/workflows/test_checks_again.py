@@ -24,7 +24,7 @@ from trimtab.kernel.verdict import Verdict
 from trimtab.platform.settings import Settings
 from trimtab.registry import store
 from trimtab.registry.model import Lifecycle, Version
-from trimtab.workflows import intake
+from trimtab.workflows import check
 from trimtab.workflows.jobs import MAX_ATTEMPTS
 
 NAMES = ("amount", "age_days")
@@ -112,7 +112,7 @@ def test_a_check_that_could_not_be_carried_out_is_tried_again(
     assert lifecycle(application, version) is Lifecycle.STAGING
 
     away.rename(holdout)
-    settle(application, after=intake.CHECK_PAUSE - timedelta(seconds=1))
+    settle(application, after=check.CHECK_PAUSE - timedelta(seconds=1))
     assert runs(application, version) == first, "not before its time"
     settle(application, after=timedelta(seconds=1))
     found = runs(application, version)
@@ -121,7 +121,7 @@ def test_a_check_that_could_not_be_carried_out_is_tried_again(
     assert [run.attempt for run in found["schema"]] == [1, 2]
     assert len(found["security_scan"]) == 1, "what has its answer is not asked again"
     with application.parts.records.look() as reading:
-        assert intake.due_again(reading) == []
+        assert check.due_again(reading) == []
     assert lifecycle(application, version) in (Lifecycle.STAGING, Lifecycle.APPROVED)
 
 

@@ -141,7 +141,7 @@ def list_versions(model: str, actor: Reader, parts: PartsOf) -> shapes.Page[shap
 def get_version(model: str, version: str, actor: Reader, parts: PartsOf) -> shapes.VersionShape:
     """A version by its number."""
     with parts.records.look() as reading:
-        found = intake.visible_version(reading, actor, model, version)
+        found = serving.visible_version(reading, actor, model, version)
     return shapes.VersionShape.model_validate(found)
 
 
@@ -155,7 +155,7 @@ def get_signature(
     """The OpenSSF Model Signing bundle, and the binding that it signs with the model; for whom
     the bytes themselves are."""
     with parts.records.look() as reading:
-        found = intake.visible_version(reading, actor, model, version)
+        found = serving.visible_version(reading, actor, model, version)
         serving.demand_bytes(reading, actor, found)
     if not found.signer:
         raise NotFound(f"version {found.version} was never signed", field="version")
@@ -168,7 +168,7 @@ def list_checks(
 ) -> shapes.Page[shapes.CheckShape]:
     """Every run of every check, in order."""
     with parts.records.look() as reading:
-        found = intake.visible_version(reading, actor, model, version)
+        found = serving.visible_version(reading, actor, model, version)
         runs = check_store.of_version(reading, found.id)
     return shapes.Page(items=[shapes.CheckShape.model_validate(run) for run in runs])
 

@@ -15,7 +15,7 @@ from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store
 from trimtab.rollouts.model import Rollout
 from trimtab.sdk import shapes
-from trimtab.workflows import intake, release
+from trimtab.workflows import release, serving
 
 router = strict.router("/api/v1/rollouts", tag="rollouts")
 
@@ -49,7 +49,7 @@ def start(
 ) -> shapes.RolloutShape:
     """Release an approved version; without a valid approval of its bytes, refused."""
     with parts.records.begin(actor, reason=body.reason) as work:
-        version = intake.visible_version(work, actor, body.model, body.version)
+        version = serving.visible_version(work, actor, body.model, body.version)
         if actor.tenant is not None and version.tenant != actor.tenant:
             raise NotPermitted("a tenant's credential cannot release a global version")
         return shapes.RolloutShape.model_validate(release.start(parts, work, version))

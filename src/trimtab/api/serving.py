@@ -18,7 +18,7 @@ from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.sdk import shapes
-from trimtab.workflows import intake, serving
+from trimtab.workflows import serving
 from trimtab.workflows.parts import Parts
 
 router = strict.router("/api/ml/model", tag="serving")
@@ -74,7 +74,7 @@ def download(
     del type
     with parts.records.look() as reading:
         name = serving.model_meant(reading, actor, model)
-        found = intake.visible_version(reading, actor, name, version)
+        found = serving.visible_version(reading, actor, name, version)
         serving.demand_bytes(reading, actor, found)
     first, last = _range(range_header, found.size_bytes)
     file = _verified(parts, found)

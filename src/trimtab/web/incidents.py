@@ -31,8 +31,7 @@ from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.versions import Number
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 from trimtab.workflows.repair import PlanDrawnUp
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

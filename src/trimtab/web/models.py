@@ -49,8 +49,7 @@ from trimtab.web.watching import (
     glance,
     rate_point,
 )
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import Parts
+from trimtab.workflows.parts import Parts, policy_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -30,9 +30,9 @@ from trimtab.web.refusals import PageRoute, refused
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, looking, sending
 from trimtab.web.telling import Line
-from trimtab.workflows.intake import policy_of, visible_version
-from trimtab.workflows.parts import Parts
+from trimtab.workflows.parts import Parts, policy_of
 from trimtab.workflows.roles import roles_of
+from trimtab.workflows.serving import visible_version
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -1,1 +1,1 @@
-"""The five loops that cross rooms: intake, release, watch, repair, retrain."""
+"""The loops that cross rooms: intake, checks, release, watch, repair, retrain."""

@@ -37,8 +37,7 @@ from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Model, Version
 from trimtab.rollouts import store as rollout_store
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 from trimtab.workflows.watch import REFERENCE_BYTES, TENANT_COLUMN, rows_between
 
 _REPAIR = system("repair")

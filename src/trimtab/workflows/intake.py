@@ -1,32 +1,26 @@
-"""A version appears: bytes stored, inspected, signed; checked; put before who must answer.
+"""A version appears: bytes stored, inspected, signed; once checked, put before who must answer.
 
-upload -> version.registered -> checks -> approval requested or given -> approved
+upload -> version.registered -> (checks) -> approval requested or given -> approved
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from trimtab.approvals import service as approvals
 from trimtab.approvals.automatic import Facts, criteria
 from trimtab.approvals.model import Target
-from trimtab.artifacts import binding as bindings
 from trimtab.artifacts.binding import Binding
-from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust
 from trimtab.audit.ledger import Entry
-from trimtab.audit.work import Reading, Work
+from trimtab.audit.work import Work
 from trimtab.checks import artifact as artifact_checks
-from trimtab.checks import performance
 from trimtab.checks import service as checks
 from trimtab.checks import store as check_store
-from trimtab.checks.model import Conclusion, Result, conclude
+from trimtab.checks.model import Conclusion, conclude
 from trimtab.identity import store as people
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import (
-    IntegrityFailed,
     InvalidInput,
     NotFound,
     NotPermitted,
@@ -36,21 +30,13 @@ from trimtab.kernel.ids import Digest, TenantId
 from trimtab.kernel.verdict import Verdict
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.risk import RiskFacts, assess
-from trimtab.registry import deployment_store, store
 from trimtab.registry import service as registry
-from trimtab.registry.deployments import Deployment
+from trimtab.registry import store
 from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
 from trimtab.registry.service import Registration
 from trimtab.workflows import files
-from trimtab.workflows.jobs import MAX_ATTEMPTS
-from trimtab.workflows.parts import ENVIRONMENT, Parts
-
-CHECK_PAUSE = timedelta(minutes=1)
-"""Domain time until a check that could not be carried out is tried again; doubled each time.
-A property of the house, not of a model: it decides nothing about a version."""
-
-METADATA_BYTES = 1 << 20
-"""Bound on a signature bundle or a binding; ours are a few kilobytes."""
+from trimtab.workflows.check import production_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
 _MIB = 1 << 20
 _INTAKE = system("intake")
@@ -79,12 +65,6 @@ class Upload:
     reference: BinaryIO
     holdout: BinaryIO
     contributors: tuple[str, ...] = ()
-
-
-def policy_of(parts: Parts, model: Model) -> tuple[TierPolicy, str]:
-    """What is demanded of a model, and the digest of the policy that demands it."""
-    policy = parts.policy(model.policy)
-    return policy.tier(model.tier), policy.digest
 
 
 def register_model(
@@ -243,67 +223,6 @@ def _signed(parts: Parts, artifact: Digest, binding: Binding) -> bytes:
         ) from error
 
 
-def run_checks(parts: Parts, entry: Entry) -> None:
-    """Run what the policy asks on a version that was registered, then go on accordingly."""
-    _check(parts, entry.subject, attempt=1, cause=entry.sequence)
-
-
-def check_again(parts: Parts, version_id: str) -> None:
-    """Try those checks again that could not be carried out, if their time has come."""
-    with parts.records.look() as reading:
-        tried = dict(check_store.due(reading, reading.now)).get(version_id)
-    if tried is not None:
-        _check(parts, version_id, attempt=tried + 1)
-
-
-def due_again(reading: Reading) -> list[tuple[str, str]]:
-    """Versions on which a check is to be tried again, and the attempt that failed."""
-    return [
-        (version_id, str(attempt))
-        for version_id, attempt in check_store.due(reading, reading.now)
-        if store.version_by_id(reading, version_id).lifecycle is Lifecycle.STAGING
-    ]
-
-
-def _check(parts: Parts, version_id: str, *, attempt: int, cause: int | None = None) -> None:
-    """Make one attempt at every check that has no answer yet."""
-    with parts.records.look() as reading:
-        version = store.version_by_id(reading, version_id)
-        model = store.model_named(reading, version.model)
-        production = _production(reading, version)
-        before = check_store.of_version(reading, version.id)
-    if version.lifecycle not in (Lifecycle.DEVELOPMENT, Lifecycle.STAGING):
-        return
-    demands, policy_digest = policy_of(parts, model)
-    answered = {run.name for run in before if run.verdict is not Verdict.ERROR}
-    results = [
-        _carried_out(name, check, last=attempt >= MAX_ATTEMPTS)
-        for name, check in _checks(parts, model, version, production, demands).items()
-        if name not in answered
-    ]
-    with parts.records.begin(_INTAKE, reason="checks of the policy", cause=cause) as work:
-        if version.lifecycle is Lifecycle.DEVELOPMENT:
-            registry.move_version(work, version.id, Lifecycle.STAGING, why="checks were run")
-        pause = CHECK_PAUSE * 2 ** (attempt - 1)
-        runs = checks.keep(
-            work,
-            results,
-            model=version.model,
-            tenant=version.tenant,
-            version_id=version.id,
-            version=version.version,
-            digest=version.digest,
-            policy_digest=policy_digest,
-            attempt=attempt,
-            again_at=None if attempt >= MAX_ATTEMPTS else work.now + pause,
-        )
-        conclusion = conclude([*before, *runs], [name.value for name in demands.checks.required])
-        if conclusion.verdict is Verdict.FAIL:
-            failed = [n for n, v in conclusion.verdicts.items() if v is Verdict.FAIL]
-            why = "; ".join(f"{name}: {conclusion.reasons[name]}" for name in failed)
-            registry.move_version(work, version.id, Lifecycle.REJECTED, why=why)
-
-
 def request_approval(parts: Parts, entry: Entry) -> None:
     """Ask for approval of a version whose checks have all passed, as who handed it in."""
     assert entry.data is not None
@@ -311,7 +230,7 @@ def request_approval(parts: Parts, entry: Entry) -> None:
         version = store.version_by_id(reading, str(entry.data["version_id"]))
         model = store.model_named(reading, version.model)
         runs = check_store.of_version(reading, version.id)
-        production = _production(reading, version)
+        production = production_of(reading, version)
     demands, policy_digest = policy_of(parts, model)
     conclusion = conclude(runs, [name.value for name in demands.checks.required])
     if version.lifecycle is not Lifecycle.STAGING or conclusion.verdict is not Verdict.PASS:
@@ -355,108 +274,6 @@ def follow_approval(parts: Parts, entry: Entry) -> None:
             registry.move_version(work, version.id, moves[phase], why=why)
 
 
-def files_of(parts: Parts, version: Version) -> dict[str, Any]:
-    """The files that a version's signature is about, as stored."""
-    return {
-        MODEL_FILE: parts.blobs.path(version.digest),
-        bindings.FILE_NAME: version.binding.encode(),
-    }
-
-
-def trust_of(parts: Parts) -> Trust:
-    """Whose signatures on artifacts count."""
-    return Trust({parts.signer.key_id: parts.signer.public_key})
-
-
-def expected_of(version: Version) -> Expected:
-    """What a version's signature has to be about."""
-    return Expected(version.model, version.version, version.tenant, version.digest)
-
-
-def _checks(
-    parts: Parts,
-    model: Model,
-    version: Version,
-    production: Version | None,
-    demands: TierPolicy,
-) -> dict[str, Callable[[], Result]]:
-    """Every check of a version, by name, ready to be carried out."""
-
-    def schema() -> Result:
-        features = {feature.name: feature.kind for feature in model.features}
-        with parts.blobs.open_verified(version.holdout_digest) as holdout:
-            columns = files.column_kinds(holdout)
-        return artifact_checks.schema(version.inspection, features, columns, model.label)
-
-    return {
-        artifact_checks.INTEGRITY: lambda: artifact_checks.integrity(
-            files_of(parts, version),
-            version.signature.encode(),
-            trust=trust_of(parts),
-            expected=expected_of(version),
-            max_metadata_bytes=METADATA_BYTES,
-        ),
-        artifact_checks.SCHEMA: schema,
-        artifact_checks.SECURITY: lambda: artifact_checks.security(version.inspection),
-        performance.NAME: lambda: _performance(parts, model, version, production, demands),
-    }
-
-
-def _carried_out(name: str, check: Callable[[], Result], *, last: bool) -> Result:
-    """The result of a check; a failure of ours is an error of the check, and no finding.
-
-    That a stored file is gone or damaged is ours too: what was handed in was whole.
-    """
-    try:
-        result = check()
-    except (Unavailable, NotFound, IntegrityFailed) as error:
-        result = Result(name, Verdict.ERROR, error.message)
-    except OSError as error:
-        result = Result(name, Verdict.ERROR, f"the machine refused: {error.strerror}")
-    if result.verdict is not Verdict.ERROR:
-        return result
-    goes_on = f"given up after {MAX_ATTEMPTS} attempts" if last else "it is tried again"
-    return replace(result, reason=f"{result.reason}; {goes_on}")
-
-
-def _performance(
-    parts: Parts,
-    model: Model,
-    version: Version,
-    production: Version | None,
-    demands: TierPolicy,
-) -> Result:
-    if version.inspection["result"] in ("malicious", "unreadable"):
-        reason = "it is not run: " + str(version.inspection["result"])
-        return Result(performance.NAME, Verdict.FAIL, reason)
-
-    def scored(candidate: Version) -> performance.Scored:
-        with parts.scratch.folder() as place:
-            return performance.score(
-                parts.blobs.path(candidate.digest),
-                candidate.digest,
-                parts.blobs.path(version.holdout_digest),
-                features=[feature.name for feature in model.features],
-                label=model.label,
-                limits=demands.checks.child,
-                folder=place,
-            )
-
-    try:
-        own = scored(version)
-    except performance.ChildFailed as error:
-        return Result(performance.NAME, Verdict.FAIL, error.message)
-    theirs = None
-    if production is not None:
-        try:
-            theirs = scored(production), production.cutoff
-        except performance.ChildFailed as error:
-            # Not a finding about this version; and without the comparison there is no pass.
-            why = f"production ({production.version}) could not be scored: {error.message}"
-            return Result(performance.NAME, Verdict.ERROR, why)
-    return performance.judge(own, version.cutoff, demands.checks.performance, production=theirs)
-
-
 def _facts(
     version: Version,
     production: Version | None,
@@ -480,29 +297,3 @@ def _facts(
         gain_percent_points=gain,
         retrained=version.training_trigger is not TrainingTrigger.MANUAL,
     )
-
-
-def _production(reading: Reading, version: Version) -> Version | None:
-    """The stable version that this one would succeed: its tenant's own, or the global one."""
-    for tenant in dict.fromkeys((version.tenant, None)):
-        stable = deployment_store.in_place(
-            reading, version.model, tenant, ENVIRONMENT, Deployment.STABLE
-        )
-        if stable is not None:
-            return store.find_version(reading, version.model, stable.version)
-    return None
-
-
-def visible_version(reading: Reading, actor: Actor, model: str, version: str) -> Version:
-    """A version that `actor` may see: its tenant's own, or a global one.
-
-    Raises:
-        NotFound: there is none, or it is another tenant's.
-    """
-    found = store.find_version(reading, model, version)
-    foreign = found is not None and found.tenant not in (None, actor.tenant)
-    if found is None:
-        store.model_named(reading, model)  # says so where it is the model that is not there
-    if found is None or (foreign and actor.tenant is not None):
-        raise NotFound(f"{ascii(model)[:60]} has no version {ascii(version)[:30]}", field="version")
-    return found

@@ -20,8 +20,7 @@ from trimtab.observations.batches import Parsed
 from trimtab.observations.store import Receipt
 from trimtab.policies.operation import Monitoring
 from trimtab.registry import store
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import Parts
+from trimtab.workflows.parts import Parts, policy_of
 
 _TABLES = {What.PREDICTIONS: observations.PREDICTIONS, What.LABELS: observations.LABELS}
 

@@ -18,7 +18,8 @@ from trimtab.platform.durable import Engine
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
-from trimtab.policies.model import Policy
+from trimtab.policies.model import Policy, TierPolicy
+from trimtab.registry.model import Model
 
 ENVIRONMENT = "production"
 """The one environment that releases go to so far."""
@@ -55,3 +56,9 @@ class Parts:
     def stepped(self) -> SteppedClock | None:
         """The clock, if it is one that somebody steps."""
         return self.clock if isinstance(self.clock, SteppedClock) else None
+
+
+def policy_of(parts: Parts, model: Model) -> tuple[TierPolicy, str]:
+    """What is demanded of a model, and the digest of the policy that demands it."""
+    policy = parts.policy(model.policy)
+    return policy.tier(model.tier), policy.digest

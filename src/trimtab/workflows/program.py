@@ -12,7 +12,17 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.clock import iso
 from trimtab.platform.durable import Job
 from trimtab.remediation.gate_process import GateProcess
-from trimtab.workflows import diagnose, intake, late, recovery, release, repair, retrain, watch
+from trimtab.workflows import (
+    check,
+    diagnose,
+    intake,
+    late,
+    recovery,
+    release,
+    repair,
+    retrain,
+    watch,
+)
 from trimtab.workflows.jobs import IN_ORDER, reaction, sweep
 from trimtab.workflows.loop import Program, Sweep
 from trimtab.workflows.parts import Parts
@@ -22,7 +32,7 @@ def program(parts: Parts, gate: GateProcess) -> Program:
     """What runs by itself, over these parts and with the answers of this gate."""
     watcher = watch.Watch(parts)
     reacting = [
-        reaction(parts, "intake.check", ("version.registered",), intake.run_checks),
+        reaction(parts, "intake.check", ("version.registered",), check.run),
         reaction(parts, "intake.ask", ("check.finished",), intake.request_approval),
         reaction(
             parts,
@@ -43,7 +53,7 @@ def program(parts: Parts, gate: GateProcess) -> Program:
         *_retraining(parts),
     ]
     sweeps = [
-        Sweep(sweep("intake.again", partial(intake.check_again, parts)), intake.due_again),
+        Sweep(sweep("intake.again", partial(check.again, parts)), check.due_again),
         Sweep(sweep("watch.schedule", watcher.schedule), watch.unscheduled),
         Sweep(sweep("watch.window", watcher.turn), watch.due),
         Sweep(sweep("watch.again", watcher.judge_again), late.due),

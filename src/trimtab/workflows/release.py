@@ -40,8 +40,7 @@ from trimtab.rollouts import store as rollout_store
 from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
 from trimtab.rollouts.model import Phase, Rollout
 from trimtab.sdk.routing import ApiKey, TableClock
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
 INFER = "models:infer"
 """The scope of keys that gateways accept."""

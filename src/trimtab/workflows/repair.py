@@ -41,8 +41,7 @@ from trimtab.remediation.recovery import Outcome
 from trimtab.rollouts import store as rollout_store
 from trimtab.workflows import diagnose, recovery, release, retrain
 from trimtab.workflows.diagnose import stable_version
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
 _REPAIR = system("repair")
 _OVER = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)

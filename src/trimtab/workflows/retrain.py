@@ -41,8 +41,7 @@ from trimtab.retraining.comparison import Scored, compare
 from trimtab.retraining.data import Demands, Table, check_data
 from trimtab.retraining.model import Decision, Phase, Retraining
 from trimtab.workflows import intake
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import Parts
+from trimtab.workflows.parts import Parts, policy_of
 from trimtab.workflows.watch import rows_between
 
 TIME = "at"

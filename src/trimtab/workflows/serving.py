@@ -17,8 +17,8 @@ from trimtab.registry.model import Lifecycle, Version
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store as rollout_store
 from trimtab.sdk.routing import Rejected
-from trimtab.workflows.intake import METADATA_BYTES, expected_of, files_of, trust_of
 from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.signed import METADATA_BYTES, expected_of, files_of, trust_of
 
 _CANDIDATES = 50
 
@@ -96,6 +96,21 @@ def latest(
         cutoff=facts.cutoff,
         download=f"/api/ml/model/download?model={name}&version={found.version}&type=onnx",
     )
+
+
+def visible_version(reading: Reading, actor: Actor, model: str, version: str) -> Version:
+    """A version that `actor` may see: its tenant's own, or a global one.
+
+    Raises:
+        NotFound: there is none, or it is another tenant's.
+    """
+    found = store.find_version(reading, model, version)
+    foreign = found is not None and found.tenant not in (None, actor.tenant)
+    if found is None:
+        store.model_named(reading, model)  # says so where it is the model that is not there
+    if found is None or (foreign and actor.tenant is not None):
+        raise NotFound(f"{ascii(model)[:60]} has no version {ascii(version)[:30]}", field="version")
+    return found
 
 
 def demand_bytes(reading: Reading, actor: Actor, version: Version) -> None:

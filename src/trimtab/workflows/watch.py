@@ -37,8 +37,7 @@ from trimtab.policies.operation import Monitoring
 from trimtab.registry import deployment_store, store
 from trimtab.registry.model import Model, Version
 from trimtab.workflows import late
-from trimtab.workflows.intake import policy_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
 REFERENCE_ROWS = 20_000
 """Rows of a reference that are kept in memory; a larger one is thinned at even steps."""
