@@ -248,11 +248,22 @@ def test_texts_of_keys_have_one_form() -> None:
         assert split_key(wrong) is None
 
 
+def log_in(
+    records: Records,
+    email: str = "ann@example.org",
+    password: str = PASSWORD,
+    *,
+    until: datetime = REAL,
+) -> tuple[str, str]:
+    person = service.authenticate_password(records, email, password)
+    with records.begin(BOSS, reason="r") as work:
+        return service.open_session(work, person, until=until)
+
+
 def test_somebody_logs_in_and_out(records: Records) -> None:
     person = add_person(records)
     until = REAL + timedelta(hours=8)
-    with records.begin(BOSS, reason="r") as work:
-        token, csrf = service.log_in(work, "ANN@example.org", PASSWORD, until=until)
+    token, csrf = log_in(records, "ANN@example.org", until=until)
     with records.look() as reading:
         actor, form = service.authenticate_session(reading, token, at=REAL)
         assert (actor.id, actor.person, form) == (person, person, csrf)
@@ -271,15 +282,16 @@ def test_each_session_has_a_token_of_its_own(records: Records) -> None:
     add_person(records)
     opened = set()
     for _ in range(3):
-        with records.begin(BOSS, reason="r") as work:
-            opened.add(service.log_in(work, "ann@example.org", PASSWORD, until=REAL))
+        opened.add(log_in(records))
     assert len({value for pair in opened for value in pair}) == 6
 
 
 def test_who_was_disabled_is_out_at_once(records: Records) -> None:
     person = add_person(records)
+    token, _ = log_in(records)
+    with records.look() as reading:
+        as_it_was = store.person(reading, person)
     with records.begin(BOSS, reason="r") as work:
-        token, _ = service.log_in(work, "ann@example.org", PASSWORD, until=REAL)
         service.disable_person(work, person)
         service.disable_person(work, person)
     with records.look() as reading:
@@ -287,8 +299,18 @@ def test_who_was_disabled_is_out_at_once(records: Records) -> None:
             service.authenticate_session(reading, token, at=REAL - timedelta(days=1))
         with pytest.raises(NotAuthenticated):
             service.authenticate_subject(reading, person)
+    with pytest.raises(NotAuthenticated):
+        service.authenticate_password(records, "ann@example.org", PASSWORD)
     with pytest.raises(NotAuthenticated), records.begin(BOSS, reason="r") as work:
-        service.log_in(work, "ann@example.org", PASSWORD, until=REAL)
+        service.open_session(work, as_it_was, until=REAL)
+
+
+def test_a_password_that_was_changed_meanwhile_opens_no_session(records: Records) -> None:
+    person = add_person(records)
+    with records.look() as reading:
+        known = store.person(reading, person)
+    with pytest.raises(NotAuthenticated), records.begin(BOSS, reason="r") as work:
+        service.open_session(work, replace(known, password_hash="another"), until=REAL)
 
 
 def test_a_token_of_somebody_unknown_names_nobody(records: Records) -> None:
@@ -307,8 +329,8 @@ def test_a_refused_log_in_writes_nothing_and_says_the_same(records: Records) -> 
         ("ann@example.org", ""),
         ("", PASSWORD),
     ]:
-        with pytest.raises(NotAuthenticated) as refused, records.begin(BOSS, reason="r") as work:
-            service.log_in(work, email, password, until=REAL)
+        with pytest.raises(NotAuthenticated) as refused:
+            log_in(records, email, password)
         words.add((refused.value.message, refused.value.field))
     assert len(words) == 1
     with records.look() as reading:

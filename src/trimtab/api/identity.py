@@ -8,8 +8,8 @@ from fastapi import Depends
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may, open_to_all
-from trimtab.identity import passwords, service, store
-from trimtab.kernel.errors import InvalidInput, NotAuthenticated
+from trimtab.identity import service, store
+from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId, TenantId
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
@@ -90,11 +90,7 @@ def revoke_key(key: str, actor: Manager, parts: PartsOf) -> None:
 @router.post("/tokens", summary="Log in for a token", dependencies=[Depends(open_to_all)])
 def log_in(body: shapes.Credentials, parts: PartsOf) -> shapes.TokenShape:
     """A short-lived bearer token for address and password."""
-    with parts.records.look() as reading:
-        person = store.person_by_email(reading, body.email)
-    known = None if person is None or person.disabled else person.password_hash
-    if not passwords.fits(known, body.password) or person is None:
-        raise NotAuthenticated("address and password do not fit", field="email")
+    person = service.authenticate_password(parts.records, body.email, body.password)
     return _token(parts, person.id)
 
 

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trimtab.audit.work import Reading, Work
+from trimtab.audit.work import Reading, Records, Work
 from trimtab.identity import passwords, store
 from trimtab.identity.model import (
     ApiKey,
@@ -195,15 +195,32 @@ def authenticate_key(reading: Reading, text: str) -> Actor:
     )
 
 
-def log_in(work: Work, email: str, password: str, *, until: datetime) -> tuple[str, str]:
-    """Open a session at the pages; return its token and the token for its forms.
+def authenticate_password(records: Records, email: str, password: str) -> Person:
+    """The person whom an address and a password belong to.
+
+    Hashing takes a tenth of a second on purpose. It is done between transactions: whoever
+    guesses passwords must not hold up those who work.
 
     Raises:
-        NotAuthenticated: address and password do not belong to somebody who may log in.
+        NotAuthenticated: they do not belong to somebody who may log in.
     """
-    person = store.person_by_email(work, email)
+    with records.look() as reading:
+        person = store.person_by_email(reading, email)
     known = None if person is None or person.disabled else person.password_hash
     if not passwords.fits(known, password) or person is None:
+        raise NotAuthenticated("address and password do not fit", field="email")
+    return person
+
+
+def open_session(work: Work, person: Person, *, until: datetime) -> tuple[str, str]:
+    """Open a session at the pages for somebody whose password was right just now; return its
+    token and the token for its forms.
+
+    Raises:
+        NotAuthenticated: the person was disabled, or has another password, since.
+    """
+    present = store.person(work, person.id)
+    if present.disabled or present.password_hash != person.password_hash:
         raise NotAuthenticated("address and password do not fit", field="email")
     token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     row = {

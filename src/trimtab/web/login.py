@@ -11,9 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from trimtab.identity import passwords
 from trimtab.identity import service as identity
-from trimtab.identity import store as people
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted
 from trimtab.web.refusals import PageRoute
@@ -75,8 +73,9 @@ def log_in(
         )
     try:
         token = _session(parts, email.strip(), password)
-    except NotAuthenticated as error:
-        again = LoginPage(_inside(next), email, error.message, "")
+    except NotAuthenticated:
+        refused = "The address and the password do not fit."
+        again = LoginPage(_inside(next), email, refused, "")
         return _form(request, again, HTTPStatus.UNAUTHORIZED)
     response = see_other(_inside(next))
     set_cookie(response, parts, token)
@@ -106,20 +105,15 @@ def static_file(name: str) -> Response:
 
 
 def _session(parts: Parts, email: str, password: str) -> str:
-    """Log in. A wrong password is found out before anything is written: whoever guesses
-    passwords must not hold up those who work.
+    """Log in.
 
     Raises:
         NotAuthenticated: address and password do not fit.
     """
-    with parts.records.look() as reading:
-        person = people.person_by_email(reading, email)
-    known = None if person is None or person.disabled else person.password_hash
-    if not passwords.fits(known, password):
-        raise NotAuthenticated("The address and the password do not fit.")
+    person = identity.authenticate_password(parts.records, email, password)
     until = parts.real_clock.now() + LIFETIME
     with parts.records.begin(_PAGES, reason="address and password fit") as work:
-        token, _csrf = identity.log_in(work, email, password, until=until)
+        token, _csrf = identity.open_session(work, person, until=until)
     return token
 
 
