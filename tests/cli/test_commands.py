@@ -15,6 +15,8 @@ from trimtab.demo.processes import start_control_plane
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
+pytestmark = pytest.mark.slow
+
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`trimtab ARGUMENTS` over the data folder `home`."""

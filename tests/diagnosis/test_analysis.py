@@ -18,6 +18,8 @@ from trimtab.kernel.errors import InvalidInput
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.operation import ActionName
 
+pytestmark = pytest.mark.slow
+
 FEATURES = ("distance_miles", "taxi_out_min", "departure_delay_min")
 FACTORS = (1.609344, 0.3048, 2.5, 60.0, 10.0, 0.5)
 

@@ -9,6 +9,8 @@ import pytest
 
 from trimtab.sdk.routing import Route, bucket_of
 
+pytestmark = pytest.mark.slow
+
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 3], "data": [0, 0, 0]}]}
 PATH = "/v2/models/delay/infer"
 

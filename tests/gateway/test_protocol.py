@@ -14,6 +14,8 @@ import pytest
 from trimtab.gateway.serving import PredictionIds
 from trimtab.sdk.routing import InputSpec, Route
 
+pytestmark = pytest.mark.slow
+
 ROWS = [[1.0, 2.0, 3.0], [0.5, 0.5, 0.5]]
 
 

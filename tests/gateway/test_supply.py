@@ -16,6 +16,8 @@ from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import Conflict
 from trimtab.sdk.routing import PAYLOAD_TYPE, Route, TableClock, serialise
 
+pytestmark = pytest.mark.slow
+
 ROW = [[0.0, 0.0, 0.0]]
 MACHINE = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -22,6 +22,8 @@ from trimtab.platform.durable import Counts, Engine, Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.durable_dbos_store import assert_durable, open_engine
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[[JobArgs], None]
 
 

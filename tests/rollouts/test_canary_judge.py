@@ -21,6 +21,8 @@ from trimtab.policies.admission import Rollout as Demands
 from trimtab.policies.loader import load_preset
 from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
 
+pytestmark = pytest.mark.slow
+
 Array = NDArray[np.float64]
 WAIT, PASS, FAIL = 0, 1, 2
 NAMES = {WAIT: Verdict.INCONCLUSIVE, PASS: Verdict.PASS, FAIL: Verdict.FAIL}

@@ -23,6 +23,8 @@ from trimtab.platform.settings import Settings
 from trimtab.worker import configuration
 from trimtab.workflows.proof import verify
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "correct-horse-battery-staple-2015"
 TENANTS = "/api/v1/tenants"
 

@@ -23,6 +23,8 @@ from trimtab.platform.settings import Settings
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:

@@ -14,6 +14,8 @@ from trimtab.app import Application
 from trimtab.identity.tokens import load_or_create_rsa
 from trimtab.kernel.errors import InvalidInput
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:

@@ -23,6 +23,8 @@ from trimtab.workflows.jobs import reaction
 from trimtab.workflows.loop import Loop, Program
 from trimtab.workflows.parts import Parts
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2015, 3, 1, tzinfo=UTC)
 FANS = 8
 SECONDS = 30.0

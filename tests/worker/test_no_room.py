@@ -13,6 +13,8 @@ from tests.worker.test_application import files_no_larger_than, logged_in, opene
 
 from trimtab.app import Application
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = "/api/v1/models/late-payment/versions"
 SPOOLED = 12 << 20  # far above what is held in memory
 

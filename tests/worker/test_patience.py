@@ -19,6 +19,8 @@ from trimtab.api.patience import Pace, Patience
 from trimtab.demo.processes import free_port
 from trimtab.worker import configuration
 
+pytestmark = pytest.mark.slow
+
 PACE = Pace(grace_seconds=0.5, least_bytes_per_second=1000.0)
 
 Open = Callable[[bytes], socket.socket]

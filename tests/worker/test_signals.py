@@ -18,6 +18,8 @@ from trimtab.monitoring.watch import DriftConfirmed
 from trimtab.platform.settings import Settings
 from trimtab.registry import service as registry
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2015, 3, 1, tzinfo=UTC)
 MODELS = [f"m{number}" for number in range(6)]
 TENANTS = [TenantId(name) for name in ("aa", "dl", "ev", "oo", "ua", "us", "wn")]

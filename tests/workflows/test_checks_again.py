@@ -27,6 +27,8 @@ from trimtab.registry.model import Lifecycle, Version
 from trimtab.workflows import check
 from trimtab.workflows.jobs import MAX_ATTEMPTS
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("amount", "age_days")
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from tests.workflows.house import DAY, FIRST, MODEL, ROWS, House
 
 from trimtab.monitoring import late_store
 from trimtab.workflows import watch
+
+pytestmark = pytest.mark.slow
 
 HOUR = timedelta(hours=1)
 ALLOWED = timedelta(hours=336)

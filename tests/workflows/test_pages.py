@@ -21,6 +21,8 @@ from trimtab.remediation import service as remediation
 from trimtab.rollouts import service as rollouts
 from trimtab.workflows.parts import ENVIRONMENT
 
+pytestmark = pytest.mark.slow
+
 MANY = 23
 ASKER = Actor("svc_ci", ActorKind.SERVICE, None, frozenset(), "ci", "usr_asker")
 
