@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from tests.registering import registered
+
 from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
@@ -11,7 +13,6 @@ from trimtab.monitoring.model import Phase, Window
 from trimtab.observations.batches import Parsed
 from trimtab.observations.store import PREDICTIONS, keep
 from trimtab.platform.database import Database
-from trimtab.registry import service as registry
 
 SOMEBODY = system("test")
 DAY = timedelta(days=1)
@@ -47,19 +48,7 @@ def _unscheduled(records: Records) -> list[str]:
 
 def _model(records: Records, name: str) -> None:
     with records.begin(SOMEBODY, reason="r") as work:
-        registry.register_model(
-            work,
-            name=name,
-            owner="Ann",
-            description="",
-            risk_facts={},
-            tier=3,
-            risk_level="low",
-            risk_reasons=[],
-            policy="standard",
-            features=(),
-            label="late",
-        )
+        registered(work, name)
 
 
 def _predictions(records: Records, model: str, at: datetime) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.registering import registered, registration
 
 from trimtab.audit import ledger
 from trimtab.audit.work import Records
@@ -19,7 +20,7 @@ from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.ids import ApprovalId, Digest, TenantId
 from trimtab.registry import deployment_store, service, store
 from trimtab.registry.deployments import Deployed, Deployment
-from trimtab.registry.model import Lifecycle, TrainingTrigger, Version
+from trimtab.registry.model import Lifecycle, Version
 from trimtab.registry.permits import Permit
 from trimtab.registry.service import Registration
 
@@ -44,40 +45,20 @@ class House:
 
     def model(self, name: str = MODEL) -> None:
         with self.work() as work:
-            service.register_model(
-                work,
-                name=name,
-                owner="Ann",
-                description="",
-                risk_facts={},
-                tier=3,
-                risk_level="low",
-                risk_reasons=[],
-                policy="standard",
-                features=(),
-                label="late",
-            )
+            registered(work, name)
 
     def registration(self, version: str, **changes: Any) -> Registration:
-        base = Registration(
-            model=MODEL,
-            tenant=None,
-            version=version,
-            digest=digest_of(version),
+        base = registration(
+            MODEL,
+            version,
+            digest_of(version),
             size_bytes=3,
-            framework="onnx",
-            cutoff=0.5,
-            training_metrics={},
-            training_trigger=TrainingTrigger.MANUAL,
-            parent=None,
             reference_digest=digest_of("reference"),
             holdout_digest=digest_of("holdout"),
-            lineage={},
             binding="{}",
             signature="s",
             signer="k",
             inspection={"result": "clean"},
-            contributors=(),
         )
         return replace(base, **changes)
 

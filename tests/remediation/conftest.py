@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.registering import registered, registration
 
 from trimtab.artifacts.keys import key_id
 from trimtab.audit import ledger
@@ -23,7 +24,7 @@ from trimtab.platform.database import Database
 from trimtab.policies.loader import load_preset
 from trimtab.policies.operation import ActionName
 from trimtab.registry import service as registry
-from trimtab.registry.model import Feature, Lifecycle, TrainingTrigger
+from trimtab.registry.model import Feature, Lifecycle
 from trimtab.remediation import endings, gate, service, store
 from trimtab.remediation.causes import Cause
 from trimtab.remediation.gate_process import GateProcess
@@ -171,46 +172,15 @@ def process(database: Database, tmp_path: Path) -> Iterator[GateProcess]:
 
 def _model(records: Records) -> None:
     with records.begin(PERSON, reason="register") as work:
-        registry.register_model(
-            work,
-            name="air-time",
-            owner="flight-models",
-            description="over two hours in the air",
-            risk_facts={},
-            tier=3,
-            risk_level="medium",
-            risk_reasons=[],
-            policy="standard",
-            features=(Feature("distance_miles", "numeric"),),
-            label="late",
-        )
+        features = (Feature("distance_miles", "numeric"),)
+        registered(work, "air-time", owner="flight-models", features=features)
 
 
 def _released(records: Records, number: str, letter: str, tenant: TenantId | None = None) -> None:
     digest = Digest("sha256:" + letter * 64)
     with records.begin(PERSON, reason="release") as work:
         version = registry.register_version(
-            work,
-            registry.Registration(
-                model="air-time",
-                tenant=tenant,
-                version=number,
-                digest=digest,
-                size_bytes=1,
-                framework="onnx",
-                cutoff=0.5,
-                training_metrics={},
-                training_trigger=TrainingTrigger.MANUAL,
-                parent=None,
-                reference_digest=digest,
-                holdout_digest=digest,
-                lineage={},
-                binding="",
-                signature="",
-                signer="",
-                inspection={},
-                contributors=(),
-            ),
+            work, registration("air-time", number, digest, tenant=tenant)
         )
         for state in (Lifecycle.STAGING, Lifecycle.APPROVED):
             version = registry.move_version(work, version.id, state, why="approved")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.registering import registered, registration
 
 from trimtab.audit import ledger
 from trimtab.audit.work import Records, Work
@@ -94,29 +95,7 @@ class House:
 
 
 def register(work: Work, number: str, digest: Digest, tenant: TenantId | None) -> Version:
-    return registry.register_version(
-        work,
-        registry.Registration(
-            model="homes",
-            tenant=tenant,
-            version=number,
-            digest=digest,
-            size_bytes=1,
-            framework="onnx",
-            cutoff=0.5,
-            training_metrics={},
-            training_trigger=TrainingTrigger.MANUAL,
-            parent=None,
-            reference_digest=digest,
-            holdout_digest=digest,
-            lineage={},
-            binding="",
-            signature="",
-            signer="",
-            inspection={},
-            contributors=(),
-        ),
-    )
+    return registry.register_version(work, registration("homes", number, digest, tenant=tenant))
 
 
 def a_challenger(digest: Digest = NEW) -> Challenger:
@@ -141,19 +120,7 @@ def a_comparison(wrong_new: int, wrong_old: int, challenger: Digest = NEW) -> Co
 def house(records: Records) -> House:
     built = House(records)
     with records.begin(ACTOR, reason="register") as work:
-        registry.register_model(
-            work,
-            name="homes",
-            owner="x",
-            description="",
-            risk_facts={},
-            tier=3,
-            risk_level="medium",
-            risk_reasons=[],
-            policy="standard",
-            features=(Feature("income", "numeric"),),
-            label="valuable",
-        )
+        registered(work, "homes", features=(Feature("income", "numeric"),), label="valuable")
     built.version("1.0.0", OLD)
     return built
 
@@ -320,19 +287,7 @@ def test_rows_come_back_as_they_were(house: House) -> None:
 def test_both_databases_keep_one_open_run(either_database: Database, clock: SteppedClock) -> None:
     house = House(Records(either_database, clock))
     with house.records.begin(ACTOR, reason="register") as work:
-        registry.register_model(
-            work,
-            name="homes",
-            owner="x",
-            description="",
-            risk_facts={},
-            tier=3,
-            risk_level="medium",
-            risk_reasons=[],
-            policy="standard",
-            features=(),
-            label="v",
-        )
+        registered(work, "homes")
     run = house.judged(house.trained(), a_comparison(50, 150))
     with house.records.look() as reading:
         assert store.get(reading, run.id) == run

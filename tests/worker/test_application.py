@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import resource
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +12,11 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-import uvicorn
+from tests.serving import administered
 
-from trimtab.app import ADMINISTRATOR, Application
-from trimtab.demo.processes import free_port
+from trimtab.app import Application
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput
 from trimtab.platform.settings import Settings
-from trimtab.worker import configuration
 from trimtab.workflows.proof import verify
 
 pytestmark = pytest.mark.slow
@@ -46,26 +42,6 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@contextmanager
-def logged_in(application: Application) -> Iterator[httpx.Client]:
-    """A connection as the administrator."""
-    port = free_port()
-    server = uvicorn.Server(configuration(application.http(), host="127.0.0.1", port=port))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            who = {"email": ADMINISTRATOR, "password": PASSWORD}
-            token = client.post("/api/v1/tokens", json=who).json()["access_token"]
-            client.headers["Authorization"] = f"Bearer {token}"
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 def new_tenant(name: str) -> dict[str, str]:
     return {"id": name, "name": name.upper(), "reason": "a test"}
 
@@ -77,7 +53,7 @@ def tenants(client: httpx.Client) -> list[str]:
 def test_the_first_start_happens_once(home: Path) -> None:
     application = opened(home)
     assert application.first_start() is None
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         assert len(client.get("/api/v1/people").json()["items"]) == 1
     application.parts.records.database.close()
 
@@ -100,7 +76,7 @@ def test_keys_are_for_their_owner_only_and_stay(home: Path) -> None:
 def test_a_full_disk_refuses_and_later_takes(home: Path) -> None:
     application = opened(home)
     engine = application.parts.records.database.engine
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         assert client.post(TENANTS, json=new_tenant("before")).status_code == 201
 
         def no_room(connection: Any, _record: object) -> None:
@@ -143,7 +119,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 def test_after_an_error_of_the_disk_nothing_more_is_written(home: Path) -> None:
     application = opened(home)
     database = application.parts.records.database
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         assert client.post(TENANTS, json=new_tenant("before")).status_code == 201
         with files_no_larger_than(1024):
             answer = client.post(TENANTS, json=new_tenant("during"))
@@ -158,7 +134,7 @@ def test_after_an_error_of_the_disk_nothing_more_is_written(home: Path) -> None:
         assert health.json()["components"]["database"] != "connected"
     database.close()
     later = opened(home)
-    with logged_in(later) as client:
+    with administered(later, PASSWORD) as client:
         assert tenants(client) == ["before"]
         assert client.post(TENANTS, json=new_tenant("after")).status_code == 201
     later.parts.records.database.close()
@@ -167,7 +143,7 @@ def test_after_an_error_of_the_disk_nothing_more_is_written(home: Path) -> None:
 def grown(home: Path, name: str) -> None:
     """Open the house, add a tenant, sign and publish the head."""
     application = opened(home)
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         assert client.post(TENANTS, json=new_tenant(name)).status_code == 201
     application.parts.heads.sign()
     application.parts.records.database.close()
@@ -219,7 +195,7 @@ def test_the_same_folder_starts_again(home: Path) -> None:
     grown(home, "one")
     grown(home, "two")
     application = opened(home)
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         assert sorted(tenants(client)) == ["one", "two"]
     application.parts.records.database.close()
 

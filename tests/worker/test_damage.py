@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.worker.test_application import TENANTS, logged_in, new_tenant, opened
+from tests.serving import administered
+from tests.worker.test_application import PASSWORD, TENANTS, new_tenant, opened
 
 from trimtab.app import Application
 from trimtab.demo.processes import start_control_plane
@@ -91,7 +92,7 @@ def test_a_page_that_is_torn_while_running_stops_all_writing(
 ) -> None:
     application = opened(home)
     database = application.parts.records.database
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         assert client.post(TENANTS, json=new_tenant("before")).status_code == 201
         tear(home / "trimtab.sqlite", name)
         database.engine.dispose()  # or the pages would come from memory

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.worker.test_application import files_no_larger_than, logged_in, opened
+from tests.serving import administered
+from tests.worker.test_application import PASSWORD, files_no_larger_than, opened
 
 from trimtab.app import Application
 
@@ -44,7 +45,7 @@ def test_an_upload_without_room_is_refused_whole(
     application: Application, place: Path, full: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blobs = application.settings.home / "blobs"
-    with logged_in(application) as client:
+    with administered(application, PASSWORD) as client:
         if full == "in the middle":
             with files_no_larger_than(4 << 20):
                 answer = handed_in(client)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
+from tests.serving import serving
 
 from trimtab.api import patience, problems
 from trimtab.api.patience import Pace, Patience
@@ -50,11 +49,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     config = configuration(application(), host="127.0.0.1", port=port)
     assert isinstance(config.app, Patience)
     config.app = Patience(config.app._app, PACE)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
     sockets: list[socket.socket] = []
 
     def connect(content: bytes) -> socket.socket:
@@ -63,11 +57,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         made.sendall(content)
         return made
 
-    yield connect
-    for made in sockets:
-        made.close()
-    server.should_exit = True
-    thread.join()
+    with serving(config):
+        yield connect
+        for made in sockets:
+            made.close()
 
 
 def until_closed(connection: socket.socket) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registering import registered
 
 from trimtab.app import Application
 from trimtab.incidents import store as incidents
@@ -16,7 +17,6 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.ids import TenantId
 from trimtab.monitoring.watch import DriftConfirmed
 from trimtab.platform.settings import Settings
-from trimtab.registry import service as registry
 
 pytestmark = pytest.mark.slow
 
@@ -36,19 +36,7 @@ def house(tmp_path: Path) -> Iterator[Application]:
     application.start()
     with application.parts.records.begin(system("test"), reason="models") as work:
         for name in MODELS:
-            registry.register_model(
-                work,
-                name=name,
-                owner="Flight operations",
-                description="",
-                risk_facts={},
-                tier=2,
-                risk_level="medium",
-                risk_reasons=[],
-                policy="",
-                features=(),
-                label="late",
-            )
+            registered(work, name, tier=2, policy="")
     yield application
     application.stop(SECONDS)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-import uvicorn
+from tests.registering import registered, registration
+from tests.serving import administered
 
-from trimtab.app import ADMINISTRATOR, Application
+from trimtab.app import Application
 from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
-from trimtab.demo.processes import free_port
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
 from trimtab.kernel.actor import system
@@ -35,9 +34,7 @@ from trimtab.platform.settings import Settings
 from trimtab.registry import deployment_store
 from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployed, Deployment, begun
-from trimtab.registry.model import Feature, Lifecycle, TrainingTrigger
-from trimtab.registry.service import Registration
-from trimtab.worker import configuration
+from trimtab.registry.model import Feature, Lifecycle
 from trimtab.workflows.parts import ENVIRONMENT
 
 FIRST = datetime(2015, 3, 2, tzinfo=UTC)
@@ -203,22 +200,6 @@ class House:
 
 
 @contextmanager
-def _served(application: Application) -> Iterator[httpx.Client]:
-    port = free_port()
-    server = uvicorn.Server(configuration(application.http(), host="127.0.0.1", port=port))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@contextmanager
 def opened(home: Path) -> Iterator[House]:
     """A house with one model in service, at noon of its first day."""
     settings: dict[str, Any] = {
@@ -235,12 +216,9 @@ def opened(home: Path) -> Iterator[House]:
     _deploy(application)
     application.start()
     try:
-        with _served(application) as client:
-            who = {"email": ADMINISTRATOR, "password": PASSWORD}
-            token = client.post("/api/v1/tokens", json=who).json()["access_token"]
-            yield House(
-                application, client, {"Authorization": f"Bearer {token}"}, gateway, feed, instants
-            )
+        with administered(application, PASSWORD) as client:
+            admin = {"Authorization": client.headers.pop("Authorization")}
+            yield House(application, client, admin, gateway, feed, instants)
     finally:
         application.stop(10)
 
@@ -261,42 +239,8 @@ def _deploy(application: Application) -> None:
     pq.write_table(pa.table({"weight_kg": weights, "late": np.zeros(5000, int)}), sink)
     blob = parts.blobs.put(BytesIO(sink.getvalue()), max_bytes=1 << 20)
     with parts.records.begin(system("test"), reason="a model in service") as work:
-        registry.register_model(
-            work,
-            name=MODEL,
-            owner="Dispatch",
-            description="",
-            risk_facts={},
-            tier=1,
-            risk_level="high",
-            risk_reasons=[],
-            policy="standard",
-            features=(Feature("weight_kg", "numeric"),),
-            label="late",
-        )
-        version = registry.register_version(
-            work,
-            Registration(
-                model=MODEL,
-                tenant=None,
-                version="1.0.0",
-                digest=blob.digest,
-                size_bytes=1,
-                framework="none",
-                cutoff=0.5,
-                training_metrics={},
-                training_trigger=TrainingTrigger.MANUAL,
-                parent=None,
-                reference_digest=blob.digest,
-                holdout_digest=blob.digest,
-                lineage={},
-                binding="",
-                signature="",
-                signer="",
-                inspection={},
-                contributors=(),
-            ),
-        )
+        registered(work, MODEL, tier=1, features=(Feature("weight_kg", "numeric"),))
+        version = registry.register_version(work, registration(MODEL, "1.0.0", blob.digest))
         for step in (Lifecycle.STAGING, Lifecycle.REJECTED):  # or its checks would begin
             registry.move_version(work, version.id, step, why="it has no bytes")
         stable = Deployed(
