@@ -63,6 +63,20 @@ def in_child(code: str, root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def put_and_die(root: Path, step: str) -> None:
+    """Store CONTENT in a process of its own, which is killed at `step`."""
+    killed = in_child(
+        f"""
+        def hook(step):
+            if step == {step!r}:
+                os.kill(os.getpid(), signal.SIGKILL)
+        put(BlobStore(ROOT, hook=hook))
+        """,
+        root,
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+
 def digest_of(content: bytes) -> Digest:
     return Digest("sha256:" + hashlib.sha256(content).hexdigest())
 
@@ -243,16 +257,7 @@ def test_a_killed_write_leaves_the_old_state_or_the_new_one(
     digest = digest_of(CONTENT)
     if before is not None:
         BlobStore(tmp_path).path(digest).write_bytes(before)
-    killed = in_child(
-        f"""
-        def hook(step):
-            if step == {step!r}:
-                os.kill(os.getpid(), signal.SIGKILL)
-        put(BlobStore(ROOT, hook=hook))
-        """,
-        tmp_path,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    put_and_die(tmp_path, step)
     assert len(temporary_files(tmp_path)) == left
     path = BlobStore(tmp_path).path(digest)
     seen = path.read_bytes() if path.exists() else None
@@ -437,16 +442,7 @@ def test_a_killed_repetition_leaves_the_file_that_was_there(tmp_path: Path, step
     store = BlobStore(tmp_path)
     digest = stored(store).digest
     before = inode(store, digest)
-    killed = in_child(
-        f"""
-        def hook(step):
-            if step == {step!r}:
-                os.kill(os.getpid(), signal.SIGKILL)
-        put(BlobStore(ROOT, hook=hook))
-        """,
-        tmp_path,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    put_and_die(tmp_path, step)
     assert inode(BlobStore(tmp_path), digest) == before
     assert temporary_files(tmp_path) == []
     assert store.read_verified(digest, max_bytes=MANY) == CONTENT

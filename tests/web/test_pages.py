@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from fastapi.routing import APIRoute
@@ -310,29 +311,28 @@ def confirmed(world: Any, name: str, since: datetime) -> None:
         windows.keep_watch(work, watch, moved)
 
 
-def test_drift_that_a_resolved_incident_explains_is_known_and_calm(world: Any) -> None:
+def home_after(world: Any, *drifting: str) -> tuple[str, httpx.Response]:
+    """The incident of `distance_miles`, and the home page after its end, with this drift left."""
     serving(world)
     world.window(world.now, ks_d=0.41)
     incident = world.incident()
-    confirmed(world, "distance_miles/null_rate", incident.drift_start)
-    confirmed(world, "distance_miles", incident.drift_start)
+    for name in drifting:
+        confirmed(world, name, incident.drift_start)
     world.resolve(incident.id)
-    page = world.browser("mira").get("/")
+    return incident.id, world.browser("mira").get("/")
+
+
+def test_drift_that_a_resolved_incident_explains_is_known_and_calm(world: Any) -> None:
+    incident, page = home_after(world, "distance_miles/null_rate", "distance_miles")
     said = text(page)
-    assert f"known explained by {incident.id}" in said
+    assert f"known explained by {incident}" in said
     assert "calm — nothing waits for you" in said
     assert "the drift of 1 model is known and explained" in said
     assert "did not come out calm" not in said
 
 
 def test_drift_that_nobody_has_explained_is_not_called_calm(world: Any) -> None:
-    serving(world)
-    world.window(world.now, ks_d=0.41)
-    incident = world.incident()
-    confirmed(world, "distance_miles", incident.drift_start)
-    confirmed(world, "departure_hour", incident.drift_start)
-    world.resolve(incident.id)
-    page = world.browser("mira").get("/")
+    _, page = home_after(world, "distance_miles", "departure_hour")
     said = text(page)
     assert "but 1 model did not come out calm" in said
     assert "calm — nothing waits for you" not in said

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,55 +65,50 @@ def score(
         ChildFailed: it crashed, took too long or too much memory, or refused the model.
         Unavailable: it could not be carried out, and nothing follows for the model.
     """
+    with _our_own_failures():
+        request = {
+            "model": str(model),
+            "artifact": digest,
+            "data": str(data),
+            "features": list(features),
+            "label": label,
+            "scores": str(folder / "scores.npy"),
+            "labels": str(folder / "labels.npy"),
+        }
+        (folder / "request.json").write_text(json.dumps(request))
+        child = run_limited(
+            "trimtab.artifacts.execution",
+            [str(folder / "request.json")],
+            max_seconds=limits.max_seconds,
+            max_cpu_seconds=math.ceil(limits.max_seconds),
+            max_memory_mib=int(limits.max_memory_mib),
+            max_output_bytes=_ANSWER_BYTES,
+            files_readable=[model, data],
+            folder=folder,
+        )
+        if child.unanswered:
+            raise Unavailable(f"the model was not run: the child ended with {child.outcome.value}")
+        if child.outcome is not Outcome.OK:
+            raise _failure(child.outcome, child.stdout)
+        try:
+            seconds = float(json.loads(child.stdout)["score_seconds"])
+            scores = np.load(folder / "scores.npy", allow_pickle=False)
+            labels = np.load(folder / "labels.npy", allow_pickle=False)
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            raise ChildFailed("the child said that it was done, and left no scores") from error
+        return Scored(scores, labels, seconds, dict(child.isolation))
+
+
+@contextmanager
+def _our_own_failures() -> Iterator[None]:
+    """What the machine refuses says nothing about the model."""
     try:
-        return _score(model, digest, data, features, label, limits, folder)
+        yield
     except OSError as error:
         raise Unavailable(
             f"the model could not be run here: {error.strerror}",
             remedy="free room on the disk for temporary files, then try again",
         ) from error
-
-
-def _score(
-    model: Path,
-    digest: Digest,
-    data: Path,
-    features: Sequence[str],
-    label: str,
-    limits: ChildLimits,
-    folder: Path,
-) -> Scored:
-    request = {
-        "model": str(model),
-        "artifact": digest,
-        "data": str(data),
-        "features": list(features),
-        "label": label,
-        "scores": str(folder / "scores.npy"),
-        "labels": str(folder / "labels.npy"),
-    }
-    (folder / "request.json").write_text(json.dumps(request))
-    child = run_limited(
-        "trimtab.artifacts.execution",
-        [str(folder / "request.json")],
-        max_seconds=limits.max_seconds,
-        max_cpu_seconds=math.ceil(limits.max_seconds),
-        max_memory_mib=int(limits.max_memory_mib),
-        max_output_bytes=_ANSWER_BYTES,
-        files_readable=[model, data],
-        folder=folder,
-    )
-    if child.unanswered:
-        raise Unavailable(f"the model was not run: the child ended with {child.outcome.value}")
-    if child.outcome is not Outcome.OK:
-        raise _failure(child.outcome, child.stdout)
-    try:
-        seconds = float(json.loads(child.stdout)["score_seconds"])
-        scores = np.load(folder / "scores.npy", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise ChildFailed("the child said that it was done, and left no scores") from error
-    return Scored(scores, labels, seconds, dict(child.isolation))
 
 
 def judge(
