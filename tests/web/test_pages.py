@@ -326,6 +326,8 @@ def test_drift_that_a_resolved_incident_explains_is_known_and_calm(world: Any) -
     incident, page = home_after(world, "distance_miles/null_rate", "distance_miles")
     said = text(page)
     assert f"known explained by {incident}" in said
+    model = text(world.browser("mira").get(f"/models/{MODEL}"))
+    assert f"known explained by {incident}" in model
     assert "calm — nothing waits for you" in said
     assert "the drift of 1 model is known and explained" in said
     assert "did not come out calm" not in said

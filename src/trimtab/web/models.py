@@ -32,7 +32,7 @@ from trimtab.remediation import store as remediation
 from trimtab.remediation.model import Remediation
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
-from trimtab.web import figures, lifeline, lifeline_picture, telling, words
+from trimtab.web import explained, figures, lifeline, lifeline_picture, telling, words
 from trimtab.web.charts import Chart
 from trimtab.web.figures import Known, Measured
 from trimtab.web.lifeline import Lifeline, Mark, Stretch
@@ -159,7 +159,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str) -> ModelPa
         life=life,
         picture=lifeline_picture.draw(life),
         numbers=_numbers(own, tier.monitoring),
-        glance=glance(own, watches),
+        glance=glance(own, watches, explained.of(reading, visitor, name, watches)),
         versions=_rows(past),
         incidents=open_,
         settled=settled,

@@ -165,7 +165,7 @@ def rate_point(window: Window, metric: str = FALSE_POSITIVE_RATE) -> RatePoint |
 def glance(
     windows: Sequence[Window],
     watches: Sequence[Watch],
-    explained: Mapping[str, str] | None = None,
+    explained: Mapping[str, str],
 ) -> Glance:
     """The newest of what windows (oldest first) and watches say.
 
@@ -174,7 +174,6 @@ def glance(
         watches: What is watched.
         explained: By the id of a watch, the resolved incident that has explained its episode.
     """
-    reasons = explained or {}
     inputs = [w for w in windows if w.drift is not None]
     rates = [point for point in map(rate_point, windows) if point is not None]
     moved = [
@@ -183,7 +182,7 @@ def glance(
         if w.phase is WatchPhase.CONFIRMED and w.subject is not Subject.PERFORMANCE
     ]
     # One that nobody has explained is news, whatever else is known.
-    known = bool(moved) and all(w.id in reasons for w in moved)
+    known = bool(moved) and all(w.id in explained for w in moved)
     suspected = any(
         w.phase is WatchPhase.SUSPECTED and w.subject is not Subject.PERFORMANCE for w in watches
     )
@@ -206,7 +205,7 @@ def glance(
     return Glance(
         drift=drift,
         drifting=tuple(w.name for w in moved),
-        explained=tuple(dict.fromkeys(reasons[w.id] for w in moved)) if drift is _KNOWN else (),
+        explained=tuple(dict.fromkeys(explained[w.id] for w in moved)) if drift is _KNOWN else (),
         looked_at=inputs[-1].end if inputs else None,
         rows=inputs[-1].rows if inputs else 0,
         rate=rate,
