@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.gateway.batches import Captured, record_batch
+from trimtab.gateway.batches import Batch, Captured, record_batch
 from trimtab.gateway.sessions import VersionSchema
-from trimtab.gateway.shipping import Buffer, Pace, Shipper
+from trimtab.gateway.shipping import Buffer, Outcome, Pace, Shipper
 from trimtab.gateway.tensors import TensorSpec
 from trimtab.sdk.routing import Route, VersionEntry
 
@@ -216,3 +218,44 @@ def test_taking_a_call_never_waits_for_the_network() -> None:
     hung.set()
     shipper.drain(5)
     assert not shipper.alive
+
+
+def shipper(buffer: Buffer, sent: list[Batch], pace: Pace) -> Shipper:
+    def send(batch: Batch) -> Outcome:
+        sent.append(batch)
+        return "shipped"
+
+    return Shipper(buffer, send, pace)
+
+
+def test_a_full_batch_goes_at_once_and_the_rest_waits_for_more() -> None:
+    sent: list[Batch] = []
+    running = shipper(Buffer(1000, 10_000_000, True), sent, Pace(10, 60.0, 0.1, 1.0))
+    running.start()
+    for _ in range(25):
+        running.accept(call())
+    until(lambda: len(sent) == 2)
+    time.sleep(0.05)
+    assert [batch.rows for batch in sent] == [10, 10]
+    running.drain(5)
+    assert [batch.rows for batch in sent] == [10, 10, 5]
+
+
+def test_what_is_rare_is_not_kept_waiting_by_what_is_frequent() -> None:
+    sent: list[Batch] = []
+    buffer = Buffer(100_000, 100_000_000, True)
+    running = shipper(buffer, sent, Pace(10, 0.2, 0.1, 1.0))
+    running.start()
+    running.accept(call(model="rare"))
+    until(lambda: any(b"rare" in batch.payload for batch in sent), lambda: running.accept(call()))
+    assert sum(batch.rows for batch in sent) > 1
+    running.drain(5)
+    assert buffer.counts().buffered == 0
+
+
+def until(holds: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        meanwhile()
+        time.sleep(0.001)

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,6 +35,23 @@ class Counts:
 
 
 @dataclass
+class Queue:
+    """Calls of one stream, oldest first, each with its place in the order of all."""
+
+    calls: deque[tuple[int, Captured]] = field(default_factory=deque)
+    rows: int = 0
+
+    def push(self, sequence: int, call: Captured) -> None:
+        self.calls.append((sequence, call))
+        self.rows += call.rows
+
+    def pop(self) -> Captured:
+        _, call = self.calls.popleft()
+        self.rows -= call.rows
+        return call
+
+
+@dataclass
 class Buffer:
     """Calls that wait, oldest first within a stream; all methods are safe from any thread.
 
@@ -47,7 +64,7 @@ class Buffer:
     max_rows: int
     max_bytes: int
     shed_oldest: bool
-    _queues: dict[Stream, deque[tuple[int, Captured]]] = field(default_factory=dict)
+    _queues: dict[Stream, Queue] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sequence: int = 0
     _rows: int = 0
@@ -57,36 +74,40 @@ class Buffer:
     _shed: dict[str, int] = field(default_factory=lambda: {"full": 0, "refused": 0, "shutdown": 0})
 
     def put(self, call: Captured) -> int:
-        """Take a call, or shed; returns the rows that wait now. Never blocks for room."""
+        """Take a call, or shed; returns the rows of its stream that wait now. Never blocks for
+        room."""
         with self._lock:
             self._accepted += call.rows
             while self._over(call) and self.shed_oldest and self._queues:
                 self._drop_oldest()
             if self._over(call):
                 self._shed["full"] += call.rows
-                return self._rows
+                return 0
             self._sequence += 1
-            self._queues.setdefault(call.stream, deque()).append((self._sequence, call))
+            queue = self._queues.setdefault(call.stream, Queue())
+            queue.push(self._sequence, call)
             self._rows += call.rows
             self._bytes += call.size
-            return self._rows
+            return queue.rows
 
-    def take(self, max_rows: int) -> list[Captured]:
-        """The oldest calls of the stream that has waited longest; at least one, if any.
+    def take(self, max_rows: int, *, least_rows: int = 1) -> list[Captured]:
+        """The oldest calls of the stream that has waited longest among those in which at least
+        `least_rows` wait; none if there is no such stream.
 
         They count as buffered until `settle`.
         """
         with self._lock:
-            if not self._queues:
+            long = [s for s, queue in self._queues.items() if queue.rows >= least_rows]
+            if not long:
                 return []
-            stream = self._oldest()
+            stream = self._oldest(long)
             queue = self._queues[stream]
-            taken = [queue.popleft()[1]]
+            taken = [queue.pop()]
             rows = taken[0].rows
-            while queue and rows + queue[0][1].rows <= max_rows:
-                taken.append(queue.popleft()[1])
+            while queue.calls and rows + queue.calls[0][1].rows <= max_rows:
+                taken.append(queue.pop())
                 rows += taken[-1].rows
-            if not queue:
+            if not queue.calls:
                 del self._queues[stream]
             return taken
 
@@ -108,13 +129,13 @@ class Buffer:
     def _over(self, call: Captured) -> bool:
         return self._rows + call.rows > self.max_rows or self._bytes + call.size > self.max_bytes
 
-    def _oldest(self) -> Stream:
-        return min(self._queues, key=lambda stream: self._queues[stream][0][0])
+    def _oldest(self, among: Iterable[Stream]) -> Stream:
+        return min(among, key=lambda stream: self._queues[stream].calls[0][0])
 
     def _drop_oldest(self) -> None:
-        stream = self._oldest()
-        _, call = self._queues[stream].popleft()
-        if not self._queues[stream]:
+        stream = self._oldest(self._queues)
+        call = self._queues[stream].pop()
+        if not self._queues[stream].calls:
             del self._queues[stream]
         self._forget(call)
         self._shed["full"] += call.rows
@@ -168,14 +189,21 @@ class Shipper:
         self._thread.join()
 
     def _run(self) -> None:
+        flushed_at = time.monotonic()
         while not self._stopping.is_set():
-            self._wake.wait(self._pace.flush_seconds)
-            self._wake.clear()
-            self._ship_all()
-        self._ship_all()
+            left = flushed_at + self._pace.flush_seconds - time.monotonic()
+            if left > 0:
+                self._wake.wait(left)
+                self._wake.clear()
+                # Full batches alone: a post costs the same, however few rows it has.
+                self._ship(least_rows=self._pace.batch_rows)
+            else:
+                flushed_at = time.monotonic()
+                self._ship(least_rows=1)
+        self._ship(least_rows=1)
 
-    def _ship_all(self) -> None:
-        while calls := self._buffer.take(self._pace.batch_rows):
+    def _ship(self, *, least_rows: int) -> None:
+        while calls := self._buffer.take(self._pace.batch_rows, least_rows=least_rows):
             outcome = self._deliver(encode(calls))
             self._buffer.settle(calls, None if outcome == "shipped" else outcome)
 
