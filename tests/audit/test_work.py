@@ -99,9 +99,10 @@ def test_decisions_cannot_be_written_without_an_event(records: Records) -> None:
     assert count(records, FACTS) == 1
 
 
-def test_many_writers_leave_one_gap_free_history(records: Records) -> None:
+@pytest.mark.parametrize("each", [25, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_writers_leave_one_gap_free_history(records: Records, each: int) -> None:
     def write(writer: int) -> None:
-        for i in range(25):
+        for i in range(each):
             with records.begin(SOMEBODY, reason="r") as work:
                 row = {"id": f"{writer}-{i}", "name": f"{writer}-{i}"}
                 work.create(THINGS, row, because=named("x", f"t{writer % 3}"))
@@ -112,10 +113,10 @@ def test_many_writers_leave_one_gap_free_history(records: Records) -> None:
     for thread in threads:
         thread.join()
     with records.look() as reading:
-        entries = ledger.entries(reading.connection, limit=1000)
-        assert ledger.size(reading.connection) == 400
+        entries = ledger.entries(reading.connection, limit=16 * each)
+        assert ledger.size(reading.connection) == 16 * each
         assert ledger.tree(reading.connection).root() == naive_root([e.leaf for e in entries])
-    assert [e.sequence for e in entries] == list(range(1, 401))
+    assert [e.sequence for e in entries] == list(range(1, 16 * each + 1))
     for tenant in ("t0", "t1", "t2"):
         own = [e.tenant_sequence for e in entries if e.tenant == tenant]
         assert own == list(range(1, len(own) + 1))
