@@ -90,5 +90,5 @@ bench: $(READY) ## figures beside this machine's own floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: chaos
-chaos: $(READY) ## kill every step of the story for real, and compare the end (long)
+chaos: $(READY) ## kill every step of the story for real, alter a ledger of a million (long)
 	$(BIN)/pytest -q tests/chaos -m chaos $(ARGS)
