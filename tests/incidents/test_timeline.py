@@ -107,6 +107,13 @@ def test_an_unknown_kind_is_still_readable() -> None:
     told = sentence(entry("kill_switch.rusted", {"scope": "fleet", "gain": 0.0123456}))
     assert told == "Kill switch: rusted (scope fleet, gain 0.01235)."
     assert sentence(entry("something", {})) == "Something."
+    steps = [
+        {"action": "notify_team", "course": "automatic", "reason": "found"},
+        {"action": "retrain_model", "course": "refused", "reason": "the feed is broken"},
+    ]
+    assert sentence(entry("plan.drawn_up", {"steps": steps})) == (
+        "Plan drawn up: notify team by itself; retrain model is refused (the feed is broken)."
+    )
     assert "retention" in sentence(entry("incident.opened", None))
 
 

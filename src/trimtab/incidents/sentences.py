@@ -56,9 +56,10 @@ def _plan(data: _Data) -> str:
 
 
 def _course(step: _Data) -> str:
-    return {"automatic": "by itself", "ask": "if a person asks", "refused": "not at all"}.get(
-        str(step.get("course")), _name(step, "course")
-    )
+    course = str(step.get("course"))
+    if course == "refused":
+        return f"is refused ({_v(step, 'reason')})"
+    return {"automatic": "by itself", "ask": "if a person asks"}.get(course, _name(step, "course"))
 
 
 def _proposed(data: _Data) -> str:
