@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -411,3 +413,21 @@ def test_no_role_that_runs_the_house_answers_for_models() -> None:
     machines = ("gateway", "endpoint", "feed")
     for role in machines:
         assert not ROLES[role] & {"approvals:decide", "rollouts:operate", "identity:manage"}
+
+
+@pytest.mark.slow
+def test_a_flood_of_log_ins_does_not_take_all_the_memory() -> None:
+    code = (
+        "import resource, threading\n"
+        "from trimtab.identity import passwords\n"
+        "known = passwords.hash_password('correct horse battery staple')\n"
+        "guess = lambda: passwords.fits(known, 'a wrong password')\n"
+        "guesses = [threading.Thread(target=guess) for _ in range(32)]\n"
+        "[guess.start() for guess in guesses]\n"
+        "[guess.join() for guess in guesses]\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(said.stdout) < 4 * 64 + 300, "32 hashes at once take 2 GiB"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
@@ -12,6 +14,8 @@ MIN_LENGTH = 12
 
 _WEAK = ("change-me", "changeme", "password", "trimtab", "123456", "admin", "letmein", "qwerty")
 _hasher = PasswordHasher()
+_AT_ONCE = threading.BoundedSemaphore(4)
+"""Each hash takes 64 MiB: a flood of log-ins must not take all the memory."""
 _NOBODY = (
     "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA"
     "$GpZ3sK/oH9p7VIiV56G/64Zo/8GaUw434IimaPqxwCo"
@@ -41,6 +45,8 @@ def fits(password_hash: str | None, password: str) -> bool:
     """Whether the password is right; with no hash the time is spent all the same, so that
     nobody learns from the clock who exists."""
     try:
-        return _hasher.verify(password_hash or _NOBODY, password) and password_hash is not None
+        with _AT_ONCE:
+            right = _hasher.verify(password_hash or _NOBODY, password)
+        return right and password_hash is not None
     except (VerifyMismatchError, InvalidHashError):
         return False
