@@ -86,9 +86,10 @@ class DbosSettings:
     queues: Mapping[str, int] = field(default_factory=lambda: {"default": 4})
     listen: frozenset[str] | None = None
     poll_seconds: float = 0.25
-    max_recoveries: int = 5
+    max_recoveries: int = 20
     """How often a job whose process died under it is begun again, before it is a dead
-    letter."""
+    letter. A job that runs beside the one to blame is begun again as often, so few would
+    take the innocent along."""
     lease_wait_seconds: float = 0.0
 
     @property
