@@ -14,6 +14,7 @@ from trimtab.platform.durable import Job
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows import (
     check,
+    close,
     diagnose,
     intake,
     late,
@@ -96,7 +97,7 @@ def _repairing(parts: Parts, gate: GateProcess) -> list[tuple[Reaction, Job]]:
                 "remediation.aborted",
                 "rollout.step_observed",
             ),
-            repair.close_without_harm,
+            close.without_harm,
         ),
     ]
 

@@ -15,7 +15,7 @@ from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.diagnosis import store as diagnosis_store
-from trimtab.diagnosis.model import Analysis, Diagnosis
+from trimtab.diagnosis.model import Diagnosis
 from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import Incident, Kind
@@ -38,14 +38,13 @@ from trimtab.remediation.gate_process import GateProcess
 from trimtab.remediation.model import Phase, Remediation
 from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
-from trimtab.rollouts import store as rollout_store
 from trimtab.workflows import diagnose, recovery, release, retrain
 from trimtab.workflows.diagnose import stable_version
 from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
 _REPAIR = system("repair")
 _OVER = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
-_UNDER_WAY = (Phase.EXECUTING, Phase.VERIFYING, Phase.FAILED)
+UNDER_WAY = (Phase.EXECUTING, Phase.VERIFYING, Phase.FAILED)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def plan(parts: Parts, entry: Entry) -> None:
         found = diagnosis_store.newest_of(work, incident.id)
         if found is None or incident.phase is not IncidentPhase.DIAGNOSED:
             return
-        if _drawn_up(work, found):  # the incident stays as it is until a remedy begins
+        if drawn_up(work, found):  # the incident stays as it is until a remedy begins
             return
         model = store.model_named(work, incident.model)
         demands, policy_digest = policy_of(parts, model)
@@ -89,7 +88,7 @@ def plan(parts: Parts, entry: Entry) -> None:
                 )
 
 
-def _drawn_up(work: Work, found: Diagnosis) -> bool:
+def drawn_up(work: Work, found: Diagnosis) -> bool:
     """Whether a diagnosis has its plan."""
     newest = ledger.entries(
         work.connection, kinds=(PlanDrawnUp.kind,), ref=found.id, newest_first=True, limit=1
@@ -325,7 +324,7 @@ def verify(parts: Parts, remediation_id: str) -> None:
             work, remediation_id, measured, look_at=work.now + window, patience=patience
         )
         if ended.phase is Phase.SUCCEEDED:
-            _resolve(work, incident.id, measured.plain(), measured.reason)
+            resolve(work, incident.id, measured.plain(), measured.reason)
         elif ended.phase is not Phase.VERIFYING:
             incidents.escalate(work, incident.id, f"{running.action.value}: {measured.reason}")
 
@@ -344,7 +343,7 @@ def recheck(parts: Parts, incident_id: str) -> None:
         again = not calm and _may_train_now(reading, incident, demands)
     if calm and measured is not None and measured.outcome is Outcome.RECOVERED:
         with parts.records.begin(_REPAIR, reason="it is calm again") as work:
-            _resolve(work, incident.id, measured.plain(), measured.reason)
+            resolve(work, incident.id, measured.plain(), measured.reason)
     elif again:
         with parts.records.begin(_REPAIR, reason="there are rows enough now") as work:
             incident = incident_store.get(work, incident.id)
@@ -392,7 +391,7 @@ def _earlier_attempt(reading: Reading, incident: Incident, demands: TierPolicy) 
         for r in remediation_store.of_incident(reading, incident.id)
         if r.action is ActionName.RETRAIN_MODEL
     ]
-    if any(r.phase in (Phase.PROPOSED, Phase.PERMITTED, *_UNDER_WAY) for r in tries):
+    if any(r.phase in (Phase.PROPOSED, Phase.PERMITTED, *UNDER_WAY) for r in tries):
         return "an attempt is under way"
     pause = timedelta(days=demands.retraining.retry_after_days)
     ended = [r.settled_at for r in tries if r.settled_at is not None]
@@ -401,64 +400,8 @@ def _earlier_attempt(reading: Reading, incident: Incident, demands: TierPolicy) 
     return None
 
 
-def close_without_harm(parts: Parts, entry: Entry) -> None:
-    """End an incident that asks for nothing more: a group that went without harm, or a canary
-    that has been taken back and is gone."""
-    data = entry.data or {}
-    if entry.kind == "rollout.step_observed":
-        _close_release(parts, entry)
-        return
-    with parts.records.begin(_REPAIR, reason="nothing was harmed", cause=entry.sequence) as work:
-        incident = incident_store.get(work, str(data["incident"]))
-        found = diagnosis_store.newest_of(work, incident.id)
-        told = entry.kind == "remediation.recovered"
-        if incident.kind is Kind.ROLLOUT_ROLLED_BACK:
-            _close_if_settled(work, incident)
-        elif told and found is not None:
-            _close_if_harmless(work, incident, found.analysis)
-
-
-def _close_if_harmless(work: Work, incident: Incident, found: Analysis) -> None:
-    cause = found.cause
-    if cause is None or cause.type.value != Cause.POPULATION_CHANGE.value:
-        return
-    if found.harmed is False:
-        evidence = {"cause": cause.summary, "evidence": list(cause.evidence_for)}
-        said = f"{cause.summary}; no harm is shown, and the team was told"
-        _resolve(work, incident.id, evidence, said)
-
-
-def _close_release(parts: Parts, entry: Entry) -> None:
-    with parts.records.begin(_REPAIR, reason="it is gone", cause=entry.sequence) as work:
-        for incident in incident_store.active(work):
-            version = (entry.data or {}).get("version")
-            if incident.cause_key == f"release:{version}":
-                _close_if_settled(work, incident)
-
-
-def _close_if_settled(work: Work, incident: Incident) -> None:
-    """A bad release is over when no gateway serves it any more, and what its plan asks for has
-    been done: closed any sooner, it would have no plan, and nobody would be told."""
-    version = incident.cause_key.removeprefix("release:")
-    gone = [
-        r
-        for r in rollout_store.of_model(work, incident.model)
-        if r.version == version and r.settled and r.observed_percent == 0
-    ]
-    found = diagnosis_store.newest_of(work, incident.id)
-    waiting = [
-        r
-        for r in remediation_store.of_incident(work, incident.id)
-        if r.phase in (Phase.PROPOSED, Phase.PERMITTED, *_UNDER_WAY)
-    ]
-    if gone and not waiting and found is not None and _drawn_up(work, found):
-        evidence = {"observed_percent": 0.0, "rollout": gone[0].id}
-        _resolve(work, incident.id, evidence, f"no gateway serves {version} any more")
-
-
-def _resolve(
-    work: Work, incident_id: IncidentId, evidence: dict[str, Any], resolution: str
-) -> None:
+def resolve(work: Work, incident_id: IncidentId, evidence: dict[str, Any], resolution: str) -> None:
+    """End an incident that is open, on what was measured or observed."""
     incident = incident_store.get(work, incident_id)
     if incident.phase is IncidentPhase.ACTING:
         incidents.begin_verifying(work, incident.id, look_at=work.now)
