@@ -103,6 +103,46 @@ def test_any_other_range_is_refused_at_once(
     assert body["field"] == "Range"
 
 
+def test_a_range_that_stands_twice_is_refused(
+    http: httpx.Client, stored: dict[str, Any], refuses: Any
+) -> None:
+    twice = [("Range", "bytes=0-1"), ("Range", "bytes=5-6")]
+    body = refuses(http.get(DOWNLOAD, params=query(stored), headers=twice), 422, "invalid_input")
+    assert body["field"] == "Range"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ([("X-Endpoint-Id", "a"), ("X-Endpoint-Id", "b")], "invalid_input"),
+        ([("X-Endpoint-Id", "a b")], "invalid_input"),
+        ([("X-Endpoint-Id", "x" * 257)], "invalid_input"),
+        ([("X-Endpoint-Id", "")], "invalid_input"),
+    ],
+)
+def test_an_endpoint_that_no_gateway_would_take_is_refused(
+    http: httpx.Client, stored: dict[str, Any], refuses: Any, sent: list[tuple[str, str]], code: str
+) -> None:
+    answer = http.get("/api/ml/model/latest", params={"model": stored["model"]}, headers=sent)
+    assert refuses(answer, 422, code)["field"] == "X-Endpoint-Id"
+
+
+@pytest.mark.parametrize(
+    ("etag", "status", "size"),
+    [("{}", 206, 2), ('"{}"', 206, 2), ('W/"{}"', 200, None), ('"sha256:0"', 200, None)],
+)
+def test_a_range_of_other_bytes_is_answered_with_the_whole(
+    http: httpx.Client, stored: dict[str, Any], etag: str, status: int, size: int | None
+) -> None:
+    known = http.get(DOWNLOAD, params=query(stored)).headers["etag"]
+    named = known if etag == "{}" else etag.format(known.strip('"'))
+    headers = {"Range": "bytes=0-1", "If-Range": named}
+    answer = http.get(DOWNLOAD, params=query(stored), headers=headers)
+    assert answer.status_code == status
+    assert len(answer.content) == (size or len(stored["bytes"]))
+    assert ("content-range" in answer.headers) == (status == 206)
+
+
 def test_a_refused_range_says_how_large_the_file_is(
     http: httpx.Client, stored: dict[str, Any]
 ) -> None:

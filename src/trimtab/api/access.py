@@ -18,7 +18,7 @@ from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.model import split_key
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
 from trimtab.workflows.parts import Parts
 
@@ -179,6 +179,18 @@ def _one(request: Request, header: str) -> str | None:
     if len(values) > 1:
         raise NotAuthenticated(f"the header {header} stands there twice")
     return values[0] if values else None
+
+
+def once(request: Request, *headers: str) -> None:
+    """Make sure that none of these headers stands there twice: which one counts is not ours to
+    guess.
+
+    Raises:
+        InvalidInput: one does.
+    """
+    for header in headers:
+        if len(request.headers.getlist(header)) > 1:
+            raise InvalidInput(f"{header} stands there twice", field=header, remedy="send it once")
 
 
 def scope_of(reading: Reading, actor: Actor, tenant: str | None) -> TenantId | None:

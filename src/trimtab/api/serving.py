@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, key_of, may
+from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, key_of, may, once
 from trimtab.api.problems import RangeNotSatisfiable
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
 from trimtab.registry import service as registry
@@ -25,7 +25,8 @@ router = strict.router("/api/ml/model", tag="serving")
 
 Asker = Annotated[PermittedAsker, asks("models:read")]
 Downloader = Annotated[Actor, may("artifacts:download")]
-Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", max_length=200)]
+Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", pattern=r"^[!-~]{1,256}$")]
+"""As gateways take it: what they serve and what is said of it here must not differ."""
 ModelName = Annotated[str | None, Query(max_length=63)]
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -46,6 +47,7 @@ async def latest(
     Without `model`, the key's default is meant. The endpoint id, or else the key, is what
     a canary is drawn by.
     """
+    once(request, "X-Endpoint-Id")
     unit = endpoint or key_of(request)
     answer = await to_thread.run_sync(_latest, asker, model, unit, limiter=_LOOKING)
     return Response(answer, media_type="application/json")  # valid: not to be validated again
@@ -59,23 +61,30 @@ def _latest(asker: PermittedAsker, model: str | None, unit: str | None) -> str:
 
 @router.get("/download", summary="Bytes of a version")
 def download(
+    request: Request,
     actor: Downloader,
     parts: PartsOf,
     version: Annotated[str, Query(max_length=40)],
     model: ModelName = None,
     type: Annotated[Literal["onnx"], Query()] = "onnx",  # noqa: A002 - the name is the contract
     range_header: Annotated[str | None, Header(alias="Range", max_length=200)] = None,
+    if_range: Annotated[str | None, Header(alias="If-Range", max_length=200)] = None,
 ) -> Response:
     """Stream an artifact whose digest and signature were verified before the first byte.
 
     Who only serves gets what is deployed to them: canary, stable, and the version that a
-    rollback would go back to.
+    rollback would go back to. A range of other bytes than `If-Range` names is not answered with
+    a part, but with the whole.
     """
     del type
+    once(request, "Range", "If-Range")
     with parts.records.look() as reading:
         name = serving.model_meant(reading, actor, model)
         found = serving.visible_version(reading, actor, name, version)
         serving.demand_bytes(reading, actor, found)
+    etag = f'"{found.digest}"'
+    if if_range is not None and if_range.strip() != etag:
+        range_header = None
     first, last = _range(range_header, found.size_bytes)
     file = _verified(parts, found)
     with parts.records.begin(actor, reason="download") as work:
@@ -83,7 +92,7 @@ def download(
     headers = {
         "Content-Length": str(last - first + 1),
         "Accept-Ranges": "bytes",
-        "ETag": f'"{found.digest}"',
+        "ETag": etag,
         "Cache-Control": "private, no-transform",
         "Vary": "X-Api-Key, Authorization, X-Tenant-Id",
         "Content-Disposition": f'attachment; filename="{found.model}-{found.version}.onnx"',
