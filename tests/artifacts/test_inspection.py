@@ -193,6 +193,40 @@ def test_outputs_stated_too_large_are_malicious(tmp_path: Path, operator: str) -
         assert "tensor_size" in rules(inspected(tmp_path, saved(model)))
 
 
+@pytest.mark.parametrize("spelling", ["value", "value_ints", "int32"])
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
+def test_a_size_counts_in_each_spelling(tmp_path: Path, operator: str, spelling: str) -> None:
+    sizes = [2**31 - 1, 2**31 - 1]
+    kind = TensorProto.INT32 if spelling == "int32" else TensorProto.INT64
+    said: dict[str, Any] = {"value": helper.make_tensor("s", kind, [2], sizes)}
+    if spelling == "value_ints":
+        said = {"value_ints": sizes}
+    constant = helper.make_node("Constant", [], ["s"], **said)
+    inputs = ["s"] if operator == "ConstantOfShape" else ["X", "s"]
+    node = helper.make_node(operator, inputs, ["Z"])
+    assert "tensor_size" in rules(inspected(tmp_path, saved(a_model([constant, node]))))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "too_many"),
+    [
+        ((0, 10**14, 1), True),
+        ((0, 10, 1), False),
+        ((5, -(10**14), -1), True),
+        ((0, 9, 0), False),
+    ],
+)
+def test_a_range_that_counts_too_far_is_malicious(
+    tmp_path: Path, bounds: tuple[int, int, int], too_many: bool
+) -> None:
+    constants = [
+        helper.make_node("Constant", [], [name], value_int=value)
+        for name, value in zip("abc", bounds, strict=True)
+    ]
+    model = a_model([*constants, helper.make_node("Range", [*"abc"], ["Z"])])
+    assert ("tensor_size" in rules(inspected(tmp_path, saved(model)))) == too_many
+
+
 def test_declared_sizes_and_shape_attributes_count_too(tmp_path: Path) -> None:
     model = a_model()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2**62

@@ -25,6 +25,7 @@ _BITS |= {25: 2, 26: 2}
 _STRING = 8
 _COMPLEX = (14, 15)
 _WIDEST_ELEMENT_BYTES = 16
+_SMALL = 16  # values of a constant that may stand for a size
 _MAX_RANK = 64  # ours: no runtime goes this far, and products of more take long
 # Operators whose output has the size that one of their inputs states, by its position.
 _SIZE_INPUT = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Reshape": 1, "Resize": 3}
@@ -154,9 +155,9 @@ class _Walk:
         """Look at one graph or function; give back the graphs inside it."""
         self._text(graph.doc_string, f"{where}.doc_string")
         self._metadata(graph.metadata_props, where)
-        constants = {}
+        stated: dict[str, list[int]] = {}
         if hasattr(graph, "initializer"):
-            constants = {t.name: t for t in graph.initializer} | _constants(graph)
+            stated = _stated(graph)
             self._declared(graph, where)
             for tensor in graph.initializer:
                 self._tensor(tensor, f"{where}.initializer {shown(tensor.name)}")
@@ -167,11 +168,11 @@ class _Walk:
             if self._nodes > self._budget.max_nodes:
                 return
             place = f"{where}.node[{number}] {shown(node.op_type)}"
-            self._node(node, constants, place)
+            self._node(node, stated, place)
             for attribute in node.attribute:
                 yield from self._attribute(attribute, place)
 
-    def _node(self, node: NodeProto, constants: dict[str, TensorProto], where: str) -> None:
+    def _node(self, node: NodeProto, stated: dict[str, list[int]], where: str) -> None:
         self._domain(node.domain, where)
         operator = shown(node.op_type)
         self._operators[f"{shown(node.domain)}::{operator}" if node.domain else operator] += 1
@@ -179,10 +180,11 @@ class _Walk:
         self._metadata(node.metadata_props, where)
         position = _SIZE_INPUT.get(node.op_type)
         if position is not None and len(node.input) > position:
-            sizes = _small_numbers(constants.get(node.input[position]))
-            self._claim(sizes, where, "states an output")
+            self._claim(stated.get(node.input[position], []), where, "states an output")
+        if node.op_type == "Range":
+            self._claim(_range_size(node, stated), where, "states an output")
         if node.op_type == "Loop" and node.input:
-            trips = max(_small_numbers(constants.get(node.input[0])), default=0)
+            trips = max(stated.get(node.input[0], []), default=0)
             if trips > self._budget.max_loop_trips:
                 self._findings.add("budget", Severity.MALICIOUS, where, f"loops {trips} times")
 
@@ -340,27 +342,44 @@ def _spec(value: ValueInfoProto) -> TensorSpec:
     return TensorSpec(shown(value.name), kind, dims)
 
 
-def _constants(graph: GraphProto) -> dict[str, TensorProto]:
-    """Tensors that `Constant` nodes give out, by the name of the output."""
-    return {
-        node.output[0]: attribute.t
-        for node in graph.node
-        if node.op_type == "Constant" and node.output
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
+def _stated(graph: GraphProto) -> dict[str, list[int]]:
+    """The short whole-number constants of a graph, such as shapes and numbers of trips, by
+    the name of what gives them out: an initializer, or a `Constant` in any of its spellings."""
+    found = {tensor.name: _small_numbers(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.output:
+            for attribute in node.attribute:
+                match attribute.name:
+                    case "value":
+                        found[node.output[0]] = _small_numbers(attribute.t)
+                    case "value_int":
+                        found[node.output[0]] = [attribute.i]
+                    case "value_ints":
+                        found[node.output[0]] = list(attribute.ints[:_SMALL])
+    return found
 
 
-def _small_numbers(tensor: TensorProto | None) -> list[int]:
-    """The values of a short int64 constant, such as a shape or a number of trips."""
-    if tensor is None or tensor.data_type != 7:
+def _range_size(node: NodeProto, stated: dict[str, list[int]]) -> list[int]:
+    """How many numbers a `Range` counts from its start to its limit, where all are stated."""
+    bounds = [stated.get(name, []) for name in node.input]
+    if len(bounds) != 3 or not all(len(bound) == 1 for bound in bounds) or bounds[2][0] == 0:
+        return []
+    (start,), (limit,), (delta,) = bounds
+    return [max(0, -(-(limit - start) // delta))]
+
+
+def _small_numbers(tensor: TensorProto) -> list[int]:
+    """The values of a short int32 or int64 constant."""
+    width = {6: 4, 7: 8}.get(tensor.data_type)
+    if width is None:
         return []
     raw = tensor.raw_data
-    if raw and len(raw) <= 128:
+    if raw and len(raw) <= width * _SMALL:
         return [
-            int.from_bytes(raw[i : i + 8], "little", signed=True) for i in range(0, len(raw), 8)
+            int.from_bytes(raw[i : i + width], "little", signed=True)
+            for i in range(0, len(raw), width)
         ]
-    return list(tensor.int64_data[:16])
+    return list(tensor.int64_data[:_SMALL] if width == 8 else tensor.int32_data[:_SMALL])
 
 
 def _listed(tensor: TensorProto) -> int:
