@@ -1,0 +1,186 @@
+"""Models, their versions, where these are deployed, and which one answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from trimtab.sdk.shapes.base import (
+    Answer,
+    ColumnName,
+    Line,
+    ModelName,
+    Name,
+    Plain,
+    Reason,
+    Request,
+    TenantName,
+    Text,
+)
+
+
+class FeatureShape(Request):
+    """One input of a model."""
+
+    model_config = ConfigDict(from_attributes=True)  # added to that of every request
+
+    name: ColumnName
+    kind: Literal["numeric", "category"]
+
+
+class RiskFactsShape(Request):
+    """What is known of a model; a fact left out is unknown, and never counts as harmless."""
+
+    customer_facing: bool | None = None
+    pii: bool | None = None
+    sensitive_data: bool | None = None
+    annual_financial_impact_usd: Annotated[float, Field(ge=0, strict=False)] | None = None
+    regulated_domain: bool | None = None
+    criticality: Literal["critical", "important", "ordinary"] | None = None
+    reversible: bool | None = None
+    environment_cap: Literal["non_production", "none"] | None = None
+
+
+class NewModel(Request):
+    """A model to register."""
+
+    name: ModelName
+    owner: Name
+    description: Text = ""
+    risk_facts: RiskFactsShape = RiskFactsShape()
+    features: Annotated[list[FeatureShape], Field(min_length=1, max_length=2000)]
+    label: ColumnName
+    policy: Annotated[str, Field(max_length=40)] = ""
+    reason: Reason
+
+
+class ModelShape(Answer):
+    """A registered model."""
+
+    id: str
+    name: str
+    owner: str
+    description: str
+    risk_facts: dict[str, Any]
+    tier: int
+    risk_level: str
+    policy: str
+    features: list[FeatureShape]
+    label: str
+    created_at: datetime
+
+
+class NewVersion(Request):
+    """What goes with the files of a version."""
+
+    version: Annotated[str, Field(min_length=1, max_length=40)]
+    tenant: TenantName | None = None
+    framework: Annotated[str, Field(min_length=1, max_length=40), Line] = "onnx"
+    cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
+    training_metrics: dict[str, float] = Field(default_factory=dict)
+    training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
+    parent: Annotated[str, Field(max_length=40)] | None = None
+    lineage: Plain = Field(default_factory=dict)
+    digest: Annotated[str, Field(max_length=71)] | None = None
+    reason: Reason
+
+
+class VersionShape(Answer):
+    """A version of a model."""
+
+    id: str
+    model: str
+    tenant: str | None
+    version: str
+    lifecycle: str
+    digest: str
+    size_bytes: int
+    framework: str
+    cutoff: float
+    training_metrics: dict[str, float]
+    training_trigger: str
+    parent: str | None
+    reference_digest: str
+    holdout_digest: str
+    lineage: dict[str, Any]
+    signer: str | None
+    """Whose key signed it; null where nobody's did: what inspection calls malicious."""
+    signed_at: datetime | None
+    inspection: dict[str, Any]
+    contributors: list[str]
+    created_by: str
+    created_at: datetime
+
+    @field_validator("signer", mode="before")
+    @classmethod
+    def _nobody(cls, signer: object) -> object:
+        return signer or None
+
+    @field_validator("signed_at")
+    @classmethod
+    def _never(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
+        return at if info.data.get("signer") else None
+
+
+class CheckShape(Answer):
+    """One run of one check."""
+
+    id: str
+    name: str
+    verdict: str
+    reason: str
+    numbers: dict[str, Any]
+    policy_digest: str
+    attempt: int
+    at: datetime
+
+
+class DeploymentShape(Answer):
+    """What traffic a version carries somewhere."""
+
+    id: str
+    model: str
+    tenant: str | None
+    environment: str
+    version: str
+    digest: str
+    state: str
+    percent: float
+    permit: str
+    since: datetime
+
+
+class SignatureShape(Answer):
+    """The signature bundle of a version, and the binding that it signs with the model."""
+
+    bundle: str
+    binding: str
+
+
+class RejectedShape(Answer):
+    """A candidate that does not answer, and why."""
+
+    rule: str
+    version: str | None
+    reason: str
+
+
+class LatestShape(Answer):
+    """Which version answers, by which rule, and what was passed over."""
+
+    model: str
+    version: str
+    digest: str
+    deployment: str
+    reason: str
+    tenant: str | None
+    bucket: int | None
+    rejected: list[RejectedShape]
+    signer: str
+    signed_at: datetime
+    is_signed: bool
+    size_bytes: int
+    cutoff: float
+    download: str
