@@ -17,9 +17,11 @@ from fastapi import Depends, Request
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.model import split_key
+from trimtab.identity.reach import demand_fleet
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
+from trimtab.sdk import shapes
 from trimtab.workflows.parts import Parts
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "open_to_all",
     "parts_of",
     "scope_of",
+    "whose",
 ]
 
 
@@ -58,9 +61,12 @@ class May:
     """The demand of a permission; calling it gives the actor who has it."""
 
     permission: str
+    fleet: bool = False
 
     def __call__(self, request: Request) -> Actor:
         with Asker.of(request).look(self.permission) as (_, actor):
+            if self.fleet:
+                demand_fleet(actor)
             return actor
 
 
@@ -79,9 +85,14 @@ Demand = May | Asks
 """What a route says about who may ask it."""
 
 
-def may(permission: str) -> Any:
-    """A dependency that demands `permission` and gives the actor."""
-    return Depends(May(permission))
+def may(permission: str, *, fleet: bool = False) -> Any:
+    """A dependency that demands `permission` and gives the actor.
+
+    Args:
+        fleet: What is asked for concerns all tenants: a tenant's credential is refused,
+            whatever its roles.
+    """
+    return Depends(May(permission, fleet))
 
 
 def asks(permission: str) -> Any:
@@ -191,6 +202,15 @@ def once(request: Request, *headers: str) -> None:
     for header in headers:
         if len(request.headers.getlist(header)) > 1:
             raise InvalidInput(f"{header} stands there twice", field=header, remedy="send it once")
+
+
+def whose(
+    actor: Actor, body: shapes.NewPerson | shapes.NewAccount | shapes.NewVersion
+) -> TenantId | None:
+    """The tenant that what is added is to belong to: the one that the body names, or else that
+    of whoever adds it. Null in the body names the fleet."""
+    named = body.tenant if "tenant" in body.model_fields_set else actor.tenant
+    return None if named is None else TenantId(named)
 
 
 def scope_of(reading: Reading, actor: Actor, tenant: str | None) -> TenantId | None:

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import Depends
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may, open_to_all
+from trimtab.api.access import Actor, PartsOf, may, open_to_all, whose
 from trimtab.identity import service, store
 from trimtab.kernel.errors import InvalidInput
-from trimtab.kernel.ids import PersonId, TenantId
+from trimtab.kernel.ids import PersonId
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
 
@@ -20,7 +20,11 @@ Manager = Annotated[Actor, may("identity:manage")]
 
 
 @router.post("/tenants", status_code=201, summary="Add a tenant")
-def create_tenant(body: shapes.NewTenant, actor: Manager, parts: PartsOf) -> dict[str, str]:
+def create_tenant(
+    body: shapes.NewTenant,
+    actor: Annotated[Actor, may("identity:manage", fleet=True)],
+    parts: PartsOf,
+) -> dict[str, str]:
     """Add a tenant."""
     with parts.records.begin(actor, reason=body.reason) as work:
         tenant = service.create_tenant(work, body.id, body.name)
@@ -29,16 +33,15 @@ def create_tenant(body: shapes.NewTenant, actor: Manager, parts: PartsOf) -> dic
 
 @router.get("/tenants", summary="List tenants")
 def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
-    """All tenants."""
-    del actor
+    """All tenants; a tenant sees itself."""
     with parts.records.look() as reading:
-        found = store.tenants(reading)
+        found = store.tenants(reading, tenant=actor.tenant)
     return shapes.Page(items=[{"id": t.id, "name": t.name} for t in found])
 
 
 @router.post("/people", status_code=201, summary="Add a person")
 def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes.PersonShape:
-    """Add a person who may log in."""
+    """Add a person who may log in; a tenant's credential adds people of its tenant only."""
     with parts.records.begin(actor, reason=body.reason) as work:
         person = service.add_person(
             work,
@@ -46,23 +49,23 @@ def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes
             name=body.name,
             roles=tuple(body.roles),
             password=body.password,
-            tenant=None if body.tenant is None else TenantId(body.tenant),
+            tenant=whose(actor, body),
         )
     return shapes.PersonShape.model_validate(person)
 
 
 @router.get("/people", summary="List people")
 def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
-    """All people; never a password."""
-    del actor
+    """All people, a tenant its own; never a password."""
     with parts.records.look() as reading:
-        found = store.people(reading)
+        found = store.people(reading, tenant=actor.tenant)
     return shapes.Page(items=[shapes.PersonShape.model_validate(p) for p in found])
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
 def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shapes.IssuedKey:
-    """Add a service account, and give out its first key; its text is shown this once."""
+    """Add a service account, and give out its first key; its text is shown this once. A
+    tenant's credential adds accounts of its tenant only."""
     owner = body.owner or actor.person
     if owner is None:
         raise InvalidInput("a service account has a person as its owner", field="owner")
@@ -72,9 +75,9 @@ def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shap
         account = service.add_account(
             work,
             name=body.name,
-            owner=PersonId(store.person(work, owner, field="owner").id),
+            owner=PersonId(owner),
             roles=tuple(body.roles),
-            tenant=None if body.tenant is None else TenantId(body.tenant),
+            tenant=whose(actor, body),
         )
         key, text = service.issue_key(work, account, default_model=body.default_model)
     return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))

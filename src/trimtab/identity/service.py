@@ -26,6 +26,7 @@ from trimtab.identity.model import (
     secret_digest,
     split_key,
 )
+from trimtab.identity.reach import demand_fleet, demand_own, owns
 from trimtab.identity.roles import permissions_of
 from trimtab.kernel.actor import Actor, ActorKind
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
@@ -41,9 +42,11 @@ def create_tenant(work: Work, slug: str, name: str) -> Tenant:
     """Add a tenant.
 
     Raises:
+        NotPermitted: whoever acts for one tenant adds no other.
         InvalidInput: the slug cannot be one.
         Conflict: it is taken.
     """
+    demand_fleet(work.actor)
     tenant = Tenant(checked_tenant(slug), name, work.now)
     store.add(work, tenant, TenantCreated(subject=slug, tenant=tenant.id, name=name))
     return tenant
@@ -61,10 +64,12 @@ def add_person(
     """Add a person who may log in.
 
     Raises:
+        NotPermitted: it is not the tenant of whoever adds them.
         InvalidInput: address, roles or password cannot be taken.
         NotFound: there is no such tenant.
         Conflict: the address is taken.
     """
+    demand_own(work.actor, tenant)
     demand_tenant(work, tenant)
     person = Person(
         id=PersonId(new_id("usr")),
@@ -82,8 +87,12 @@ def add_person(
 
 
 def disable_person(work: Work, person_id: str) -> None:
-    """Let a person log in no more; sessions and tokens end with it."""
-    person = store.person(work, person_id)
+    """Let a person log in no more; sessions and tokens end with it.
+
+    Raises:
+        NotFound: there is no such person, or it is another tenant's.
+    """
+    person = _person_of(work, person_id)
     if not person.disabled:
         event = PersonDisabled(subject=person.id, tenant=person.tenant, name=person.name)
         store.save(work, replace(person, disabled=True), event)
@@ -95,10 +104,13 @@ def add_account(
     """Add a service account that `owner` answers for.
 
     Raises:
+        NotPermitted: it is not the tenant of whoever adds it.
         InvalidInput, NotFound, Conflict: roles, tenant, owner or name cannot be taken.
     """
+    demand_own(work.actor, tenant)
     demand_tenant(work, tenant)
-    store.person(work, owner)  # quorums count the person behind it, who so has to be one
+    if owner != work.actor.person:  # quorums count the person behind it, who so has to be one
+        _person_of(work, owner, field="owner")
     account = ServiceAccount(
         id=new_id("svc"),
         name=name,
@@ -131,8 +143,11 @@ def issue_key(
         lifetime: Until it expires; None for no end.
 
     Raises:
+        NotFound: the account is another tenant's.
         InvalidInput: a scope that the account itself does not have.
     """
+    if not owns(work.actor, account.tenant):
+        raise NotFound("there is no such service account", field="account")
     own = permissions_of(account.roles)
     wanted = own if scopes is None else frozenset(scopes)
     if wanted - own:
@@ -165,10 +180,10 @@ def revoke_key(work: Work, key_id: str) -> None:
     """Make a key useless.
 
     Raises:
-        NotFound: there is no such key.
+        NotFound: there is no such key, or it is another tenant's.
     """
     key = store.key(work, key_id)
-    if key is None:
+    if key is None or not owns(work.actor, key.tenant):
         raise NotFound("there is no such key", field="key")
     if key.revoked_at is None:
         revoked, event = key.revoke(work.now)
@@ -302,3 +317,12 @@ def demand_tenant(reading: Reading, tenant: str | None, *, field: str = "tenant"
     """
     if tenant is not None and not store.tenant_exists(reading, tenant):
         raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field=field)
+
+
+def _person_of(work: Work, person_id: str, *, field: str = "person") -> Person:
+    """A person whom whoever acts may change or name: of their own tenant, or anybody's for
+    the fleet."""
+    person = store.person(work, person_id, field=field)
+    if not owns(work.actor, person.tenant):
+        raise NotFound("there is no such person", field=field)
+    return person

@@ -12,6 +12,7 @@ from trimtab.audit.work import Reading, Work
 from trimtab.identity.model import ApiKey, Person, ServiceAccount, Tenant
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
+from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Json, Kind, Moment, decision_table, plain_table
 
 TENANTS = decision_table(
@@ -89,9 +90,12 @@ def save(work: Work, record: Record, because: Event) -> None:
     work.replace(_TABLES[type(record)], _row(record), because=because)
 
 
-def tenants(reading: Reading) -> list[Tenant]:
-    """All tenants by id."""
-    return [Tenant(**row) for row in reading.rows(sa.select(TENANTS).order_by(TENANTS.c.id))]
+def tenants(reading: Reading, *, tenant: TenantId | None = None) -> list[Tenant]:
+    """Tenants by id; a tenant sees itself alone, None is everybody."""
+    query = sa.select(TENANTS).order_by(TENANTS.c.id)
+    if tenant is not None:
+        query = query.where(TENANTS.c.id == tenant)
+    return [Tenant(**row) for row in reading.rows(query)]
 
 
 def tenant_exists(reading: Reading, tenant: str) -> bool:
@@ -99,9 +103,12 @@ def tenant_exists(reading: Reading, tenant: str) -> bool:
     return reading.row(sa.select(TENANTS.c.id).where(TENANTS.c.id == tenant)) is not None
 
 
-def people(reading: Reading) -> list[Person]:
-    """All people by address."""
-    return [_person(row) for row in reading.rows(sa.select(PEOPLE).order_by(PEOPLE.c.email))]
+def people(reading: Reading, *, tenant: TenantId | None = None) -> list[Person]:
+    """People by address; a tenant sees its own alone, None is everybody."""
+    query = sa.select(PEOPLE).order_by(PEOPLE.c.email)
+    if tenant is not None:
+        query = query.where(PEOPLE.c.tenant == tenant)
+    return [_person(row) for row in reading.rows(query)]
 
 
 def person(reading: Reading, person_id: str, *, field: str = "person") -> Person:

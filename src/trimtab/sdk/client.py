@@ -392,12 +392,15 @@ class Identity(Noun):
         return self._client.pages("/api/v1/people", shapes.PersonShape)
 
     def add_person(self, person: shapes.NewPerson) -> shapes.PersonShape:
-        """Add a person."""
-        return self._client.post("/api/v1/people", person.model_dump(), shapes.PersonShape)
+        """Add a person; where no tenant is named, of whoever adds them."""
+        body = person.model_dump(exclude_unset=True)
+        return self._client.post("/api/v1/people", body, shapes.PersonShape)
 
     def add_account(self, account: shapes.NewAccount) -> shapes.IssuedKey:
-        """Add a service account and get its key, shown this once."""
-        return self._client.post("/api/v1/service-accounts", account.model_dump(), shapes.IssuedKey)
+        """Add a service account and get its key, shown this once; where no tenant is named, of
+        whoever adds it."""
+        body = account.model_dump(exclude_unset=True)
+        return self._client.post("/api/v1/service-accounts", body, shapes.IssuedKey)
 
 
 class ClockNoun(Noun):
