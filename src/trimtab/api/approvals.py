@@ -12,7 +12,8 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals import store
 from trimtab.approvals.model import Approval, Phase
 from trimtab.audit.work import Reading
-from trimtab.kernel.errors import NotFound, NotPermitted
+from trimtab.identity.reach import demand_say
+from trimtab.kernel.errors import NotFound
 from trimtab.sdk import shapes
 from trimtab.workflows.roles import roles_of
 
@@ -53,8 +54,7 @@ def vote(
     """Put in a person's vote. `digest` is what was looked at; other bytes are a conflict."""
     with parts.records.begin(actor, reason=body.reason) as work:
         asked = _visible(work, actor, approval)
-        if actor.tenant is not None and asked.target.tenant != actor.tenant:
-            raise NotPermitted("a tenant's person does not decide for everybody")
+        demand_say(actor, asked.target.tenant)
         decided = approvals.decide(
             work, approval, roles_of(work, actor), approve=body.approve, digest=body.digest
         )
@@ -70,7 +70,7 @@ def withdraw(
 ) -> shapes.ApprovalShape:
     """Take back what oneself has asked for."""
     with parts.records.begin(actor, reason=body.reason) as work:
-        _visible(work, actor, approval)
+        demand_say(actor, _visible(work, actor, approval).target.tenant)
         return shapes.ApprovalShape.model_validate(approvals.withdraw(work, approval))
 
 

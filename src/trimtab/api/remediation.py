@@ -9,6 +9,7 @@ from fastapi import Query
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
+from trimtab.identity.reach import demand_say
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.policies.operation import ActionName
 from trimtab.remediation import endings, store
@@ -76,7 +77,7 @@ def abort(
 ) -> shapes.RemediationShape:
     """Stop a remedy; what it has done so far stands and is counted."""
     with parts.records.begin(actor, reason=reason) as work:
-        _visible(work, actor, remediation)
+        demand_say(actor, _visible(work, actor, remediation).tenant)
         return _shown(endings.abort(work, remediation))
 
 

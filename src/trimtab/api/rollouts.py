@@ -9,7 +9,8 @@ from fastapi import Query
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
-from trimtab.kernel.errors import NotFound, NotPermitted
+from trimtab.identity.reach import demand_say
+from trimtab.kernel.errors import NotFound
 from trimtab.registry import store as registry
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store
@@ -50,8 +51,7 @@ def start(
     """Release an approved version; without a valid approval of its bytes, refused."""
     with parts.records.begin(actor, reason=body.reason) as work:
         version = serving.visible_version(work, actor, body.model, body.version)
-        if actor.tenant is not None and version.tenant != actor.tenant:
-            raise NotPermitted("a tenant's credential cannot release a global version")
+        demand_say(actor, version.tenant)
         return shapes.RolloutShape.model_validate(release.start(parts, work, version))
 
 
@@ -102,6 +102,4 @@ def _visible(reading: Reading, actor: Actor, rollout_id: str) -> Rollout:
 
 
 def _operable(reading: Reading, actor: Actor, rollout_id: str) -> None:
-    rollout = _visible(reading, actor, rollout_id)
-    if actor.tenant is not None and rollout.tenant != actor.tenant:
-        raise NotPermitted("a tenant's credential cannot move a global rollout")
+    demand_say(actor, _visible(reading, actor, rollout_id).tenant)

@@ -16,6 +16,7 @@ from fastapi import Depends, Form, Request, Response
 
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
+from trimtab.identity.reach import demand_say
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
@@ -76,11 +77,7 @@ class Visitor:
         Raises:
             NotPermitted: they see it, because it is global, but it is not theirs.
         """
-        if self.actor.tenant is not None and tenant != self.actor.tenant:
-            raise NotPermitted(
-                "this belongs to the whole fleet; people of one tenant can look at it only",
-                remedy="ask somebody of the platform",
-            )
+        demand_say(self.actor, tenant)
 
 
 @dataclass(frozen=True)

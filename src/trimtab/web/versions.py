@@ -178,6 +178,7 @@ def withdraw(
     """Take back what oneself has asked for."""
     with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
         asked = _visible(work, visitor, approval)
+        visitor.demand_say(asked.target.tenant)
         approvals.withdraw(work, approval)
     return see_other(_address(asked) + "?done=withdrawn")
 

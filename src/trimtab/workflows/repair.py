@@ -16,6 +16,7 @@ from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.model import Diagnosis
+from trimtab.identity.reach import demand_say
 from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import Incident, Kind
@@ -197,13 +198,15 @@ def execute_on_request(
     """Somebody asks for an action on an incident; the same gate decides.
 
     Raises:
-        NotFound: there is no such incident, or nothing to act on.
+        NotFound: there is no such incident, it is another tenant's, or nothing to act on.
+        NotPermitted: the incident is the fleet's, and a tenant's credential asks.
         InvalidInput: the incident is over.
     """
     with parts.records.begin(actor, reason=reason) as work:
         incident = incident_store.get(work, incident_id)
-        if actor.tenant is not None and incident.tenant != actor.tenant:
+        if actor.tenant is not None and incident.tenant not in (None, actor.tenant):
             raise NotFound("there is no such incident", field="incident_id")
+        demand_say(actor, incident.tenant)
         if incident.phase in _OVER:
             raise InvalidInput(
                 f"incident {incident.id} is {incident.phase.value}", field="incident_id"
