@@ -61,8 +61,11 @@ def head(actor: Reader, parts: PartsOf) -> shapes.HeadShape:
 
 
 @router.post("/verify", summary="Verify the whole ledger")
-def verify(actor: Verifier, parts: PartsOf, request: Request) -> shapes.VerificationShape:
-    """Walk the whole ledger, against every head that was ever published."""
+def verify(
+    actor: Annotated[Actor, may("audit:verify", fleet=True)], parts: PartsOf, request: Request
+) -> shapes.VerificationShape:
+    """Walk the whole ledger, against every head that was ever published. A tenant takes its
+    export, and verifies that with `trimtab audit verify`."""
     result = proof.verify(parts)
     # The pages show the last verification, whichever way somebody asked for it.
     request.app.state.verified = proof.Verified(parts.real_clock.now(), actor.name, result)

@@ -1,4 +1,8 @@
-"""What gateways and feeds send and fetch: routing tables, reports, predictions, labels."""
+"""What gateways and feeds send and fetch: routing tables, reports, predictions, labels.
+
+All of it concerns every tenant: one table routes for all, one report says what all are served,
+and outcomes of any row judge the models that all share. So a tenant's credential is refused.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ PREDICTION_COLUMNS = (
 
 @router.get("/routing", summary="The signed routing table")
 def get_routing(
-    actor: Annotated[Actor, may("routing:read")],
+    actor: Annotated[Actor, may("routing:read", fleet=True)],
     parts: PartsOf,
     if_none_match: Annotated[str | None, Header(alias="If-None-Match", max_length=200)] = None,
 ) -> Response:
@@ -70,7 +74,7 @@ def get_routing(
 def report(
     name: Annotated[str, Path(max_length=80)],
     body: Annotated[dict[str, Any], Body()],
-    actor: Annotated[Actor, may("gateways:report")],
+    actor: Annotated[Actor, may("gateways:report", fleet=True)],
     parts: PartsOf,
 ) -> Response:
     """What a gateway has applied, loaded, refused and shed."""
@@ -91,7 +95,7 @@ def report(
 def predictions(
     batch_id: BatchId,
     body: ArrowBody,
-    actor: Annotated[Actor, may("predictions:write")],
+    actor: Annotated[Actor, may("predictions:write", fleet=True)],
     parts: PartsOf,
 ) -> shapes.ReceiptShape:
     """Keep a batch of predictions. What is acknowledged is durable; a repeated batch is
@@ -109,7 +113,7 @@ def predictions(
 def labels(
     batch_id: BatchId,
     body: ArrowBody,
-    actor: Annotated[Actor, may("labels:write")],
+    actor: Annotated[Actor, may("labels:write", fleet=True)],
     parts: PartsOf,
     model: Annotated[str, Query(max_length=63)],
 ) -> shapes.ReceiptShape:

@@ -8,10 +8,10 @@ from fastapi import Depends, File, Form, Query, UploadFile
 from pydantic import ValidationError
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.access import Actor, PartsOf, may, whose
 from trimtab.checks import store as check_store
 from trimtab.kernel.errors import InvalidInput, NotFound
-from trimtab.kernel.ids import Digest, TenantId
+from trimtab.kernel.ids import Digest
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry import deployment_store, store
 from trimtab.registry.model import Feature, TrainingTrigger
@@ -21,7 +21,7 @@ from trimtab.workflows import intake, serving
 router = strict.router("/api/v1/models", tag="models")
 
 Reader = Annotated[Actor, may("models:read")]
-Registrar = Annotated[Actor, may("models:register")]
+Registrar = Annotated[Actor, may("models:register", fleet=True)]
 Contributor = Annotated[Actor, may("versions:register")]
 Downloader = Annotated[Actor, may("artifacts:download")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -29,7 +29,8 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 @router.post("", status_code=201, summary="Register a model")
 def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.ModelShape:
-    """Register a model under a name that nobody has; its tier follows from the facts."""
+    """Register a model under a name that nobody has; its tier follows from the facts. Models
+    are shared by all tenants, who hand in versions of them."""
     facts = body.risk_facts
     model = intake.register_model(
         parts,
@@ -109,7 +110,7 @@ def upload(
         intake.Upload(
             model=model,
             version=body.version,
-            tenant=actor.tenant if body.tenant is None else TenantId(body.tenant),
+            tenant=whose(actor, body),
             framework=body.framework,
             cutoff=body.cutoff,
             training_metrics=body.training_metrics,

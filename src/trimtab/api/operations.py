@@ -60,7 +60,7 @@ def clock(actor: Annotated[Actor, may("models:read")], parts: PartsOf) -> shapes
 @router.post("/api/v1/clock/step", summary="Step the clock")
 def step(
     body: shapes.StepTo,
-    actor: Annotated[Actor, may("clock:step")],
+    actor: Annotated[Actor, may("clock:step", fleet=True)],
     parts: PartsOf,
     request: Request,
 ) -> shapes.ClockShape:
