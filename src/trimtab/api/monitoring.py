@@ -78,7 +78,8 @@ def get_incident(incident: str, actor: Reader, parts: PartsOf) -> shapes.Inciden
     """An incident, with its timeline read off the ledger."""
     with parts.records.look() as reading:
         found = visible(reading, actor, incident)
-        lines = [shapes.TimelineShape.model_validate(x) for x in timeline(reading, found.id)]
+        told = timeline(reading, found.id, tenant=actor.tenant)
+        lines = [shapes.TimelineShape.model_validate(line) for line in told]
     return _incident(found, lines)
 
 

@@ -89,7 +89,7 @@ def listed(
     `before` is the id of the last one of the page before: many may be of one moment.
 
     Raises:
-        NotFound: `before` is no request.
+        NotFound: `before` is no request, or another tenant's.
     """
     query = sa.select(APPROVALS).order_by(APPROVALS.c.requested_at.desc(), APPROVALS.c.id.desc())
     if phase is not None:
@@ -98,6 +98,8 @@ def listed(
         query = query.where((APPROVALS.c.tenant == tenant) | APPROVALS.c.tenant.is_(None))
     if before is not None:
         last = get(reading, before)
+        if tenant is not None and last.target.tenant not in (None, tenant):
+            raise NotFound("there is no such approval", field="approval")
         beside = (APPROVALS.c.requested_at == last.requested_at) & (APPROVALS.c.id < last.id)
         query = query.where((APPROVALS.c.requested_at < last.requested_at) | beside)
     return [_approval(row) for row in reading.rows(query.limit(limit))]

@@ -198,7 +198,7 @@ def listed(
         limit: At most so many.
 
     Raises:
-        NotFound: `before` is no incident.
+        NotFound: `before` is no incident, or another tenant's.
     """
     query = _visible(sa.select(INCIDENTS), tenant)
     if model is not None:
@@ -207,6 +207,8 @@ def listed(
         query = query.where(INCIDENTS.c.phase.in_([phase.value for phase in phases]))
     if before is not None:
         last = get(reading, before)
+        if tenant is not None and last.tenant not in (None, tenant):
+            raise NotFound("there is no such incident", field="incident")
         query = query.where(
             (INCIDENTS.c.detected_at < last.detected_at)
             | (

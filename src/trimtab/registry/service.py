@@ -144,7 +144,8 @@ def register_version(work: Work, registration: Registration) -> Version:
 
     Raises:
         NotFound: the model is not registered.
-        Conflict: the version number stands for something else; the first difference is named.
+        Conflict: the version number stands for something else; the first difference is named,
+            unless it is another tenant's.
         InvalidInput: the version is not in its canonical form, or its parent is not there.
     """
     store.model_named(work, registration.model)
@@ -195,6 +196,12 @@ it, or from who sent it and when."""
 
 
 def _demand_same(known: Version, registration: Registration) -> None:
+    if registration.tenant is not None and known.tenant not in (None, registration.tenant):
+        raise Conflict(  # any difference would tell what another tenant's version is made of
+            f"the number {known.version} of {known.model} is taken",
+            field="version",
+            remedy="version numbers are shared by all tenants; take another one",
+        )
     for part, name in _HANDED_IN.items():
         if plain(getattr(known, part)) != plain(getattr(registration, part)):
             raise Conflict(

@@ -141,7 +141,7 @@ def listed(
     `before` is the id of the last one of the page before: many may be of one moment.
 
     Raises:
-        NotFound: `before` is no remedy.
+        NotFound: `before` is no remedy, or another tenant's.
     """
     query = sa.select(REMEDIATIONS).order_by(_R.proposed_at.desc(), _R.id.desc()).limit(limit)
     if model is not None:
@@ -150,6 +150,8 @@ def listed(
         query = query.where((_R.tenant == tenant) | _R.tenant.is_(None))
     if before is not None:
         last = get(reading, before)
+        if tenant is not None and last.tenant not in (None, tenant):
+            raise NotFound("there is no such remediation", field="remediation")
         beside = (_R.proposed_at == last.proposed_at) & (_R.id < last.id)
         query = query.where((_R.proposed_at < last.proposed_at) | beside)
     return [_remediation(row) for row in reading.rows(query)]

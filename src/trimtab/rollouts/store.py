@@ -121,7 +121,7 @@ def of_model(
     `after` is the id of the last one of the page before: many may be of one moment.
 
     Raises:
-        NotFound: `after` is no rollout.
+        NotFound: `after` is no rollout, or another tenant's.
     """
     query = sa.select(ROLLOUTS).order_by(ROLLOUTS.c.started_at.desc(), ROLLOUTS.c.id.desc())
     query = query.limit(limit)
@@ -131,6 +131,8 @@ def of_model(
         query = query.where((ROLLOUTS.c.tenant == tenant) | ROLLOUTS.c.tenant.is_(None))
     if after is not None:
         last = get(reading, after)
+        if tenant is not None and last.tenant not in (None, tenant):
+            raise NotFound("there is no such rollout", field="rollout")
         beside = (ROLLOUTS.c.started_at == last.started_at) & (ROLLOUTS.c.id < last.id)
         query = query.where((ROLLOUTS.c.started_at < last.started_at) | beside)
     return [_rollout(row) for row in reading.rows(query)]
