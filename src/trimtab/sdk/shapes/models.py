@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from trimtab.sdk.shapes.base import (
     Answer,
@@ -72,6 +72,24 @@ class ModelShape(Answer):
     created_at: datetime
 
 
+SHARES = frozenset({"accuracy", "precision", "recall", "f1", "false_positive_rate", "auc_roc"})
+"""Metrics that are shares: between 0 and 1."""
+
+
+def _shares(metrics: dict[str, float]) -> dict[str, float]:
+    for name in SHARES & metrics.keys():
+        if not 0 <= metrics[name] <= 1:
+            raise ValueError(f"{name} is a share, between 0 and 1")
+    return metrics
+
+
+TrainingMetrics = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=60), Line], float],
+    Field(max_length=50),
+    AfterValidator(_shares),
+]
+
+
 class NewVersion(Request):
     """What goes with the files of a version."""
 
@@ -79,7 +97,7 @@ class NewVersion(Request):
     tenant: TenantName | None = None
     framework: Annotated[str, Field(min_length=1, max_length=40), Line] = "onnx"
     cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
-    training_metrics: dict[str, float] = Field(default_factory=dict)
+    training_metrics: TrainingMetrics = Field(default_factory=dict)
     training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
     parent: Annotated[str, Field(max_length=40)] | None = None
     lineage: Plain = Field(default_factory=dict)
