@@ -20,6 +20,7 @@ from trimtab.monitoring import late_store
 from trimtab.monitoring import store as monitoring
 from trimtab.monitoring.late import Late
 from trimtab.monitoring.model import Window
+from trimtab.observations import store as observations
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
 
@@ -28,6 +29,17 @@ router = strict.router("/api/v1", tag="monitoring")
 Watcher = Annotated[Actor, may("windows:read")]
 Reader = Annotated[Actor, may("incidents:read")]
 Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("/monitoring/totals", summary="What was taken in")
+def totals(
+    actor: Annotated[Actor, may("windows:read", fleet=True)], parts: PartsOf
+) -> shapes.TotalsShape:
+    """Predictions and labels that are on record, of all models and tenants."""
+    del actor
+    with parts.records.look() as reading:
+        predictions, labels = observations.totals(reading)
+    return shapes.TotalsShape(predictions=predictions, labels=labels)
 
 
 @router.get("/monitoring/models/{model}/windows", summary="Windows of a model")

@@ -36,7 +36,10 @@ def gather(reader: Client) -> Report:
         key=lambda i: (i.detected_at, i.model, i.tenant or "", i.kind, i.title),
     )
     verified = reader.audit.verify()
+    taken_in = reader.monitoring.totals()
     return {
+        "predictions": taken_in.predictions,
+        "labels": taken_in.labels,
         "policy": sorted({m.policy for m in models}),
         "policy_digests": sorted({a.target.policy_digest for a in approvals}),
         "models": [_model(m) for m in models],

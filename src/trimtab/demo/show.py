@@ -105,17 +105,18 @@ class _Telling:
         self.told += beats
         self.screen.beats(beats)
 
-    def day_is_over(self, day: date, director: Director) -> None:
+    def day_is_over(self, day: date) -> None:
         """Hear, and show where the story is."""
         self.listen()
+        taken_in = self.cast.auditor.monitoring.totals()
         first, last = self.story.first_day, self.story.last_day
         self.screen.progress(
             Progress(
                 today=day,
                 day=(day - first).days + 1,
                 days=(last - first).days + 1,
-                predictions=director.counts.predictions,
-                labels=director.counts.labels,
+                predictions=taken_in.predictions,
+                labels=taken_in.labels,
                 entries=self.heard,
             ),
             self.board,
@@ -146,10 +147,14 @@ def _play(options: Options, screen: Screen, home: Path, stack: ExitStack) -> int
     telling = _Telling(story, cast, screen, Board(), [])
     director = Director(story, cast, endpoints, address, cast.endpoint_keys[None], telling.say)
     for day in director.play():
-        telling.day_is_over(day, director)
+        telling.day_is_over(day)
     telling.listen()
     gathered = report.gather(cast.auditor)
-    good = bool(gathered["audit"]["verified"])
+    sent = director.counts
+    whole = (gathered["predictions"], gathered["labels"]) == (sent.predictions, sent.labels)
+    good = whole and bool(gathered["audit"]["verified"])
+    if not whole:
+        telling.say(_lost(gathered, director))
     telling.say(_verdict(gathered, director))
     if options.report is not None:
         report.write(
@@ -160,8 +165,6 @@ def _play(options: Options, screen: Screen, home: Path, stack: ExitStack) -> int
                 "first_day": story.first_day.isoformat(),
                 "last_day": story.last_day.isoformat(),
                 "peak_memory_bytes": memory.peak_bytes,
-                "predictions": director.counts.predictions,
-                "labels": director.counts.labels,
                 "unanswered": director.counts.unanswered,
                 **gathered,
                 "story": report.story(telling.told),
@@ -188,6 +191,15 @@ def _verdict(gathered: report.Report, director: Director) -> Beat:
         return Beat(now, text, Tone.GOOD)
     what = "; ".join(finding["what"] for finding in audit["findings"][:3])
     return Beat(now, f"the ledger is NOT whole: {what}", Tone.BAD)
+
+
+def _lost(gathered: report.Report, director: Director) -> Beat:
+    sent, now = director.counts, director.cast.admin.clock.now().now
+    text = (
+        f"{sent.predictions:,} predictions were answered and {sent.labels:,} labels sent, but "
+        f"{gathered['predictions']:,} and {gathered['labels']:,} are on record"
+    )
+    return Beat(now, text, Tone.BAD)
 
 
 def _peak(memory: PeakMemory) -> str:

@@ -315,6 +315,10 @@ class Rollouts(Noun):
 class Monitoring(Noun):
     """Windows and incidents."""
 
+    def totals(self) -> shapes.TotalsShape:
+        """Predictions and labels that are on record."""
+        return self._client.get("/api/v1/monitoring/totals", shapes.TotalsShape)
+
     def windows(self, model: str) -> Iterator[shapes.WindowShape]:
         """Windows that were looked at, newest first."""
         path = f"/api/v1/monitoring/models/{model}/windows"

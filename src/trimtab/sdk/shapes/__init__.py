@@ -58,7 +58,7 @@ from trimtab.sdk.shapes.models import (
     SignatureShape,
     VersionShape,
 )
-from trimtab.sdk.shapes.monitoring import LateShape, ReceiptShape, WindowShape
+from trimtab.sdk.shapes.monitoring import LateShape, ReceiptShape, TotalsShape, WindowShape
 from trimtab.sdk.shapes.operations import ClockShape, HealthShape, StepTo
 from trimtab.sdk.shapes.rollouts import NewRollout, RolloutShape
 
@@ -117,6 +117,7 @@ __all__ = [
     "Text",
     "TimelineShape",
     "TokenShape",
+    "TotalsShape",
     "VerificationShape",
     "VersionShape",
     "VoteShape",

@@ -15,6 +15,13 @@ class ReceiptShape(Answer):
     duplicate: bool
 
 
+class TotalsShape(Answer):
+    """Rows that were taken in since the beginning, each batch once."""
+
+    predictions: int
+    labels: int
+
+
 class LateShape(Answer):
     """Rows, as they were sent, that came after their window was judged: those that re-open it,
     and those that came too late for that, which are kept and count nowhere. `due_at` is when
