@@ -87,7 +87,7 @@ def test_the_variables_of_a_well_known_start_are_all_accepted(
     assert settings.vault_addr is None  # an empty value counts as none
     assert row(settings, "VAULT_ADDR").source is Source.DEFAULT
     assert row(settings, "S3_BUCKET").note == "Accepted, not used yet."
-    assert row(settings, "MLFLOW_TRACKING_URI").note == ""
+    assert row(settings, "MLFLOW_TRACKING_URI").note == "Accepted, not used yet."
 
 
 def test_jwt_secret_is_read_refused_as_a_key_and_explained(

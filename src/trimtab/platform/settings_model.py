@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = variable(
         "LOG_LEVEL",
-        "DEBUG, INFO, WARNING, ERROR or CRITICAL, at start; it can be changed while running.",
+        "DEBUG, INFO, WARNING, ERROR or CRITICAL.",
         "INFO",
     )
 
@@ -143,7 +143,9 @@ class Settings(BaseSettings):
     )
 
     mlflow_tracking_uri: str | None = variable(
-        "MLFLOW_TRACKING_URI", "MLflow server whose registry is read; nothing is written to it."
+        "MLFLOW_TRACKING_URI",
+        "MLflow server whose registry is read; nothing is written to it.",
+        used=False,
     )
     jwt_secret: SecretStr | None = variable(
         "JWT_SECRET",
