@@ -19,6 +19,8 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.ids import new_id
 from trimtab.monitoring import store as windows
 from trimtab.monitoring.watch import Subject, Watch, WatchMoved, WatchPhase
+from trimtab.remediation import kill_switches
+from trimtab.remediation.switches import Scope
 from trimtab.rollouts import store as rollouts
 from trimtab.web.rollouts import strength
 from trimtab.web.words import count, moment
@@ -340,6 +342,16 @@ def test_drift_that_nobody_has_explained_is_not_called_calm(world: Any) -> None:
     assert "calm — nothing waits for you" not in said
     assert 'class="notice good"' not in page.text
     assert "confirmed" in said
+
+
+def test_home_says_what_is_stopped_and_by_whom_it_may_be_seen(world: Any) -> None:
+    with world.parts.records.begin(world.actor("mira"), reason="errors everywhere") as work:
+        kill_switches.engage(work, Scope.TENANT, "globex")
+    assert "Remedies of tenant globex are stopped by a kill switch" in text(
+        world.browser("mira").get("/")
+    )
+    assert "errors everywhere" in world.browser("mira").get("/").text
+    assert "kill switch" not in text(world.browser("tina").get("/"))
 
 
 def test_home_says_since_when_there_are_no_outcomes(world: Any) -> None:

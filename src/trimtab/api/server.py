@@ -15,6 +15,7 @@ from trimtab.api import (
     codes,
     gateways,
     identity,
+    kill_switches,
     models,
     monitoring,
     operations,
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     rollouts.router,
     monitoring.router,
     remediation.router,
+    kill_switches.router,
     audit.router,
     identity.router,
 )

@@ -350,6 +350,25 @@ class Remediations(Noun):
         body = {"incident_id": incident, "action": action, "reason": reason}
         return self._client.post("/api/v1/remediation/execute", body, shapes.RemediationShape)
 
+    def kill_switches(self) -> Iterator[shapes.KillSwitchShape]:
+        """What stops actions now."""
+        return self._client.pages("/api/v1/kill-switches", shapes.KillSwitchShape)
+
+    def stop(self, scope: str, name: str = "", *, reason: str) -> shapes.KillSwitchShape:
+        """Stop every action on the `fleet`, or on a `model` or `tenant` of this name."""
+        answer = self._client._send(
+            "PUT",
+            f"/api/v1/kill-switches/{scope}",
+            params={"name": name},
+            json_body={"reason": reason},
+        )
+        return shapes.KillSwitchShape.model_validate(answer.json())
+
+    def go_on(self, scope: str, name: str = "", *, reason: str) -> None:
+        """Clear a kill switch; only a person can."""
+        query = {"name": name, "reason": reason}
+        self._client._send("DELETE", f"/api/v1/kill-switches/{scope}", params=query)
+
 
 class Audit(Noun):
     """The ledger."""

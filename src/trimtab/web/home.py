@@ -20,6 +20,8 @@ from trimtab.monitoring import store as windows
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Model
+from trimtab.remediation import store as remediation
+from trimtab.remediation.switches import Switch
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import explained
@@ -70,6 +72,7 @@ class Home:
     mine: tuple[Approval, ...]
     others: tuple[Approval, ...]
     incidents: tuple[Incident, ...]
+    stopped: tuple[Switch, ...]
     moving: tuple[Rollout, ...]
     models: tuple[ModelRow, ...]
     record: Record
@@ -77,8 +80,8 @@ class Home:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing waits, moves or is broken."""
-        return not (self.mine or self.incidents or self.moving)
+        """Whether nothing waits, moves, is broken or is stopped."""
+        return not (self.mine or self.incidents or self.moving or self.stopped)
 
     @property
     def looked_at(self) -> datetime | None:
@@ -136,6 +139,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, verified: Verified | 
         visitor,
         pending if visitor.may("approvals:read") else [],
         broken,
+        _stopped(reading, visitor),
         moving if visitor.may("rollouts:read") else [],
         model_rows(reading, visitor, broken),
         _record(parts, reading, verified),
@@ -147,6 +151,7 @@ def build(
     visitor: Visitor,
     pending: Sequence[Approval],
     broken: Sequence[Incident],
+    stopped: Sequence[Switch],
     moving: Sequence[Rollout],
     models: Sequence[ModelRow],
     record: Record,
@@ -166,6 +171,7 @@ def build(
         mine=tuple(a for a in pending if mine(a)),
         others=tuple(a for a in pending if not mine(a)),
         incidents=tuple(worst_first),
+        stopped=tuple(stopped),
         moving=tuple(moving),
         models=tuple(models),
         record=record,
@@ -205,6 +211,13 @@ def _row(
         if seen_at_all.gauge is None
         else None,
     )
+
+
+def _stopped(reading: Reading, visitor: Visitor) -> list[Switch]:
+    """What stops remedies, as far as it concerns this person."""
+    if not visitor.may("remediations:read"):
+        return []
+    return [s for s in remediation.switches_set(reading) if visitor.sees(s.tenant)]
 
 
 def _open_incidents(reading: Reading, visitor: Visitor) -> list[Incident]:

@@ -39,6 +39,7 @@ from trimtab.sdk.shapes.identity import (
 from trimtab.sdk.shapes.incidents import (
     CauseShape,
     IncidentShape,
+    KillSwitchShape,
     NewRemediation,
     RemediationShape,
     RetrainingShape,
@@ -82,6 +83,7 @@ __all__ = [
     "HealthShape",
     "IncidentShape",
     "IssuedKey",
+    "KillSwitchShape",
     "LateShape",
     "LatestShape",
     "Line",

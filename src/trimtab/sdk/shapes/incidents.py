@@ -72,6 +72,17 @@ class NewRemediation(Request):
     reason: Reason
 
 
+class KillSwitchShape(Answer):
+    """What stops every action on the fleet, on a model or on a tenant."""
+
+    scope: str
+    name: str
+    set: bool
+    why: str
+    by: str
+    since: datetime
+
+
 class RemediationShape(Answer):
     """What was done, or refused, about an incident."""
 
