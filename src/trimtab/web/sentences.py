@@ -58,6 +58,10 @@ def _window(data: _Data) -> str:
     return f"Window of {data.get('model')} from {start}"
 
 
+def _scope(data: _Data) -> str:
+    return f"{data.get('scope')} {data.get('name', '')}".strip()
+
+
 _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "model.registered": lambda d: f"{d.get('name')} registered, tier {_v(d, 'tier')}",
     "version.registered": _registered,
@@ -72,6 +76,7 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     ),
     "approval.voted": _voted,
     "approval.ended": lambda d: f"Approval of {_of(d)} {_v(d, 'after')}: {d.get('why')}",
+    "approval.used": lambda d: f"{_of(d)} has reached the {_v(d, 'percent')} % that were approved",
     "permit.issued": lambda d: f"Permit for {_of(d)}, up to {_v(d, 'max_percent')} %",
     "permit.consumed": lambda d: f"Permit used up by {_v(d, 'percent')} % of the traffic",
     "deployment.moved": _deployment,
@@ -84,8 +89,31 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "window.settled": lambda d: f"{_window(d)}, output judged: {d.get('reason')}",
     "window.revised": lambda d: f"{_window(d)}, judged again, late rows: {d.get('reason')}",
     "watch.moved": _watched,
+    "retraining.requested": lambda d: (
+        f"Retraining of {d.get('model')} asked for, against champion {d.get('champion')}"
+    ),
+    "retraining.refused": lambda d: f"Retraining of {d.get('model')} refused: {d.get('reason')}",
+    "retraining.data_checked": lambda d: (
+        f"{_v(d, 'rows')} rows of {d.get('model')} are fit to learn from"
+    ),
+    "retraining.attempt_failed": lambda d: (
+        f"Training of {d.get('model')}, attempt {_v(d, 'attempt')}, gave no model: "
+        f"{d.get('reason')}"
+    ),
+    "retraining.trained": lambda d: f"A challenger of {d.get('model')} has been trained",
+    "retraining.judged": lambda d: (
+        f"Challenger against champion {d.get('champion')}: {_v(d, 'decision')}, {d.get('reason')}"
+    ),
+    "retraining.submitted": lambda d: f"The challenger is registered as {_of(d)}",
+    "retraining.kept": lambda d: f"Champion {d.get('champion')} is kept: {d.get('reason')}",
+    "retraining.failed": lambda d: f"Retraining of {d.get('model')} failed: {d.get('reason')}",
+    "kill_switch.set": lambda d: f"Kill switch of {_scope(d)} set: {d.get('why')}",
+    "kill_switch.cleared": lambda d: f"Kill switch of {_scope(d)} cleared: {d.get('why')}",
     "session.opened": lambda d: f"{d.get('person')} logged in",
     "person.added": lambda d: f"{d.get('name')} may log in, as {_v(d, 'roles')}",
     "person.disabled": lambda d: f"{d.get('name')} may log in no more",
     "tenant.created": lambda d: f"Tenant {d.get('name')} created",
+    "service_account.added": lambda d: f"Program {d.get('name')} may act, as {_v(d, 'roles')}",
+    "api_key.issued": lambda d: f"Key given out, for {_v(d, 'scopes')}",
+    "api_key.revoked": lambda _: "Key revoked",
 }
