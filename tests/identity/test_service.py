@@ -195,6 +195,89 @@ def test_an_account_is_owned_by_somebody_who_exists(records: Records) -> None:
         )
 
 
+@pytest.fixture
+def beside(records: Records) -> dict[str, Any]:
+    """What the fleet and another tenant have beside the tenant `aa`: people, accounts, keys."""
+    _, key, _ = add_key(records)  # of `aa`
+    with records.begin(BOSS, reason="r") as work:
+        service.create_tenant(work, "bb", "B. Boats")
+    found: dict[str, Any] = {"our key": key}
+    for whose in (None, TenantId("bb")):
+        person = add_person(records, email=f"p@{whose}.example.org", tenant=whose)
+        with records.begin(BOSS, reason="r") as work:
+            account = service.add_account(
+                work, name=f"of {whose}", owner=person, roles=("feed",), tenant=whose
+            )
+            key, _ = service.issue_key(work, account)
+        found |= {f"person of {whose}": person, f"account of {whose}": account}
+        found |= {f"key of {whose}": key}
+    return found
+
+
+@pytest.mark.parametrize("whose", [None, "bb"])
+def test_who_acts_for_a_tenant_finds_nothing_of_others_to_change(
+    records: Records, beside: dict[str, Any], whose: str | None
+) -> None:
+    person, account = beside[f"person of {whose}"], beside[f"account of {whose}"]
+    verbs: list[Callable[[Any], object]] = [
+        lambda work: service.disable_person(work, person),
+        lambda work: service.revoke_key(work, beside[f"key of {whose}"].id),
+        lambda work: service.issue_key(work, account),
+        lambda work: service.add_account(
+            work, name="ours", owner=person, roles=("feed",), tenant=AA
+        ),
+    ]
+    for verb in verbs:
+        with pytest.raises(NotFound), records.begin(an_actor("aa"), reason="r") as work:
+            verb(work)
+    with records.begin(an_actor("aa"), reason="r") as work:
+        service.revoke_key(work, beside["our key"].id)
+
+
+@pytest.mark.parametrize("whose", [None, "bb", "nowhere"])
+def test_who_acts_for_a_tenant_adds_for_that_tenant_only(
+    records: Records, beside: dict[str, Any], whose: str | None
+) -> None:
+    del beside
+    tenant = None if whose is None else TenantId(whose)
+    own = add_person(records, tenant=AA)
+    verbs: list[Callable[[Any, TenantId | None], object]] = [
+        lambda work, tenant: service.add_person(
+            work, email="e@example.org", name="E", roles=("feed",), password=PASSWORD, tenant=tenant
+        ),
+        lambda work, tenant: service.add_account(
+            work, name="e", owner=own, roles=("feed",), tenant=tenant
+        ),
+    ]
+    for verb in verbs:
+        with (
+            pytest.raises(NotPermitted) as refused,
+            records.begin(an_actor("aa"), reason="r") as work,
+        ):
+            verb(work, tenant)
+        assert refused.value.field == "tenant"
+        with records.begin(an_actor("aa"), reason="r") as work:
+            verb(work, AA)
+
+
+def test_tenants_are_added_by_the_fleet(records: Records) -> None:
+    with pytest.raises(NotPermitted), records.begin(an_actor("aa"), reason="r") as work:
+        service.create_tenant(work, "cc", "C. Cars")
+    with records.look() as reading:
+        assert not store.tenant_exists(reading, "cc")
+
+
+def test_lists_of_a_tenant_hold_its_own(records: Records, beside: dict[str, Any]) -> None:
+    own = add_person(records, tenant=AA)
+    with records.look() as reading:
+        assert [p.id for p in store.people(reading, tenant=AA)] == [own]
+        assert {beside["person of None"], beside["person of bb"], own} <= {
+            p.id for p in store.people(reading)
+        }
+        assert [t.id for t in store.tenants(reading, tenant=AA)] == [AA]
+        assert [t.id for t in store.tenants(reading)] == ["aa", "bb"]
+
+
 def an_actor(tenant: str | None) -> Actor:
     return Actor("x", ActorKind.PERSON, TenantId(tenant) if tenant else None, frozenset())
 

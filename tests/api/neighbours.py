@@ -1,0 +1,252 @@
+"""Two tenants and the fleet in one house, each with one of everything that can belong to somebody.
+
+Everything of the other tenant bears its name, so that whatever shows through can be found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from tests.web.conftest import MODEL, PASSWORD, Browser, World
+
+from trimtab.approvals import service as approvals
+from trimtab.approvals.model import Target
+from trimtab.audit import ledger
+from trimtab.identity import service as identity
+from trimtab.identity.model import Person
+from trimtab.identity.roles import ROLES
+from trimtab.kernel.actor import Actor, system
+from trimtab.kernel.ids import Digest, IncidentId, TenantId
+from trimtab.platform.database import Kind, metadata
+from trimtab.policies.loader import load_preset
+from trimtab.policies.operation import ActionName
+from trimtab.registry.model import TrainingTrigger
+from trimtab.remediation import service as remediation
+from trimtab.retraining import service as retraining
+from trimtab.workflows.parts import ENVIRONMENT
+
+OURS, THEIRS = "acme", "globex"
+DIGEST = Digest("sha256:" + "a" * 64)
+SERIES = {None: 1, OURS: 55, THEIRS: 77}
+"""Of everybody's versions: the first part of their numbers."""
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What one tenant, or the fleet, has: ids, as they stand in addresses and bodies."""
+
+    tenant: str | None
+    model: str
+    version: str
+    approval: str
+    request: str
+    """An approval that the person of all roles of the fleet, or of this tenant, has asked for."""
+    rollout: str
+    incident: str
+    remediation: str
+    person: str
+    key: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody with every role: a session at the pages if they are a person, a credential."""
+
+    name: str
+    headers: dict[str, str]
+    browser: Browser | None
+
+
+@dataclass(frozen=True)
+class Street:
+    """The house, what stands in it, and who lives there."""
+
+    world: World
+    of: dict[str | None, Belongings]
+    fleet: Caller
+    person: Caller
+    program: Caller
+
+    def ask(self, caller: Caller, method: str, address: str, **more: Any) -> httpx.Response:
+        """A request to the interface with a credential, or a look at a page in a session."""
+        if address.startswith(("/api/", "/health", "/metrics")) or caller.browser is None:
+            # A range, for the versions of this world say that they have more bytes than they do.
+            headers = {"Range": "bytes=0-3", **caller.headers, **more.pop("headers", {})}
+            url = self.world.origin + address
+            return httpx.request(method, url, headers=headers, timeout=60, trust_env=False, **more)
+        return caller.browser.get(address)
+
+    def everything(self) -> dict[str, list[Any]]:
+        """Every row that stands in the records, sessions and clocks of the machine apart."""
+        with self.world.parts.records.look() as reading:
+            return {
+                table.name: sorted(map(repr, reading.rows(sa.select(table))))
+                for table in metadata.sorted_tables
+                if table.info.get("kind") is not Kind.SESSION
+            }
+
+    def entries(self) -> int:
+        """How many entries the ledger has."""
+        with self.world.parts.records.look() as reading:
+            return ledger.size(reading.connection)
+
+    def canaries(self) -> set[str]:
+        """The other tenant's name, and the ids and numbers of all that is theirs."""
+        found = {THEIRS, f"{SERIES[THEIRS]}.0.0", f"{SERIES[THEIRS]}.1.0"}
+        with self.world.parts.records.look() as reading:
+            for table in metadata.sorted_tables:
+                if {"tenant", "id"} <= set(table.c.keys()):
+                    query = sa.select(table.c.id).where(table.c.tenant == THEIRS)
+                    found |= {str(row["id"]) for row in reading.rows(query)}
+        return found
+
+
+def settle_in(folder: Path) -> Street:
+    """Build the house and let everybody move in."""
+    world = World(folder)
+    world.cast()
+    world.model()
+    fleet = newcomer(world, None)
+    first = world.version(f"{SERIES[None]}.9.0")
+    world.approve(first)
+    world.promote(first)
+    of = {owner: moved_in(world, owner, fleet) for owner in (None, OURS, THEIRS)}
+    # Their signal joins the fleet's incident of the same cause: what was told of it is theirs.
+    world.incident(f"{THEIRS} sends kilometres", tenant=THEIRS)
+    return Street(
+        world,
+        of,
+        caller(world, fleet),
+        caller(world, world.people[f"all-{OURS}"]),
+        Caller(f"program of {OURS}", {"X-Api-Key": key(world, OURS, fleet)[1]}, None),
+    )
+
+
+def newcomer(world: World, owner: str | None) -> Person:
+    """A person who has every role there is."""
+    whose = None if owner is None else TenantId(owner)
+    with world.parts.records.begin(system("test"), reason=f"for {owner}") as work:
+        person = identity.add_person(
+            work,
+            email=f"all@{owner or 'fleet'}.example.org",
+            name=f"Everybody of {owner or 'the fleet'}",
+            roles=tuple(ROLES),
+            password=PASSWORD,
+            tenant=whose,
+        )
+    world.people[f"all-{owner}"] = person
+    return person
+
+
+def caller(world: World, person: Person) -> Caller:
+    """A person at the pages and at the interface."""
+    token = world.parts.tokens.issue(person.id, lifetime=identity.TOKEN_LIFETIME)
+    short = next(short for short, known in world.people.items() if known.id == person.id)
+    bearer = {"Authorization": f"Bearer {token}"}
+    return Caller(person.name, bearer, world.browser(short))
+
+
+def key(world: World, owner: str | None, behind: Person) -> tuple[str, str]:
+    """A key of a program that may do everything: its id and its text. `behind` answers for it."""
+    whose = None if owner is None else TenantId(owner)
+    with world.parts.records.begin(system("test"), reason=f"for {owner}") as work:
+        account = identity.add_account(
+            work,
+            name=f"program of {owner or 'the fleet'} behind {behind.name}",
+            owner=behind.id,
+            roles=tuple(ROLES),
+            tenant=whose,
+        )
+        issued, text = identity.issue_key(work, account)
+    return issued.id, text
+
+
+def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
+    """One of everything."""
+    own = fleet if owner is None else newcomer(world, owner)
+    said = f"because {owner or 'everybody'} wants it"
+    running = world.version(f"{SERIES[owner]}.0.0", tenant=owner, reason=said)
+    world.approve(running)
+    rollout = world.start(running)
+    waiting = world.version(f"{SERIES[owner]}.1.0", tenant=owner, reason=said)
+    world.check(waiting)
+    approval = world.ask(waiting)
+    about = {None: None, OURS: "recall", THEIRS: "precision"}[owner]
+    incident = world.incident(f"what {owner or 'everybody'} sees", tenant=owner, metric=about)
+    world.window(world.now, tenant=owner, version=f"{SERIES[owner]}.0.0", days=1)
+    with world.parts.records.look() as reading:
+        newest = ledger.entries(
+            reading.connection,
+            ref=incident.id,
+            tenant=None if owner is None else TenantId(owner),
+            limit=1,
+        )
+    asker = fleet if owner != OURS else own
+    return Belongings(
+        tenant=owner,
+        model=MODEL,
+        version=running.version,
+        approval=approval.id,
+        request=asked_for(world, owner, asker.actor()),
+        rollout=rollout.id,
+        incident=incident.id,
+        remediation=remedy(world, owner, incident.id, said),
+        person=own.id,
+        key=key(world, owner, own)[0],
+        sequence=newest[0].sequence,
+    )
+
+
+def asked_for(world: World, owner: str | None, asker: Actor) -> str:
+    """A request for approval that `asker` may take back."""
+    whose = None if owner is None else TenantId(owner)
+    number = f"{SERIES[owner]}.2.0"
+    target = Target(
+        MODEL, f"ver_{number}", number, DIGEST, whose, ENVIRONMENT, 100.0, "checks", "policy"
+    )
+    demands = load_preset("standard").tier(1).approvals
+    with world.parts.records.begin(asker, reason=f"asked for {owner}") as work:
+        return approvals.request(
+            work, target, comment=f"for {owner}", contributors=(), criteria=(), demands=demands
+        ).id
+
+
+def remedy(world: World, owner: str | None, incident: str, said: str) -> str:
+    """A remedy that waits for the gate, and a training that was asked for."""
+    whose = None if owner is None else TenantId(owner)
+    with world.parts.records.begin(system("repair"), reason=said) as work:
+        digest = world.policy_digest_of(work, MODEL)
+        proposed = remediation.propose(
+            work,
+            incident=IncidentId(incident),
+            model=MODEL,
+            tenant=whose,
+            environment=ENVIRONMENT,
+            action=ActionName.NOTIFY_TEAM,
+            args={"team": f"Team of {owner or 'the fleet'}", "summary": said},
+            cause=None,
+            confidence=None,
+            policy_digest=digest,
+            patience=timedelta(days=30),
+        )
+        retraining.request(
+            work,
+            model=MODEL,
+            tenant=whose,
+            trigger=TrainingTrigger.DRIFT,
+            incident=IncidentId(incident),
+            cause=None,
+            champion=f"{SERIES[owner]}.0.0",
+            champion_digest=DIGEST,
+            policy_digest=digest,
+            data_from=work.now - timedelta(days=3),
+            data_until=work.now,
+            patience=timedelta(days=30),
+        )
+    return proposed.id
