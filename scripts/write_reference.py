@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 import trimtab.app  # noqa: F401 - every part of the control plane is known once it is joined
 from trimtab.api import codes, server
 from trimtab.api.access import Demand as ApiDemand
+from trimtab.api.access import May
 from trimtab.kernel.errors import TrimtabError
 from trimtab.kernel.events import Event
 from trimtab.platform.metrics import Metrics
@@ -66,16 +67,25 @@ def _routes(router: APIRouter) -> Iterator[APIRoute]:
 
 
 def _permission(route: APIRoute) -> str | None:
-    waiting = list(route.dependant.dependencies)
-    while waiting:
-        dependency = waiting.pop()
-        call = dependency.call
+    for call in _calls(route):
         if isinstance(call, ApiDemand | session.Demand | session.FormDemand):
             return call.permission
         if getattr(call, "__name__", "") == "open_to_all":
             return OPEN
-        waiting.extend(dependency.dependencies)
     return None
+
+
+def _of_the_fleet(route: APIRoute) -> bool:
+    return any(isinstance(call, May) and call.fleet for call in _calls(route))
+
+
+def _calls(route: APIRoute) -> Iterator[object]:
+    """Everything that a route depends on."""
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        dependency = waiting.pop()
+        yield dependency.call
+        waiting.extend(dependency.dependencies)
 
 
 def events_page() -> str:
@@ -128,8 +138,9 @@ def api_page() -> str:
     lines = [
         "# Addresses",
         "",
-        "Every address demands one permission, or says that it is open to everybody. `/docs`",
-        f"and `/openapi.json` of a running control plane have the shapes. {GENERATED}",
+        "Every address demands one permission, or says that it is open to everybody. `fleet`: a",
+        "credential of a tenant is refused, whatever its roles. `/docs` and `/openapi.json` of a",
+        f"running control plane have the shapes. {GENERATED}",
     ]
     for title, pages in (("Interface", False), ("Pages", True)):
         lines += [
@@ -140,7 +151,8 @@ def api_page() -> str:
             "| --- | --- | --- |",
         ]
         rows = [
-            f"| `{' '.join(sorted(route.methods or ()))} {route.path}` | {permission} | "
+            f"| `{' '.join(sorted(route.methods or ()))} {route.path}` | {permission}"
+            f"{', fleet' if _of_the_fleet(route) else ''} | "
             f"{_first_sentence(inspect.getdoc(route.endpoint) or route.summary or '')} |"
             for route, permission in every_route()
             if route.endpoint.__module__.startswith("trimtab.web") == pages
