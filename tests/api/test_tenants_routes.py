@@ -98,6 +98,11 @@ def _start(b: Belongings) -> Ask:
     return Ask("/api/v1/rollouts", json=body)
 
 
+def _switch(b: Belongings) -> str:
+    scope = "fleet?name=" if b.tenant is None else f"tenant?name={b.tenant}"
+    return f"/api/v1/kill-switches/{scope}"
+
+
 def _decide(b: Belongings) -> Ask:
     form = {"digest": DIGEST, "decision": "approve", **BECAUSE}
     return Ask(f"/approvals/{b.approval}/decide", form=form)
@@ -109,6 +114,8 @@ def _labels(b: Belongings) -> Ask:
 
 
 CHANGES: dict[str, Callable[[Belongings], Ask]] = {
+    "DELETE /api/v1/kill-switches/{scope}": lambda b: Ask(f"{_switch(b)}&reason=because+of+it"),
+    "PUT /api/v1/kill-switches/{scope}": lambda b: Ask(_switch(b), json=BECAUSE),
     "DELETE /api/v1/keys/{key}": lambda b: Ask(f"/api/v1/keys/{b.key}"),
     "DELETE /api/v1/remediation/{remediation}": lambda b: Ask(
         f"/api/v1/remediation/{b.remediation}"
