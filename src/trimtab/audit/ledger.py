@@ -158,11 +158,7 @@ def entries(
         ref: Only entries that mention this id.
         newest_first: Turn the order round.
     """
-    query = (
-        sa.select(ENTRIES, PAYLOADS.c.body)
-        .join(PAYLOADS, PAYLOADS.c.sequence == ENTRIES.c.sequence)
-        .where(ENTRIES.c.sequence > after)
-    )
+    query = _whole_entries().where(ENTRIES.c.sequence > after)
     if before is not None:
         query = query.where(ENTRIES.c.sequence < before)
     if tenant is not None:
@@ -174,6 +170,69 @@ def entries(
         query = query.where(MENTIONS.c.ref == ref)
     order = ENTRIES.c.sequence.desc() if newest_first else ENTRIES.c.sequence
     return [_entry(row) for row in connection.execute(query.order_by(order).limit(limit))]
+
+
+_AT_ONCE = 5000
+"""Subjects that are asked for in one statement; databases bound its parameters."""
+
+
+def about(
+    connection: Connection, kinds: Sequence[str], subjects: Sequence[str], *, until: datetime
+) -> dict[str, list[Entry]]:
+    """For each of `subjects`, its entries of these kinds up to and including `until`, in order.
+
+    One statement for many subjects; a subject without such an entry is left out.
+    """
+    found: dict[str, list[Entry]] = {}
+    for some in _portions(subjects):
+        query = _whole_entries().where(ENTRIES.c.sequence.in_(_numbers(kinds, some, until)))
+        for row in connection.execute(query.order_by(ENTRIES.c.sequence)):
+            found.setdefault(row.subject, []).append(_entry(row))
+    return found
+
+
+def newest_about(
+    connection: Connection, kinds: Sequence[str], subjects: Sequence[str], *, until: datetime
+) -> dict[str, Entry]:
+    """For each of `subjects`, its last entry of any of these kinds up to and including `until`.
+
+    One statement for many subjects; a subject without such an entry is left out.
+    """
+    found: dict[str, Entry] = {}
+    for some in _portions(subjects):
+        numbers = _numbers(kinds, some, until)
+        last = numbers.with_only_columns(sa.func.max(ENTRIES.c.sequence))
+        query = _whole_entries().where(
+            ENTRIES.c.sequence.in_(last.group_by(ENTRIES.c.subject).scalar_subquery())
+        )
+        for row in connection.execute(query):
+            found[row.subject] = _entry(row)
+    return found
+
+
+def _portions(subjects: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(subjects), _AT_ONCE):
+        yield subjects[first : first + _AT_ONCE]
+
+
+def _whole_entries() -> sa.Select[Any]:
+    return sa.select(ENTRIES, PAYLOADS.c.body).join(
+        PAYLOADS, PAYLOADS.c.sequence == ENTRIES.c.sequence
+    )
+
+
+def _numbers(kinds: Sequence[str], subjects: Sequence[str], until: datetime) -> sa.Select[Any]:
+    """The sequences of entries of `kinds` about `subjects`; what merely mentions them is not."""
+    return (
+        sa.select(ENTRIES.c.sequence)
+        .join(MENTIONS, MENTIONS.c.sequence == ENTRIES.c.sequence)
+        .where(
+            MENTIONS.c.ref.in_(subjects),
+            ENTRIES.c.subject == MENTIONS.c.ref,
+            ENTRIES.c.kind.in_(kinds),
+            ENTRIES.c.at <= until,
+        )
+    )
 
 
 def stored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -140,7 +141,12 @@ def answering(
 
 def history(reading: Reading, model: str) -> list[Deployed]:
     """All deployments of a model, oldest first, settled ones too."""
-    query = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.model == model)
+    return of_models(reading, (model,))
+
+
+def of_models(reading: Reading, models: Sequence[str]) -> list[Deployed]:
+    """All deployments of these models, oldest first, settled ones too."""
+    query = sa.select(DEPLOYMENTS).where(DEPLOYMENTS.c.model.in_(models))
     query = query.order_by(DEPLOYMENTS.c.since, DEPLOYMENTS.c.id)
     return [_deployed(row) for row in reading.rows(query)]
 

@@ -18,7 +18,7 @@ from trimtab.artifacts import envelope
 from trimtab.audit.work import Reading, Work
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Json, Kind, Moment, plain_table
-from trimtab.registry import deployment_store
+from trimtab.registry import deployment_store, history
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.sdk.routing import (
     PAYLOAD_TYPE,
@@ -183,7 +183,35 @@ def resolve_now(
         NotFound: nothing answers here.
     """
     placed = deployment_store.answering(reading, environment, model, tenant)
-    table = RoutingTable("", 0, reading.now, reading.now, routes(placed), (), ())
+    return _resolved(placed, model, tenant, endpoint, reading.now)
+
+
+def resolve_then(
+    reading: Reading,
+    model: str,
+    tenant: TenantId | None,
+    endpoint: str,
+    environment: str,
+    at: datetime,
+) -> Resolution:
+    """Which version answered an endpoint at the moment `at`, and why, by what is recorded of
+    then. What moved at that very moment has moved. Writes nothing.
+
+    Raises:
+        NotFound: nothing answered here.
+    """
+    placed = [
+        deployed
+        for deployed in history.deployments_then(reading, (model,), at)
+        if deployed.environment == environment and deployed.tenant in (None, tenant)
+    ]
+    return _resolved(placed, model, tenant, endpoint, at)
+
+
+def _resolved(
+    placed: Sequence[Deployed], model: str, tenant: TenantId | None, endpoint: str, at: datetime
+) -> Resolution:
+    table = RoutingTable("", 0, at, at, routes(placed), (), ())
     return resolve(table, model, tenant, endpoint)
 
 

@@ -91,9 +91,13 @@ def model_named(reading: Reading, name: str, *, field: str = "model") -> Model:
     return _model(row)
 
 
-def models(reading: Reading, *, after: str = "", limit: int = 100) -> list[Model]:
-    """Models by name, those behind `after`."""
+def models(
+    reading: Reading, *, after: str = "", limit: int = 100, until: datetime | None = None
+) -> list[Model]:
+    """Models by name, those behind `after`; with `until`, those registered by then."""
     query = sa.select(MODELS).where(MODELS.c.name > after).order_by(MODELS.c.name).limit(limit)
+    if until is not None:
+        query = query.where(MODELS.c.created_at <= until)
     return [_model(row) for row in reading.rows(query)]
 
 
@@ -175,6 +179,48 @@ def versions_of(
         query = query.where((VERSIONS.c.tenant == visible_to) | VERSIONS.c.tenant.is_(None))
     query = query.order_by(VERSIONS.c.created_at, VERSIONS.c.id)
     return [_version(row) for row in reading.rows(query)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Newest:
+    """The version of a model that was registered last, as far as an inventory tells of it."""
+
+    id: VersionId
+    model: str
+    version: str
+    framework: str
+    lifecycle: Lifecycle
+
+
+def newest_versions(
+    reading: Reading,
+    models: Sequence[str],
+    *,
+    visible_to: TenantId | None = None,
+    everyone: bool = False,
+    until: datetime | None = None,
+) -> dict[str, Newest]:
+    """By model, the version that was registered last, with `until` by then; a model without
+    one is left out. For whom, as `versions_of`."""
+    place = sa.func.row_number().over(
+        partition_by=VERSIONS.c.model,
+        order_by=(VERSIONS.c.created_at.desc(), VERSIONS.c.id.desc()),
+    )
+    columns = [VERSIONS.c[field.name] for field in dataclasses.fields(Newest)]
+    ranked = sa.select(*columns, place.label("place")).where(VERSIONS.c.model.in_(models))
+    if not everyone:
+        ranked = ranked.where((VERSIONS.c.tenant == visible_to) | VERSIONS.c.tenant.is_(None))
+    if until is not None:
+        ranked = ranked.where(VERSIONS.c.created_at <= until)
+    numbered = ranked.subquery()
+    own = [numbered.c[column.name] for column in columns]
+    rows = reading.rows(sa.select(*own).where(numbered.c.place == 1))
+    return {
+        row["model"]: Newest(
+            **{**row, "id": VersionId(row["id"]), "lifecycle": Lifecycle(row["lifecycle"])}
+        )
+        for row in rows
+    }
 
 
 def versions_in(reading: Reading, states: Sequence[Lifecycle]) -> list[Version]:
