@@ -382,7 +382,7 @@ def test_a_time_may_be_written_in_each_of_its_forms(house: Any) -> None:
         ("/api/v1/audit/head?x", "x", "none"),
         ("/api/v1/rollouts?phase=zzz", "phase", "model, after, limit"),
         ("/api/v1/monitoring/incidents?status=zzz", "status", "state, model, after, limit"),
-        ("/api/ml/model/latest?model=m&as_of=2015-01-01T00:00:00Z", "as_of", "model"),
+        ("/api/ml/model/latest?model=m&at=2015-01-01T00:00:00Z", "at", "model"),
         ("/api/v1/models?limit=5&Limit=6", "Limit", "after, limit"),
         ("/api/v1/models?limit=5&limit=6", "limit", "once"),
         ("/api/v1/models?after=%00", "after", "NUL"),

@@ -13,10 +13,11 @@ from trimtab.checks import store as check_store
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import Digest
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
-from trimtab.registry import deployment_store, store
 from trimtab.registry.model import Feature, TrainingTrigger
+from trimtab.registry.vocabulary import Vocabulary
 from trimtab.sdk import shapes
-from trimtab.workflows import intake, serving
+from trimtab.workflows import intake, inventory, serving
+from trimtab.workflows.inventory import ModelRecord, VersionRecord, View
 
 router = strict.router("/api/v1/models", tag="models")
 
@@ -25,6 +26,31 @@ Registrar = Annotated[Actor, may("models:register", fleet=True)]
 Contributor = Annotated[Actor, may("versions:register")]
 Downloader = Annotated[Actor, may("artifacts:download")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+async def _view(
+    as_of: Annotated[
+        shapes.Moment | None,
+        Query(description="What was true then; left out, what is true now"),
+    ] = None,
+    vocabulary: Annotated[
+        Vocabulary, Query(description="Whose words `status` is told in")
+    ] = Vocabulary.TRIMTAB,
+) -> View:
+    return View(as_of, vocabulary)
+
+
+async def _moment(
+    as_of: Annotated[
+        shapes.Moment | None,
+        Query(description="What was true then; left out, what is true now"),
+    ] = None,
+) -> View:
+    return View(as_of)
+
+
+Viewed = Annotated[View, Depends(_view)]
+Then = Annotated[View, Depends(_moment)]
 
 
 @router.post("", status_code=201, summary="Register a model")
@@ -55,32 +81,32 @@ def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.
         policy=body.policy,
         reason=body.reason,
     )
-    return shapes.ModelShape.model_validate(model)
+    with parts.records.look() as reading:
+        return _model(inventory.model(reading, actor, inventory.NOW, model.name))
 
 
 @router.get("", summary="List models")
 def list_models(
     actor: Reader,
     parts: PartsOf,
+    view: Viewed,
     after: Annotated[str, Query(max_length=63, description="what `next` said")] = "",
     limit: Limit = 100,
 ) -> shapes.Page[shapes.ModelShape]:
-    """Registered models by name."""
-    del actor
+    """Registered models by name, each with its newest version and where traffic is carried."""
     with parts.records.look() as reading:
-        found = store.models(reading, after=after, limit=limit)
+        found = inventory.models(reading, actor, view, after=after, limit=limit)
     return shapes.Page(
-        items=[shapes.ModelShape.model_validate(m) for m in found],
-        next=found[-1].name if len(found) == limit else None,
+        items=[_model(record) for record in found],
+        next=found[-1].model.name if len(found) == limit else None,
     )
 
 
 @router.get("/{model}", summary="One model")
-def get_model(model: str, actor: Reader, parts: PartsOf) -> shapes.ModelShape:
-    """A model by its name."""
-    del actor
+def get_model(model: str, actor: Reader, parts: PartsOf, view: Viewed) -> shapes.ModelShape:
+    """A model by its name, with its newest version and where traffic is carried."""
     with parts.records.look() as reading:
-        return shapes.ModelShape.model_validate(store.model_named(reading, model))
+        return _model(inventory.model(reading, actor, view, model))
 
 
 @router.post(
@@ -124,26 +150,29 @@ def upload(
         ),
         reason=body.reason,
     )
-    return shapes.VersionShape.model_validate(version)
+    with parts.records.look() as reading:
+        return _version(
+            inventory.version(reading, parts, actor, inventory.NOW, model, version.version)
+        )
 
 
 @router.get("/{model}/versions", summary="Versions of a model")
-def list_versions(model: str, actor: Reader, parts: PartsOf) -> shapes.Page[shapes.VersionShape]:
-    """Versions that the caller may see, oldest first."""
+def list_versions(
+    model: str, actor: Reader, parts: PartsOf, view: Viewed
+) -> shapes.Page[shapes.VersionShape]:
+    """Versions that the caller may see, oldest first, with what is known of each."""
     with parts.records.look() as reading:
-        store.model_named(reading, model)
-        found = store.versions_of(
-            reading, model, visible_to=actor.tenant, everyone=actor.tenant is None
-        )
-    return shapes.Page(items=[shapes.VersionShape.model_validate(v) for v in found])
+        found = inventory.versions(reading, parts, actor, view, model)
+    return shapes.Page(items=[_version(record) for record in found])
 
 
 @router.get("/{model}/versions/{version}", summary="One version")
-def get_version(model: str, version: str, actor: Reader, parts: PartsOf) -> shapes.VersionShape:
-    """A version by its number."""
+def get_version(
+    model: str, version: str, actor: Reader, parts: PartsOf, view: Viewed
+) -> shapes.VersionShape:
+    """A version by its number, with what is known of it."""
     with parts.records.look() as reading:
-        found = serving.visible_version(reading, actor, model, version)
-    return shapes.VersionShape.model_validate(found)
+        return _version(inventory.version(reading, parts, actor, view, model, version))
 
 
 @router.get("/{model}/versions/{version}/signature", summary="Signature of a version")
@@ -176,17 +205,20 @@ def list_checks(
 
 @router.get("/{model}/deployments", summary="Deployments of a model")
 def list_deployments(
-    model: str, actor: Reader, parts: PartsOf
+    model: str, actor: Reader, parts: PartsOf, then: Then
 ) -> shapes.Page[shapes.DeploymentShape]:
     """Where versions carry or carried traffic, oldest first."""
     with parts.records.look() as reading:
-        store.model_named(reading, model)
-        found = [
-            d
-            for d in deployment_store.history(reading, model)
-            if actor.tenant is None or d.tenant in (None, actor.tenant)
-        ]
+        found = inventory.deployments(reading, actor, then, model)
     return shapes.Page(items=[shapes.DeploymentShape.model_validate(d) for d in found])
+
+
+def _model(record: ModelRecord) -> shapes.ModelShape:
+    return shapes.ModelShape.model_validate({**vars(record), **vars(record.model)})
+
+
+def _version(record: VersionRecord) -> shapes.VersionShape:
+    return shapes.VersionShape.model_validate({**vars(record), **vars(record.version)})
 
 
 def _metadata(text: str) -> shapes.NewVersion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, BinaryIO, Literal
 
 from anyio import CapacityLimiter, to_thread
@@ -28,6 +29,10 @@ Downloader = Annotated[Actor, may("artifacts:download")]
 Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", pattern=r"^[!-~]{1,256}$")]
 """As gateways take it: what they serve and what is said of it here must not differ."""
 ModelName = Annotated[str | None, Query(max_length=63)]
+AsOf = Annotated[
+    shapes.Moment | None,
+    Query(description="The version that answered then; left out, the one that answers now"),
+]
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _CHUNK = 1 << 16
@@ -40,22 +45,29 @@ only change places, and a crowd would be answered the later the larger it is."""
 
 @router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
 async def latest(
-    asker: Asker, request: Request, model: ModelName = None, endpoint: Endpoint = None
+    asker: Asker,
+    request: Request,
+    model: ModelName = None,
+    endpoint: Endpoint = None,
+    as_of: AsOf = None,
 ) -> Response:
     """The version that answers this endpoint, by which rule, and what was passed over.
 
     Without `model`, the key's default is meant. The endpoint id, or else the key, is what
-    a canary is drawn by.
+    a canary is drawn by. With `as_of`, what was recorded at that moment decides, for the
+    key and the tenant of today; what moved at that very moment has moved.
     """
     once(request, "X-Endpoint-Id")
     unit = endpoint or key_of(request)
-    answer = await to_thread.run_sync(_latest, asker, model, unit, limiter=_LOOKING)
+    answer = await to_thread.run_sync(_latest, asker, model, unit, as_of, limiter=_LOOKING)
     return Response(answer, media_type="application/json")  # valid: not to be validated again
 
 
-def _latest(asker: PermittedAsker, model: str | None, unit: str | None) -> str:
+def _latest(
+    asker: PermittedAsker, model: str | None, unit: str | None, as_of: datetime | None
+) -> str:
     with asker.look() as (reading, actor):
-        found = serving.latest(asker.parts, reading, actor, model, unit or actor.id)
+        found = serving.latest(asker.parts, reading, actor, model, unit or actor.id, as_of)
     return shapes.LatestShape.model_validate(found).model_dump_json()
 
 

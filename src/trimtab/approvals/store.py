@@ -71,7 +71,12 @@ def get(reading: Reading, approval_id: str) -> Approval:
 
 def of_version(reading: Reading, version_id: str) -> list[Approval]:
     """Everything that was asked for a version, oldest first."""
-    query = sa.select(APPROVALS).where(APPROVALS.c.version_id == version_id)
+    return of_versions(reading, (version_id,))
+
+
+def of_versions(reading: Reading, version_ids: Sequence[str]) -> list[Approval]:
+    """Everything that was asked for these versions, oldest first."""
+    query = sa.select(APPROVALS).where(APPROVALS.c.version_id.in_(version_ids))
     query = query.order_by(APPROVALS.c.requested_at, APPROVALS.c.id)
     return [_approval(row) for row in reading.rows(query)]
 

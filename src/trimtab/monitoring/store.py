@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -294,6 +294,35 @@ def windows(
         query = query.where(WINDOWS.c.start < until)
     rows = reading.rows(query.order_by(WINDOWS.c.start.desc()).limit(limit))
     return [from_row(row) for row in reversed(rows)]
+
+
+def settled(
+    reading: Reading,
+    model: str,
+    tenants: Collection[TenantId | None],
+    *,
+    until: datetime | None = None,
+    limit: int,
+) -> Sequence[sa.RowMapping]:
+    """What settled windows of these tenants (None: of the fleet) found of the output, the
+    newest `limit` of each, oldest first; with `until`, of those that were over by then.
+
+    The look at the input, which is long, is left where it is.
+    """
+    named = WINDOWS.c.tenant.in_([tenant for tenant in tenants if tenant is not None])
+    mine = named | WINDOWS.c.tenant.is_(None) if None in tenants else named
+    place = sa.func.row_number().over(
+        partition_by=WINDOWS.c.tenant, order_by=WINDOWS.c.start.desc()
+    )
+    columns = [WINDOWS.c[name] for name in ("id", "tenant", "start", "end", "performance")]
+    query = sa.select(*columns, place.label("place")).where(
+        WINDOWS.c.model == model, mine, WINDOWS.c.phase == Phase.SETTLED.value
+    )
+    if until is not None:
+        query = query.where(WINDOWS.c.end <= until)
+    ranked = query.subquery()
+    own = [ranked.c[column.name] for column in columns]
+    return reading.rows(sa.select(*own).where(ranked.c.place <= limit).order_by(ranked.c.start))
 
 
 def watches(

@@ -20,7 +20,7 @@ ROLLOUTS = decision_table(
     sa.Column("model", sa.String(63), nullable=False),
     sa.Column("tenant", sa.String(80)),
     sa.Column("environment", sa.String(40), nullable=False),
-    sa.Column("version_id", sa.String(80), nullable=False),
+    sa.Column("version_id", sa.String(80), nullable=False, index=True),
     sa.Column("version", sa.String(23), nullable=False),
     sa.Column("digest", sa.String(71), nullable=False),
     sa.Column("active_version", sa.String(23)),
@@ -135,6 +135,13 @@ def of_model(
             raise NotFound("there is no such rollout", field="rollout")
         beside = (ROLLOUTS.c.started_at == last.started_at) & (ROLLOUTS.c.id < last.id)
         query = query.where((ROLLOUTS.c.started_at < last.started_at) | beside)
+    return [_rollout(row) for row in reading.rows(query)]
+
+
+def of_versions(reading: Reading, version_ids: Sequence[str]) -> list[Rollout]:
+    """All rollouts of these versions, oldest first."""
+    query = sa.select(ROLLOUTS).where(ROLLOUTS.c.version_id.in_(version_ids))
+    query = query.order_by(ROLLOUTS.c.started_at, ROLLOUTS.c.id)
     return [_rollout(row) for row in reading.rows(query)]
 
 

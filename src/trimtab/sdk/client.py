@@ -186,9 +186,20 @@ class Models(Noun):
         body = model.model_dump(exclude_none=True)
         return self._client.post("/api/v1/models", body, shapes.ModelShape)
 
-    def list(self) -> Iterator[shapes.ModelShape]:
-        """All models."""
-        return self._client.pages("/api/v1/models", shapes.ModelShape)
+    def list(
+        self, *, as_of: datetime | None = None, vocabulary: str | None = None
+    ) -> Iterator[shapes.ModelShape]:
+        """All models; with `as_of`, those that were registered by then, as they stood then."""
+        return self._client.pages(
+            "/api/v1/models", shapes.ModelShape, as_of=_sent(as_of), vocabulary=vocabulary
+        )
+
+    def get(
+        self, model: str, *, as_of: datetime | None = None, vocabulary: str | None = None
+    ) -> shapes.ModelShape:
+        """One model, now or as it stood at a moment."""
+        path = f"/api/v1/models/{model}"
+        return self._client.get(path, shapes.ModelShape, as_of=_sent(as_of), vocabulary=vocabulary)
 
     def upload(
         self,
@@ -212,29 +223,52 @@ class Models(Noun):
         )
         return shapes.VersionShape.model_validate(answer.json())
 
-    def versions(self, model: str) -> Iterator[shapes.VersionShape]:
-        """Versions of a model that the caller may see."""
-        return self._client.pages(f"/api/v1/models/{model}/versions", shapes.VersionShape)
+    def versions(
+        self, model: str, *, as_of: datetime | None = None, vocabulary: str | None = None
+    ) -> Iterator[shapes.VersionShape]:
+        """Versions of a model that the caller may see, now or as they stood at a moment."""
+        path = f"/api/v1/models/{model}/versions"
+        return self._client.pages(
+            path, shapes.VersionShape, as_of=_sent(as_of), vocabulary=vocabulary
+        )
 
-    def version(self, model: str, version: str) -> shapes.VersionShape:
-        """One version."""
-        return self._client.get(f"/api/v1/models/{model}/versions/{version}", shapes.VersionShape)
+    def version(
+        self,
+        model: str,
+        version: str,
+        *,
+        as_of: datetime | None = None,
+        vocabulary: str | None = None,
+    ) -> shapes.VersionShape:
+        """One version, now or as it stood at a moment."""
+        path = f"/api/v1/models/{model}/versions/{version}"
+        return self._client.get(
+            path, shapes.VersionShape, as_of=_sent(as_of), vocabulary=vocabulary
+        )
 
     def checks(self, model: str, version: str) -> Iterator[shapes.CheckShape]:
         """Every run of every check on a version."""
         path = f"/api/v1/models/{model}/versions/{version}/checks"
         return self._client.pages(path, shapes.CheckShape)
 
-    def deployments(self, model: str) -> Iterator[shapes.DeploymentShape]:
-        """Where versions of a model carry or carried traffic."""
-        return self._client.pages(f"/api/v1/models/{model}/deployments", shapes.DeploymentShape)
+    def deployments(
+        self, model: str, *, as_of: datetime | None = None
+    ) -> Iterator[shapes.DeploymentShape]:
+        """Where versions of a model carry or carried traffic, now or at a moment."""
+        path = f"/api/v1/models/{model}/deployments"
+        return self._client.pages(path, shapes.DeploymentShape, as_of=_sent(as_of))
 
-    def latest(self, model: str | None = None, endpoint: str | None = None) -> shapes.LatestShape:
-        """Which version answers the caller, and why."""
+    def latest(
+        self,
+        model: str | None = None,
+        endpoint: str | None = None,
+        *,
+        as_of: datetime | None = None,
+    ) -> shapes.LatestShape:
+        """Which version answers the caller, or answered at a moment, and why."""
         headers = {} if endpoint is None else {"X-Endpoint-Id": endpoint}
-        answer = self._client._send(
-            "GET", "/api/ml/model/latest", params={"model": model}, headers=headers
-        )
+        query = {"model": model, "as_of": _sent(as_of)}
+        answer = self._client._send("GET", "/api/ml/model/latest", params=query, headers=headers)
         return shapes.LatestShape.model_validate(answer.json())
 
     def download(self, model: str, version: str) -> bytes:
@@ -436,6 +470,11 @@ class ClockNoun(Noun):
     def step(self, to: datetime) -> shapes.ClockShape:
         """Step the clock, and wait until what became due has been done."""
         return self._client.post("/api/v1/clock/step", {"to": to.isoformat()}, shapes.ClockShape)
+
+
+def _sent(moment: datetime | None) -> str | None:
+    """A moment as it is sent; one without a zone is left to the server to refuse."""
+    return None if moment is None else moment.isoformat()
 
 
 def _error(answer: httpx.Response) -> TrimtabError:

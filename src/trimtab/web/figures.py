@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
 from trimtab.checks import performance
 from trimtab.checks.model import CheckRun
+from trimtab.monitoring.history import Judged
 from trimtab.monitoring.model import Window
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Version
+from trimtab.rollouts.history import of_rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import words
 from trimtab.web.watching import FALSE_POSITIVE_RATE
+from trimtab.workflows.measured import Measured, newest_rate
 
 _CHECKED = ("f1", "precision", "recall", FALSE_POSITIVE_RATE)
 
@@ -25,19 +26,6 @@ class Known:
 
     value: float
     source: str | None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A false-positive rate in production, with what it rests on."""
-
-    value: float
-    low: float | None
-    high: float | None
-    limit: float | None
-    rows: int
-    where: str
-    at: datetime
 
 
 def shared(places: Sequence[Deployed]) -> tuple[Deployed, ...]:
@@ -78,40 +66,18 @@ def in_production(
     version: Version, windows: Sequence[Window], rollouts: Sequence[Rollout]
 ) -> Measured | None:
     """The newest rate of a version: in a window of its place, or while it was a canary."""
-    found = [m for m in (_window(version, window) for window in windows) if m is not None]
-    found += [
-        m
-        for m in (_canary(rollout) for rollout in rollouts if rollout.version_id == version.id)
-        if m is not None
+    judged = [
+        Judged(window.tenant, window.start, window.end, window.performance.judgements)
+        for window in windows
+        if window.performance is not None
     ]
-    return max(found, key=lambda m: m.at, default=None)
+    own = [rollout for rollout in rollouts if rollout.version_id == version.id]
+    return newest_rate(version.version, judged, of_rollouts(own))
 
 
-def _window(version: Version, window: Window) -> Measured | None:
-    judgements = [] if window.performance is None else window.performance.judgements
-    own = [
-        j
-        for j in judgements
-        if j["metric"] == FALSE_POSITIVE_RATE
-        and j["version"] == version.version
-        and j["value"] is not None
-    ]
-    if not own:
-        return None
-    most = max(own, key=lambda j: int(j["rows"]))
-    where = f"window from {words.day(window.start)} to {words.day(window.end)}"
-    return _measured(most, int(most["rows"]), where, window.end)
-
-
-def _canary(rollout: Rollout) -> Measured | None:
-    analysis = rollout.last_analysis or {}
-    rules = [r for r in analysis.get("rules", ()) if r["name"] == FALSE_POSITIVE_RATE]
-    if not rules or rules[0]["value"] is None:
-        return None
-    where = f"last look of its canary, begun {words.day(rollout.started_at)}"
-    return _measured(rules[0], int(analysis["canary_negatives"]), where, rollout.step_since)
-
-
-def _measured(found: Mapping[str, Any], rows: int, where: str, at: datetime) -> Measured:
-    low, high = found["interval"] or (None, None)
-    return Measured(float(found["value"]), low, high, found["limit"], rows, where, at)
+def where(measured: Measured) -> str:
+    """What a rate was measured in, in words."""
+    start = words.day(measured.start)
+    if measured.end is None:
+        return f"last look of its canary, begun {start}"
+    return f"window from {start} to {words.day(measured.end)}"

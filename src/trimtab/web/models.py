@@ -34,7 +34,7 @@ from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
 from trimtab.web import explained, figures, lifeline, lifeline_picture, telling, words
 from trimtab.web.charts import Chart
-from trimtab.web.figures import Known, Measured
+from trimtab.web.figures import Known
 from trimtab.web.lifeline import Lifeline, Mark, Stretch
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
@@ -49,6 +49,7 @@ from trimtab.web.watching import (
     glance,
     rate_point,
 )
+from trimtab.workflows.measured import Measured
 from trimtab.workflows.parts import Parts, policy_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -67,6 +68,11 @@ class VersionRow:
     places: tuple[Deployed, ...]
     figures: Mapping[str, Known]
     measured: Measured | None
+
+    @property
+    def where(self) -> str:
+        """What its rate in production was measured in; empty where it was not."""
+        return "" if self.measured is None else figures.where(self.measured)
 
     @property
     def held_out(self) -> bool:

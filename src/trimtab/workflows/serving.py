@@ -11,7 +11,7 @@ from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted
-from trimtab.registry import routing, store
+from trimtab.registry import history, routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.rollouts import service as rollouts
@@ -63,17 +63,28 @@ def model_meant(reading: Reading, actor: Actor, model: str | None) -> str:
 
 
 def latest(
-    parts: Parts, reading: Reading, actor: Actor, model: str | None, endpoint: str
+    parts: Parts,
+    reading: Reading,
+    actor: Actor,
+    model: str | None,
+    endpoint: str,
+    at: datetime | None = None,
 ) -> Latest:
-    """Which version answers an endpoint of the actor's tenant, by the present records.
+    """Which version answers an endpoint of the actor's tenant, by the present records, or
+    which one answered it at the moment `at`.
 
     Raises:
-        InvalidInput: no model is named, and the key has no default.
+        InvalidInput: no model is named, and the key has no default; or `at` has not come.
         NotFound: nothing answers here.
     """
+    history.demand_past(reading, at)
     name = model_meant(reading, actor, model)
     try:
-        found = routing.resolve_now(reading, name, actor.tenant, endpoint, ENVIRONMENT)
+        found = (
+            routing.resolve_now(reading, name, actor.tenant, endpoint, ENVIRONMENT)
+            if at is None
+            else routing.resolve_then(reading, name, actor.tenant, endpoint, ENVIRONMENT, at)
+        )
     except NotFound:
         store.model_named(reading, name)  # says so if it is the model that there is not
         raise

@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    computed_field,
+    field_validator,
+)
 
 from trimtab.sdk.shapes.base import (
     Answer,
@@ -56,8 +63,22 @@ class NewModel(Request):
     reason: Reason
 
 
+class PlaceShape(Answer):
+    """Where a version carries or carried traffic, what it is there, and since when."""
+
+    tenant: str | None
+    environment: str
+    version: str
+    state: str
+    percent: float
+    since: datetime
+
+
 class ModelShape(Answer):
-    """A registered model."""
+    """A registered model, its newest version, and where its versions carry traffic.
+
+    `newest_status` is that version's, in the vocabulary that was asked for.
+    """
 
     id: str
     name: str
@@ -70,6 +91,10 @@ class ModelShape(Answer):
     features: list[FeatureShape]
     label: str
     created_at: datetime
+    newest_version: str | None
+    newest_status: str | None
+    framework: str | None
+    deployed_to: list[PlaceShape]
 
 
 SHARES = frozenset({"accuracy", "precision", "recall", "f1", "false_positive_rate", "auc_roc"})
@@ -105,8 +130,52 @@ class NewVersion(Request):
     reason: Reason
 
 
+class ApproverShape(Answer):
+    """A person who said yes, and in which role."""
+
+    person: str
+    name: str
+    role: str
+    at: datetime
+
+
+class VersionApprovalShape(Answer):
+    """The newest request for approval of a version, and who approved."""
+
+    id: str
+    phase: str
+    automatic: bool
+    approved_by: list[ApproverShape]
+    requested_at: datetime
+    decided_at: datetime | None
+
+
+class MeasuredRateShape(Answer):
+    """A false-positive rate in production: a share from 0 to 1, with its interval.
+
+    `rows` are those it was counted on, of `tenant` or of the fleet. A `window` lies between
+    `start` and `end`; a `canary` was looked at from `start`, when its rollout began, up to its
+    last look.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    limit: float | None
+    rows: int
+    source: Literal["window", "canary"]
+    tenant: str | None
+    start: datetime
+    end: datetime | None
+
+
 class VersionShape(Answer):
-    """A version of a model."""
+    """A version of a model, and what is known of it.
+
+    `status` is in the vocabulary that was asked for. Null is what is not known, or not the
+    caller's to know: who approved needs `approvals:read`; what was measured in production
+    needs `windows:read`, and of its canary `rollouts:read`.
+    """
 
     id: str
     model: str
@@ -130,6 +199,35 @@ class VersionShape(Answer):
     contributors: list[str]
     created_by: str
     created_at: datetime
+    status: str
+    deployments: list[PlaceShape]
+    is_signed: bool
+    approval: VersionApprovalShape | None
+    false_positive_rate: MeasuredRateShape | None
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own way to say it
+    @property
+    def parent_version(self) -> str | None:
+        """The version that it comes from; `parent`, by the name inventories have for it."""
+        return self.parent
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def precision(self) -> float | None:
+        """Precision at training, as it was handed in."""
+        return self.training_metrics.get("precision")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def recall(self) -> float | None:
+        """Recall at training, as it was handed in."""
+        return self.training_metrics.get("recall")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def f1(self) -> float | None:
+        """F1 at training, as it was handed in."""
+        return self.training_metrics.get("f1")
 
     @field_validator("signer", mode="before")
     @classmethod

@@ -456,6 +456,8 @@ CREATE INDEX ix_rollouts_due_at ON rollouts (due_at)
 ;
 CREATE INDEX ix_rollouts_model ON rollouts (model, started_at)
 ;
+CREATE INDEX ix_rollouts_version_id ON rollouts (version_id)
+;
 CREATE UNIQUE INDEX uq_rollouts_one_open ON rollouts (model, coalesce(tenant, ''), environment) WHERE phase IN ('running', 'held', 'promoting', 'rolling_back')
 ;
 CREATE TABLE routing_tables (
