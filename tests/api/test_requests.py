@@ -472,10 +472,10 @@ def test_the_client_waits_for_an_approval_or_tells_why_there_is_none(house: Any)
     version = house.registered(model)
     found = house.admin.approvals.wait(model, "1.0.0")
     assert (found.phase, found.target.version_id) == ("pending", version["id"])
-    house.registered(model, "1.0.1", cutoff=0.01)
+    house.registered(model, "1.1.0", cutoff=0.01)
     house.settle()
     with pytest.raises(Unavailable) as late:
-        house.admin.approvals.wait(model, "1.0.1", seconds=0)
+        house.admin.approvals.wait(model, "1.1.0", seconds=0)
     assert "no approval of" in late.value.message
     assert "performance fail: false_positive_rate" in str(late.value.remedy)
     assert "admin@localhost" in {person.email for person in house.admin.identity.people()}

@@ -9,6 +9,7 @@ import pytest
 
 HEAVY = ("numpy", "onnx", "onnxruntime", "model_signing", "google.protobuf", "pyarrow", "yaml")
 MODULES = (
+    "architecture",
     "archives",
     "binding",
     "digest",

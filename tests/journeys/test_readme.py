@@ -98,7 +98,7 @@ def test_a_first_release_as_the_readme_has_it(tmp_path: Path, session: Session) 
         assert set(keys) == {"gateway", "shop", "labels"}
         gateway, address = start_gateway(control, keys["gateway"])
         deadline = time.monotonic() + 30  # the gateway may come before the canary does
-        while "1.0.2 is a global canary" not in (refused := outside(address, keys["shop"])):
+        while "1.1.0 is a global canary" not in (refused := outside(address, keys["shop"])):
             assert time.monotonic() < deadline, refused
             time.sleep(0.1)
         sent = session.paste(label.replace("http://127.0.0.1:8080", address))

@@ -58,7 +58,6 @@ class House:
             binding="{}",
             signature="s",
             signer="k",
-            inspection={"result": "clean"},
         )
         return replace(base, **changes)
 

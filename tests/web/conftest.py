@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from playwright.sync_api import sync_playwright
+from tests.registering import GRAPH
 
 from trimtab import web
 from trimtab.app import Application
@@ -261,12 +262,18 @@ class World:
                     training_trigger=trigger,
                     parent=parent,
                     reference_digest=reference.digest,
+                    reference_rows=rows,
                     holdout_digest=reference.digest,
-                    lineage={"data": "flights 2014", "commit": "4f2c1aa", "rows": 228_000},
+                    lineage={
+                        "data": "flights 2014",
+                        "commit": "4f2c1aa",
+                        "rows": 228_000,
+                        "hyperparameters": {"trees": 60},
+                    },
                     binding=binding.to_bytes().decode(),
                     signature=bundle.decode(),
                     signer=self.parts.signer.key_id,
-                    inspection={"result": "clean", "format": "onnx", "nodes": 812},
+                    inspection={"result": "clean", "format": "onnx", "nodes": 812, "onnx": GRAPH},
                     contributors=(self.people["dan"].id,),
                 ),
             )

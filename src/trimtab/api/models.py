@@ -126,8 +126,10 @@ def upload(
 ) -> shapes.VersionShape:
     """Store, inspect and sign a version; checks start by themselves.
 
-    The same again gives the version there is; anything else under the same number is a
-    conflict, which names the first difference.
+    The number follows that of its parent, or else the highest of its scope, and says no less
+    than what changed: MAJOR for another signature, model type or architecture, MINOR for
+    tuning or more data, PATCH for other data. The same again gives the version there is;
+    anything else under the same number is a conflict, which names the first difference.
     """
     body = _metadata(metadata)
     version = intake.upload(
@@ -170,7 +172,7 @@ def list_versions(
 def get_version(
     model: str, version: str, actor: Reader, parts: PartsOf, view: Viewed
 ) -> shapes.VersionShape:
-    """A version by its number, with what is known of it."""
+    """A version by its semantic version, or by its number (digits only), with what is known."""
     with parts.records.look() as reading:
         return _version(inventory.version(reading, parts, actor, view, model, version))
 

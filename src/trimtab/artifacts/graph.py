@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trimtab.artifacts.architecture import fingerprint, trees
 from trimtab.artifacts.findings import Budget, Findings, Severity
 from trimtab.artifacts.redaction import personal_data_in, secrets_in, shown
 from trimtab.artifacts.wire import guard_model
@@ -45,7 +46,11 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphSummary:
-    """What an ONNX model declares about itself; all text escaped."""
+    """What an ONNX model declares about itself; all text escaped.
+
+    `architecture` is the digest of its operators and their wiring, without what was learnt;
+    empty where the graph is too large to be walked.
+    """
 
     producer: str
     ir_version: int
@@ -55,6 +60,8 @@ class GraphSummary:
     outputs: tuple[TensorSpec, ...]
     nodes: int
     operators: dict[str, int]
+    architecture: str
+    trees: int
     initializer_bytes: int
     external_data: tuple[str, ...]
     metadata_keys: tuple[str, ...]
@@ -137,6 +144,7 @@ class _Walk:
 
     def summary(self) -> GraphSummary:
         model = self._model
+        whole = self._nodes <= self._budget.max_nodes
         return GraphSummary(
             producer=f"{shown(model.producer_name)} {shown(model.producer_version)}".strip(),
             ir_version=model.ir_version,
@@ -146,6 +154,8 @@ class _Walk:
             outputs=tuple(map(_spec, model.graph.output)),
             nodes=self._nodes,
             operators=dict(sorted(self._operators.items())),
+            architecture=fingerprint(model) if whole else "",
+            trees=trees(model) if whole else 0,
             initializer_bytes=self._tensor_bytes,
             external_data=tuple(self._external),
             metadata_keys=tuple(shown(p.key) for p in model.metadata_props),

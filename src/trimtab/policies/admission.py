@@ -57,10 +57,32 @@ class ChildLimits(Slice):
     max_nodes: Annotated[u.Nodes, down("Most nodes in a model graph.")]
 
 
+class BumpSuites(Slice):
+    """What a version must pass besides, by how much of it is new."""
+
+    major: Annotated[
+        tuple[CheckName, ...],
+        listed("After another architecture or signature, and at first.", Direction.SUPERSET),
+    ]
+    minor: Annotated[
+        tuple[CheckName, ...], listed("After tuning, or more data.", Direction.SUPERSET)
+    ]
+    patch: Annotated[
+        tuple[CheckName, ...], listed("After other data, or a mended case.", Direction.SUPERSET)
+    ]
+
+    @model_validator(mode="after")
+    def _nested(self) -> Self:
+        if not set(self.patch) <= set(self.minor) <= set(self.major):
+            raise ValueError("major must list what minor does, and minor what patch does")
+        return self
+
+
 class Checks(Slice):
     """What is checked before anybody is asked to approve."""
 
     required: Annotated[tuple[CheckName, ...], listed("Checks that must pass.", Direction.SUPERSET)]
+    required_by_bump: BumpSuites
     performance: PerformanceDemands
     child: ChildLimits
 

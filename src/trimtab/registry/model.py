@@ -107,14 +107,19 @@ class Version:
 
     `cutoff` turns a score in [0, 1] into a decision. `training_metrics` were measured when
     it was trained and are never overwritten; production is measured apart, by window.
-    `contributors` are the persons who had a hand in it and so cannot approve it. Without a
-    `signer` it was never signed.
+    `number` counts the versions of the model from 1. `bump` says how much is new against
+    `predecessor`, and `bump_reasons` why; see `bumps.py`. `contributors` are the persons
+    who had a hand in it and so cannot approve it. Without a `signer` it was never signed.
     """
 
     id: VersionId
     model: str
     tenant: TenantId | None
     version: str
+    number: int
+    predecessor: str | None
+    bump: str
+    bump_reasons: tuple[str, ...]
     lifecycle: Lifecycle
     digest: Digest
     size_bytes: int
@@ -124,6 +129,7 @@ class Version:
     training_trigger: TrainingTrigger
     parent: str | None
     reference_digest: Digest
+    reference_rows: int
     holdout_digest: Digest
     lineage: dict[str, Any]
     binding: str
@@ -181,12 +187,17 @@ class ModelRegistered(Event):
 class VersionRegistered(Event):
     """A version was stored, inspected and signed; the digest is what everything binds to.
 
-    Without a `signer` it was not signed: inspection called it malicious."""
+    The bump is derived from what changed since the predecessor, and picks the checks. Without
+    a `signer` it was not signed: inspection called it malicious."""
 
     kind: ClassVar[str] = "version.registered"
 
     model: str
     version: str
+    number: int
+    predecessor: str | None
+    bump: str
+    bump_reasons: list[str]
     digest: str
     size_bytes: int
     signer: str
@@ -244,13 +255,18 @@ def checked_version(text: str, *, field: str = "version") -> str:
     Raises:
         InvalidInput: `01.0.0`, `1.0`, `1.0.0+x` and look-alikes are not.
     """
-    if not _SEMVER.fullmatch(text):
+    if not is_version(text):
         raise InvalidInput(
             f"{ascii(text)[:80]} is not a version",
             field=field,
             remedy="write MAJOR.MINOR.PATCH in plain digits without leading zeros",
         )
     return text
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` is a semantic version in its one canonical form."""
+    return _SEMVER.fullmatch(text) is not None
 
 
 def version_key(text: str) -> tuple[int, ...]:

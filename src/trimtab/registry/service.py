@@ -13,7 +13,7 @@ from trimtab.audit.work import Reading, Work
 from trimtab.kernel.errors import Conflict, InvalidInput, InvalidMove, NotFound, PolicyRefused
 from trimtab.kernel.events import canonical, plain
 from trimtab.kernel.ids import ApprovalId, Digest, ModelId, PermitId, TenantId, VersionId, new_id
-from trimtab.registry import deployment_store, store
+from trimtab.registry import bumps, deployment_store, numbering, store
 from trimtab.registry.deployments import Deployed, Deployment, begun
 from trimtab.registry.model import (
     ArtifactDownloaded,
@@ -50,6 +50,7 @@ class Registration:
     training_trigger: TrainingTrigger
     parent: str | None
     reference_digest: Digest
+    reference_rows: int
     holdout_digest: Digest
     lineage: dict[str, Any]
     binding: str
@@ -130,11 +131,13 @@ def demand_registrable(
     """Refuse what would not be registered, as far as that can be told before there are bytes.
 
     Raises:
-        InvalidInput: the version is not in its canonical form, or its parent is not there.
+        InvalidInput: the version is not in its canonical form or does not follow, or its
+            parent is not there.
     """
     checked_version(version)
     if store.find_version(reading, model, version) is None:
-        _demand_parent(reading, model, parent, tenant)
+        at = numbering.place(reading, model, parent, tenant)
+        bumps.demand_next(at.before, version, at.used)
 
 
 def register_version(work: Work, registration: Registration) -> Version:
@@ -146,7 +149,8 @@ def register_version(work: Work, registration: Registration) -> Version:
         NotFound: the model is not registered.
         Conflict: the version number stands for something else; the first difference is named,
             unless it is another tenant's.
-        InvalidInput: the version is not in its canonical form, or its parent is not there.
+        InvalidInput: the version is not in its canonical form, does not follow or says less
+            than what changed, or its parent is not there.
     """
     store.model_named(work, registration.model)
     checked_version(registration.version)
@@ -154,9 +158,14 @@ def register_version(work: Work, registration: Registration) -> Version:
     if known is not None:
         _demand_same(known, registration)
         return known
-    _demand_parent(work, registration.model, registration.parent, registration.tenant)
+    at = numbering.place(work, registration.model, registration.parent, registration.tenant)
+    changed = numbering.demand(at, registration)
     version = Version(
         id=VersionId(new_id("ver")),
+        number=len(at.used) + 1,
+        predecessor=at.before,
+        bump=changed.bump.value,
+        bump_reasons=changed.reasons,
         lifecycle=Lifecycle.DEVELOPMENT,
         signed_at=work.now,
         created_by=work.actor.id,
@@ -168,6 +177,10 @@ def register_version(work: Work, registration: Registration) -> Version:
         tenant=version.tenant,
         model=version.model,
         version=version.version,
+        number=version.number,
+        predecessor=version.predecessor,
+        bump=version.bump,
+        bump_reasons=list(version.bump_reasons),
         digest=version.digest,
         size_bytes=version.size_bytes,
         signer=version.signer,
@@ -209,20 +222,6 @@ def _demand_same(known: Version, registration: Registration) -> None:
                 field=name,
                 remedy="a version number is used once; take the next one",
             )
-
-
-def _demand_parent(
-    reading: Reading, model: str, parent: str | None, tenant: TenantId | None
-) -> None:
-    if parent is None:
-        return
-    found = store.find_version(reading, model, parent)
-    if found is None or found.tenant not in (None, tenant):
-        raise InvalidInput(
-            f"{model} has no version {ascii(parent)[:30]} to come from",
-            field="parent",
-            remedy="name a version of this model that is there, or leave it out",
-        )
 
 
 def move_version(work: Work, version_id: str, to: Lifecycle, *, why: str) -> Version:

@@ -43,6 +43,10 @@ VERSIONS = decision_table(
     sa.Column("model", sa.String(63), sa.ForeignKey("models.name"), nullable=False),
     sa.Column("tenant", sa.String(80)),
     sa.Column("version", sa.String(23), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("predecessor", sa.String(23)),
+    sa.Column("bump", sa.String(5), nullable=False),
+    sa.Column("bump_reasons", Json, nullable=False),
     sa.Column("lifecycle", sa.String(20), nullable=False),
     sa.Column("digest", sa.String(71), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
@@ -52,6 +56,7 @@ VERSIONS = decision_table(
     sa.Column("training_trigger", sa.String(30), nullable=False),
     sa.Column("parent", sa.String(23)),
     sa.Column("reference_digest", sa.String(71), nullable=False),
+    sa.Column("reference_rows", sa.BigInteger, nullable=False),
     sa.Column("holdout_digest", sa.String(71), nullable=False),
     sa.Column("lineage", Json, nullable=False),
     sa.Column("binding", sa.Text, nullable=False),
@@ -63,10 +68,11 @@ VERSIONS = decision_table(
     sa.Column("created_by", sa.String(80), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Index("uq_versions_model_version", "model", "version", unique=True),
+    sa.Index("uq_versions_model_number", "model", "number", unique=True),
     sa.Index("ix_versions_tenant", "model", "tenant"),
 )
 """A version number is used once for a model, whoever it is for: two sets of bytes can
-never answer to one name."""
+never answer to one name. `number` counts the versions of a model from 1, as another key."""
 
 
 def add_model(work: Work, model: Model, event: ModelRegistered) -> Model:
@@ -139,6 +145,36 @@ def find_version(reading: Reading, model: str, version: str) -> Version | None:
         sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == version)
     )
     return None if row is None else _version(row)
+
+
+def numbered_version(reading: Reading, model: str, number: int) -> Version | None:
+    """The version of `model` that was registered as its `number`th, or None."""
+    row = reading.row(
+        sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.number == number)
+    )
+    return None if row is None else _version(row)
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbered:
+    """A number in use: whose it is, and what became of its version."""
+
+    version: str
+    number: int
+    tenant: TenantId | None
+    lifecycle: Lifecycle
+
+
+def numbers(reading: Reading, model: str) -> list[Numbered]:
+    """Every number of a model in use, whoever it is for; oldest first."""
+    query = (
+        sa.select(VERSIONS.c.version, VERSIONS.c.number, VERSIONS.c.tenant, VERSIONS.c.lifecycle)
+        .where(VERSIONS.c.model == model)
+        .order_by(VERSIONS.c.number)
+    )
+    return [
+        Numbered(**{**row, "lifecycle": Lifecycle(row["lifecycle"])}) for row in reading.rows(query)
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,6 +281,7 @@ def _version_row(version: Version) -> dict[str, Any]:
         **row,
         "lifecycle": version.lifecycle.value,
         "training_trigger": version.training_trigger.value,
+        "bump_reasons": list(version.bump_reasons),
         "contributors": list(version.contributors),
     }
 
@@ -256,6 +293,7 @@ def _version(row: sa.RowMapping) -> Version:
             "id": VersionId(row["id"]),
             "lifecycle": Lifecycle(row["lifecycle"]),
             "training_trigger": TrainingTrigger(row["training_trigger"]),
+            "bump_reasons": tuple(row["bump_reasons"]),
             "contributors": tuple(row["contributors"]),
         }
     )

@@ -235,12 +235,12 @@ class Models(Noun):
     def version(
         self,
         model: str,
-        version: str,
+        version: str | int,
         *,
         as_of: datetime | None = None,
         vocabulary: str | None = None,
     ) -> shapes.VersionShape:
-        """One version, now or as it stood at a moment."""
+        """One version, by its semantic version or its number, now or as it stood at a moment."""
         path = f"/api/v1/models/{model}/versions/{version}"
         return self._client.get(
             path, shapes.VersionShape, as_of=_sent(as_of), vocabulary=vocabulary

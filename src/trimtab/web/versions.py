@@ -30,7 +30,7 @@ from trimtab.web.refusals import PageRoute, refused
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, looking, sending
 from trimtab.web.telling import Line
-from trimtab.workflows.parts import Parts, policy_of
+from trimtab.workflows.parts import Parts, policy_of, required_checks
 from trimtab.workflows.roles import roles_of
 from trimtab.workflows.serving import visible_version
 
@@ -207,7 +207,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, name: str, number: st
     version = visible_version(reading, visitor.actor, name, number)
     tier, _digest = policy_of(parts, model)
     runs = check_store.of_version(reading, version.id)
-    required = [check.value for check in tier.checks.required]
+    required = required_checks(tier, version)
     asked = approval_store.of_version(reading, version.id)
     names = telling.names(reading)
     rows = check_rows(runs, required)

@@ -26,7 +26,7 @@ from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Lifecycle, Model, Version
 from trimtab.workflows import files
 from trimtab.workflows.jobs import MAX_ATTEMPTS
-from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of, required_checks
 from trimtab.workflows.signed import METADATA_BYTES, expected_of, files_of, trust_of
 
 CHECK_PAUSE = timedelta(minutes=1)
@@ -68,11 +68,12 @@ def _attempt(parts: Parts, version_id: str, *, attempt: int, cause: int | None =
     if version.lifecycle not in (Lifecycle.DEVELOPMENT, Lifecycle.STAGING):
         return
     demands, policy_digest = policy_of(parts, model)
+    required = required_checks(demands, version)
     answered = {run.name for run in before if run.verdict is not Verdict.ERROR}
     results = [
         _carried_out(name, check, last=attempt >= MAX_ATTEMPTS)
         for name, check in _checks(parts, model, version, production, demands).items()
-        if name not in answered
+        if name in required and name not in answered
     ]
     with parts.records.begin(_INTAKE, reason="checks of the policy", cause=cause) as work:
         if version.lifecycle is Lifecycle.DEVELOPMENT:
@@ -90,7 +91,7 @@ def _attempt(parts: Parts, version_id: str, *, attempt: int, cause: int | None =
             attempt=attempt,
             again_at=None if attempt >= MAX_ATTEMPTS else work.now + pause,
         )
-        conclusion = conclude([*before, *runs], [name.value for name in demands.checks.required])
+        conclusion = conclude([*before, *runs], required)
         if conclusion.verdict is Verdict.FAIL:
             failed = [n for n, v in conclusion.verdicts.items() if v is Verdict.FAIL]
             why = "; ".join(f"{name}: {conclusion.reasons[name]}" for name in failed)

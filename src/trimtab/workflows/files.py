@@ -36,8 +36,12 @@ def demand_size(stream: BinaryIO, limit: int, field: str) -> None:
         )
 
 
-def demand_table(stream: BinaryIO, model: Model, field: str) -> None:
-    """Refuse what is no Parquet file with the registered columns and with rows."""
+def demand_table(stream: BinaryIO, model: Model, field: str) -> int:
+    """Refuse what is no Parquet file with the registered columns and with rows.
+
+    Returns:
+        How many rows there are.
+    """
     begins = stream.tell()
     kinds = column_kinds(stream, field=field)
     wanted = {feature.name for feature in model.features} | {model.label}
@@ -57,6 +61,7 @@ def demand_table(stream: BinaryIO, model: Model, field: str) -> None:
             field=field,
             remedy="send the rows themselves: without any, nothing can be compared with them",
         )
+    return int(rows)
 
 
 def column_kinds(content: BinaryIO, *, field: str = "holdout") -> Mapping[str, str]:

@@ -5,7 +5,7 @@ upload -> version.registered -> (checks) -> approval requested or given -> appro
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from trimtab.approvals import service as approvals
@@ -30,13 +30,13 @@ from trimtab.kernel.ids import Digest, TenantId
 from trimtab.kernel.verdict import Verdict
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.risk import RiskFacts, assess
+from trimtab.registry import numbering, store
 from trimtab.registry import service as registry
-from trimtab.registry import store
 from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
 from trimtab.registry.service import Registration
 from trimtab.workflows import files
 from trimtab.workflows.check import production_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of, required_checks
 
 _MIB = 1 << 20
 _INTAKE = system("intake")
@@ -65,6 +65,9 @@ class Upload:
     reference: BinaryIO
     holdout: BinaryIO
     contributors: tuple[str, ...] = ()
+    numbered: bool = True
+    """Whether somebody chose the number; if not, the least that fits takes its place where
+    it is taken, or says less than what changed."""
 
 
 def register_model(
@@ -120,14 +123,15 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     Raises:
         NotFound: there is no such model.
         NotPermitted: a tenant's credential for somebody else's version.
-        InvalidInput: something about the upload cannot be taken.
+        InvalidInput: something about the upload cannot be taken, or its number says less than
+            what changed.
         IntegrityFailed: the bytes are not those that the sender named.
         Conflict: the version number stands for other bytes.
     """
     model = _model_for(parts, actor, given)
     demands, policy_digest = policy_of(parts, model)
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
-    _demand_takeable(given, model, limit)
+    rows = _demand_takeable(given, model, limit)
     # Whatever can be refused for a cheap reason has been: from here on bytes are stored.
     artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
     reference = parts.blobs.put(given.reference, max_bytes=limit).digest
@@ -135,11 +139,9 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     with parts.scratch.folder() as place:
         path = parts.blobs.path(artifact.digest)
         inspection = artifact_checks.inspect(path, demands.checks.child, place)
-    binding = Binding(given.model, given.version, given.tenant, artifact.digest, reference)
     malicious = inspection["result"] == "malicious"
-    bundle = b"" if malicious else _signed(parts, artifact.digest, binding)
     person = {actor.person} if actor.person else set()
-    registration = Registration(
+    unsigned = Registration(
         model=given.model,
         tenant=given.tenant,
         version=given.version,
@@ -151,13 +153,23 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         training_trigger=given.training_trigger,
         parent=given.parent,
         reference_digest=reference,
+        reference_rows=rows,
         holdout_digest=holdout,
         lineage=given.lineage,
+        binding="",
+        signature="",
+        signer="",
+        inspection=inspection,
+        contributors=tuple(sorted({*given.contributors, *person})),
+    )
+    numbered = _numbered(parts, given, unsigned)
+    binding = Binding(given.model, numbered.version, given.tenant, artifact.digest, reference)
+    bundle = b"" if malicious else _signed(parts, artifact.digest, binding)
+    registration = replace(
+        numbered,
         binding=binding.to_bytes().decode(),
         signature=bundle.decode(),
         signer="" if malicious else parts.signer.key_id,
-        inspection=inspection,
-        contributors=tuple(sorted({*given.contributors, *person})),
     )
     with parts.records.begin(actor, reason=reason) as work:
         version = registry.register_version(work, registration)
@@ -179,18 +191,24 @@ def _model_for(parts: Parts, actor: Actor, given: Upload) -> Model:
         model = store.model_named(reading, given.model)
         if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
             raise NotFound(f"there is no tenant {ascii(given.tenant)[:80]}", field="tenant")
-        registry.demand_registrable(reading, given.model, given.version, given.parent, given.tenant)
+        if given.numbered:
+            registry.demand_registrable(
+                reading, given.model, given.version, given.parent, given.tenant
+            )
     return model
 
 
-def _demand_takeable(given: Upload, model: Model, limit: int) -> None:
+def _demand_takeable(given: Upload, model: Model, limit: int) -> int:
+    """How many rows the reference has, of an upload that can be taken."""
     if not 0 <= given.cutoff <= 1:
         raise InvalidInput("a cut-off lies between 0 and 1", field="cutoff")
     files.demand_bytes(given.artifact)
     files.demand_size(given.artifact, limit, "artifact")
+    rows = {}
     for name, stream in (("reference", given.reference), ("holdout", given.holdout)):
         files.demand_size(stream, limit, name)
-        files.demand_table(stream, model, name)
+        rows[name] = files.demand_table(stream, model, name)
+    return rows["reference"]
 
 
 def _rejected(work: Work, version: Version, policy_digest: str) -> Version:
@@ -210,6 +228,15 @@ def _rejected(work: Work, version: Version, policy_digest: str) -> Version:
     )
     why = f"{finding.name}: {finding.reason}"
     return registry.move_version(work, version.id, Lifecycle.REJECTED, why=why)
+
+
+def _numbered(parts: Parts, given: Upload, registration: Registration) -> Registration:
+    """With the number that fits, where nobody chose one."""
+    if given.numbered:
+        return registration
+    with parts.records.look() as reading:
+        at = numbering.place(reading, given.model, given.parent, given.tenant)
+    return replace(registration, version=numbering.fitting(at, registration))
 
 
 def _signed(parts: Parts, artifact: Digest, binding: Binding) -> bytes:
@@ -232,7 +259,7 @@ def request_approval(parts: Parts, entry: Entry) -> None:
         runs = check_store.of_version(reading, version.id)
         production = production_of(reading, version)
     demands, policy_digest = policy_of(parts, model)
-    conclusion = conclude(runs, [name.value for name in demands.checks.required])
+    conclusion = conclude(runs, required_checks(demands, version))
     if version.lifecycle is not Lifecycle.STAGING or conclusion.verdict is not Verdict.PASS:
         return
     target = Target(
@@ -290,7 +317,7 @@ def _facts(
             gain = 100 * (ours - theirs)
     return Facts(
         checks=conclusion.verdicts,
-        required_checks=tuple(name.value for name in demands.checks.required),
+        required_checks=tuple(required_checks(demands, version)),
         first_of_model=production is None,
         percent=target.max_percent,
         metric_change_percent=change,

@@ -19,7 +19,7 @@ from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy, TierPolicy
-from trimtab.registry.model import Model
+from trimtab.registry.model import Model, Version
 
 ENVIRONMENT = "production"
 """The one environment that releases go to so far."""
@@ -62,3 +62,10 @@ def policy_of(parts: Parts, model: Model) -> tuple[TierPolicy, str]:
     """What is demanded of a model, and the digest of the policy that demands it."""
     policy = parts.policy(model.policy)
     return policy.tier(model.tier), policy.digest
+
+
+def required_checks(demands: TierPolicy, version: Version) -> list[str]:
+    """The checks that a version must pass: its tier's, and those that its bump asks for."""
+    suites = demands.checks.required_by_bump
+    suite = {"minor": suites.minor, "patch": suites.patch}.get(version.bump, suites.major)
+    return [name.value for name in dict.fromkeys((*demands.checks.required, *suite))]

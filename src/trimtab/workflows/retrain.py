@@ -193,11 +193,9 @@ def submit(parts: Parts, entry: Entry) -> None:
         model = store.model_named(reading, run.model)
         demands, _ = policy_of(parts, model)
         rows = rows_of(reading, run, model, demands)
-        before = store.find_version(reading, run.model, run.proposed_version)
-    if before is not None and before.lineage.get("retraining") == run.id:
-        version = before  # by a try that did not get further; labels have come since, perhaps
-    else:
-        version = _hand_in(parts, run, rows)
+        before = _handed_in(reading, run)
+    # There is one by a try that did not get further; labels have come since, perhaps.
+    version = before or _hand_in(parts, run, rows)
     with parts.records.begin(_RETRAIN, reason="handed in", cause=entry.sequence) as work:
         retraining.submit(work, run.id, version.id)
         for remedy in _remedies(work, run):
@@ -354,6 +352,15 @@ def _scored(
     return Scored(digest, scored.scores, cutoff)
 
 
+def _handed_in(reading: Reading, run: Retraining) -> Version | None:
+    """The version that this run has handed in already, under whatever number it got."""
+    for version in store.versions_of(reading, run.model, everyone=True):
+        ours = version.lineage.get("retraining") == run.id
+        if ours and version.created_by == _RETRAIN.id:
+            return version
+    return None
+
+
 def _hand_in(parts: Parts, run: Retraining, rows: Rows) -> Version:
     assert run.challenger_digest is not None
     assert run.cutoff is not None
@@ -384,6 +391,7 @@ def _hand_in(parts: Parts, run: Retraining, rows: Rows) -> Version:
         artifact=io.BytesIO(content),
         reference=io.BytesIO(_parquet(rows.learn)),
         holdout=io.BytesIO(_parquet(rows.later)),
+        numbered=False,  # the champion may be of another recipe: that is known only now
     )
     return intake.upload(parts, _RETRAIN, given, reason=f"retraining {run.id}")
 

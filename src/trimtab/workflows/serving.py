@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.signed import METADATA_BYTES, expected_of, files_of, trust_of
 
 _CANDIDATES = 50
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,16 @@ def latest(
 def visible_version(reading: Reading, actor: Actor, model: str, version: str) -> Version:
     """A version that `actor` may see: its tenant's own, or a global one.
 
+    Args:
+        version: Its semantic version, or in digits only, the count under which the model has it.
+
     Raises:
         NotFound: there is none, or it is another tenant's.
     """
-    found = store.find_version(reading, model, version)
+    if _COUNT.fullmatch(version):
+        found = store.numbered_version(reading, model, int(version))
+    else:
+        found = store.find_version(reading, model, version)
     foreign = found is not None and found.tenant not in (None, actor.tenant)
     if found is None:
         store.model_named(reading, model)  # says so where it is the model that is not there

@@ -181,6 +181,13 @@ class VersionShape(Answer):
     model: str
     tenant: str | None
     version: str
+    number: int
+    """Counts the versions of the model from 1; stands for the version wherever one is named."""
+    predecessor: str | None
+    """What it was compared with: its parent, or the highest number of its scope."""
+    bump: str
+    """How much of it is new: first, major, minor or patch. It picks the checks."""
+    bump_reasons: list[str]
     lifecycle: str
     digest: str
     size_bytes: int
@@ -190,6 +197,7 @@ class VersionShape(Answer):
     training_trigger: str
     parent: str | None
     reference_digest: str
+    reference_rows: int
     holdout_digest: str
     lineage: dict[str, Any]
     signer: str | None

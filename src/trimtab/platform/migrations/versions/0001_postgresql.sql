@@ -548,6 +548,10 @@ CREATE TABLE versions (
 	model VARCHAR(63) NOT NULL,
 	tenant VARCHAR(80),
 	version VARCHAR(23) NOT NULL,
+	number INTEGER NOT NULL,
+	predecessor VARCHAR(23),
+	bump VARCHAR(5) NOT NULL,
+	bump_reasons JSONB NOT NULL,
 	lifecycle VARCHAR(20) NOT NULL,
 	digest VARCHAR(71) NOT NULL,
 	size_bytes BIGINT NOT NULL,
@@ -557,6 +561,7 @@ CREATE TABLE versions (
 	training_trigger VARCHAR(30) NOT NULL,
 	parent VARCHAR(23),
 	reference_digest VARCHAR(71) NOT NULL,
+	reference_rows BIGINT NOT NULL,
 	holdout_digest VARCHAR(71) NOT NULL,
 	lineage JSONB NOT NULL,
 	binding TEXT NOT NULL,
@@ -572,6 +577,8 @@ CREATE TABLE versions (
 )
 ;
 CREATE INDEX ix_versions_tenant ON versions (model, tenant)
+;
+CREATE UNIQUE INDEX uq_versions_model_number ON versions (model, number)
 ;
 CREATE UNIQUE INDEX uq_versions_model_version ON versions (model, version)
 ;
