@@ -10,7 +10,7 @@ from trimtab.registry import service
 from trimtab.registry.model import Model, TrainingTrigger
 from trimtab.registry.service import Registration
 
-GRAPH = {
+GRAPH: dict[str, Any] = {
     "inputs": [{"name": "X", "elem_type": "float", "dims": [None, 2]}],
     "outputs": [{"name": "probabilities", "elem_type": "float", "dims": [None, 2]}],
     "architecture": "sha256:" + "5" * 64,
