@@ -132,10 +132,10 @@ class Remembering(World):
         with self.parts.records.begin(system("test"), reason="a story") as work:
             registry.move_version(work, version.id, to, why="a story")
 
-    def expire(self, version: Version) -> None:
-        """The newest approval of a version has run out."""
-        with self.parts.records.begin(system("approvals"), reason="its time is over") as work:
-            approvals.expire(work, approval_store.of_version(work, version.id)[-1].id)
+    def void(self, version: Version) -> None:
+        """The newest approval of a version stands no more."""
+        with self.parts.records.begin(system("approvals"), reason="other checks") as work:
+            approvals.void(work, approval_store.of_version(work, version.id)[-1].id, "a story")
 
     def revise(self, window: Window, false_positives: int) -> None:
         """Rows came late, and the window was judged again."""
@@ -188,7 +188,7 @@ def tell(world: Remembering) -> None:
     world.step(hours=1)
     world.roll_back()
     world.step(hours=1)
-    world.expire(good)
+    world.void(good)
     world.step(hours=1)
     world.moved(own, Lifecycle.QUARANTINED)
     refused = world.version("1.4.0")
@@ -213,6 +213,12 @@ def test_every_read_is_answered_as_it_was(world: Remembering) -> None:
         "1.3.0": "Rolled Back",
         "1.4.0": "Rolled Back",
     }
+    asked = {
+        v["version"]: v["approval"]["phase"]
+        for v in said["fleet", READS[2]][1]["items"]
+        if v["approval"]
+    }
+    assert asked["1.3.0"] == "voided"
     assert len({str(a) for _, a in world.seen}) > 20, "there was a story"
 
 
@@ -244,8 +250,8 @@ def test_every_read_is_answered_as_it_was_in_any_story(world: Remembering, seed:
     def window() -> None:
         made.append(world.window(world.now, version=rng.choice(versions).version))
 
-    def expire() -> None:
-        world.expire(rng.choice(versions))
+    def void() -> None:
+        world.void(rng.choice(versions))
 
     def revise() -> None:
         world.revise(made.pop(), rng.randrange(40))
@@ -255,7 +261,7 @@ def test_every_read_is_answered_as_it_was_in_any_story(world: Remembering, seed:
         world.moved(rng.choice(versions), rng.choice(states))
 
     others: list[Callable[[], None]] = [hand_in, start, look, look, look, window, revise, move]
-    others.append(expire)
+    others.append(void)
     for do in [hand_in, start, look, look, look, window, *rng.choices(others, k=8)]:
         world.step(minutes=30)
         try:
