@@ -65,7 +65,7 @@ def told(house: House, at: datetime | None = None) -> dict[str, Any]:
         versions = store.versions_of(reading, MODEL, everyone=True)
         placed = deployment_store.of_models(reading, (MODEL,))
         newest = store.newest_versions(reading, (MODEL,), everyone=True, until=at)
-        states = {str(n.id): n.lifecycle for n in newest.values()}
+        states: dict[str, Lifecycle] = {n.id: n.lifecycle for n in newest.values()}
         if at is not None:
             versions = history.versions_then(reading, versions, at)
             placed = history.deployments_then(reading, (MODEL,), at)
