@@ -142,6 +142,13 @@ def test_what_was_taken_back_says_why_it_is_still_called_approved(shown: Any) ->
     assert "approved then taken back" in text(shown.browser("mira").get(f"/models/{MODEL}"))
 
 
+def test_a_version_says_what_changed_against_which(shown: Any) -> None:
+    said = version_page(shown, "1.1.0")
+    assert "Change patch, against 1.0.0 : only what it learnt is different number 3 of" in said
+    first = version_page(shown, "1.0.0")
+    assert "Change first: there is no earlier version to compare with number 1 of" in first
+
+
 def test_a_rejected_version_is_not_told_to_wait(told: Any) -> None:
     told.check(told.version("1.5.0"), fail="schema")
     said = version_page(told, "1.5.0")
