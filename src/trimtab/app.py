@@ -38,6 +38,7 @@ from trimtab.workflows.leftovers import Leftovers
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
+from trimtab.workflows.refusals import Refusals
 from trimtab.workflows.signed import METADATA_BYTES
 
 log = logger(__name__)
@@ -102,6 +103,7 @@ class Application:
             policies=_policies(settings.policy),
             default_policy=_default_policy(settings.policy),
             metrics=Metrics(),
+            refusals=Refusals(records),
             started_at=real_clock.now(),
         )
         _publish_keys(self.parts, keys)
@@ -149,9 +151,10 @@ class Application:
         self.parts.engine.start()
 
     def stop(self, drain_seconds: float) -> None:
-        """Let running work end, sign the last head, and let go."""
+        """Let running work end, enter what is pending, sign the last head, and let go."""
         self.parts.engine.stop(drain_seconds)
         self.gate.stop()
+        self.parts.refusals.flush(everything=True)
         self.parts.heads.sign()
         self.parts.records.database.close()
 

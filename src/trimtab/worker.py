@@ -60,6 +60,7 @@ class Worker:
         while not self._stopping.is_set():
             handed = 0
             try:
+                self._application.parts.refusals.flush()
                 handed = self._application.loop.go_on()
                 if time.monotonic() - signed_at >= HEAD_SECONDS:
                     signed_at = time.monotonic()

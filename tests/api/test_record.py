@@ -18,10 +18,12 @@ from trimtab.sdk import shapes
 from trimtab.sdk.ledger import verify_export
 
 CHANGES_NO_ROW = {
+    "access.refused": "nobody known asked, and got nothing",
     "artifact.downloaded": "bytes left",
     "incident.commented": "a word of somebody",
     "incident.severity_raised": "said beside the entry that changed the row",
     "person.logged_in": "somebody came",
+    "request.refused": "somebody was refused, and changed nothing",
     "remediation.planned": "each step that is taken has entries of its own",
 }
 """Kinds that stand in the ledger by themselves."""

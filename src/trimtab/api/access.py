@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.datastructures import State
 
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.model import split_key
 from trimtab.identity.reach import demand_fleet
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotPermitted, NotYours
 from trimtab.kernel.ids import TenantId
 from trimtab.sdk import shapes
 from trimtab.workflows.parts import Parts
@@ -115,6 +116,8 @@ class Asker:
     parts: Parts
     credential: Credential
     tenant: str | None
+    state: State
+    """Of the request, where it is left who asks: a refusal is put on record with that."""
 
     @classmethod
     def of(cls, request: Request) -> Asker:
@@ -123,7 +126,8 @@ class Asker:
         Raises:
             NotAuthenticated: no credential, or two of them.
         """
-        return cls(parts_of(request), _credential(request), _one(request, "x-tenant-id"))
+        tenant = _one(request, "x-tenant-id")
+        return cls(parts_of(request), _credential(request), tenant, request.state)
 
     @contextmanager
     def look(self, permission: str) -> Iterator[tuple[Reading, Actor]]:
@@ -137,7 +141,7 @@ class Asker:
             NotFound: the header names a tenant that there is not.
         """
         with self.parts.records.look() as reading:
-            known = self.credential(reading, self.parts)
+            known = self.state.actor = self.credential(reading, self.parts)
             actor = identity.narrow(known, self.tenant)
             if known.tenant is None:  # what narrows it is a word of the caller's
                 identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
@@ -223,7 +227,7 @@ def scope_of(reading: Reading, actor: Actor, tenant: str | None) -> TenantId | N
         return actor.tenant
     identity.demand_tenant(reading, tenant)
     if actor.tenant not in (None, tenant):
-        raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field="tenant")
+        raise NotYours(f"there is no tenant {ascii(tenant)[:80]}", field="tenant")
     return TenantId(tenant)
 
 

@@ -13,7 +13,7 @@ from trimtab.approvals import store
 from trimtab.approvals.model import Approval, Phase
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_say
-from trimtab.kernel.errors import NotFound
+from trimtab.kernel.errors import NotYours
 from trimtab.sdk import shapes
 from trimtab.workflows.roles import roles_of
 
@@ -77,5 +77,5 @@ def withdraw(
 def _visible(reading: Reading, actor: Actor, approval_id: str) -> Approval:
     approval = store.get(reading, approval_id)
     if actor.tenant is not None and approval.target.tenant not in (None, actor.tenant):
-        raise NotFound("there is no such approval", field="approval")
+        raise NotYours("there is no such approval", field="approval")
     return approval

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, File, Form, Query, UploadFile
+from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import ValidationError
 
 from trimtab.api import strict
@@ -123,6 +123,7 @@ def upload(
     holdout: Annotated[UploadFile, File(description="Labelled rows to check on, Parquet")],
     actor: Contributor,
     parts: PartsOf,
+    request: Request,
 ) -> shapes.VersionShape:
     """Store, inspect and sign a version; checks start by themselves.
 
@@ -132,6 +133,7 @@ def upload(
     anything else under the same number is a conflict, which names the first difference.
     """
     body = _metadata(metadata)
+    request.state.version = body.version  # a refusal names it
     version = intake.upload(
         parts,
         actor,

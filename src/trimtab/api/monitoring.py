@@ -14,7 +14,7 @@ from trimtab.diagnosis.model import Cause
 from trimtab.incidents import store
 from trimtab.incidents.model import Incident, Phase
 from trimtab.incidents.timeline import timeline
-from trimtab.kernel.errors import NotFound
+from trimtab.kernel.errors import NotFound, NotYours
 from trimtab.kernel.events import plain
 from trimtab.monitoring import late_store
 from trimtab.monitoring import store as monitoring
@@ -132,7 +132,7 @@ def visible(reading: Reading, actor: Actor, incident_id: str) -> Incident:
     """
     found = store.get(reading, incident_id)
     if actor.tenant is not None and found.tenant not in (None, actor.tenant):
-        raise NotFound("there is no such incident", field="incident")
+        raise NotYours("there is no such incident", field="incident")
     return found
 
 

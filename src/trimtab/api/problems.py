@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from trimtab.kernel import errors
+from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.api")
 
@@ -116,8 +117,9 @@ async def unexpected(request: Request, error: Exception) -> Response:
     return answer
 
 
-def _known(_request: Request, error: Exception) -> JSONResponse:
+def _known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.TrimtabError)
+    request.state.refused = Refused.by(error)
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
     answer = problem(status, error.code, error.message, field=error.field, remedy=error.remedy)
     if isinstance(error, RangeNotSatisfiable):
@@ -125,8 +127,9 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
     return answer
 
 
-def _invalid(_request: Request, error: Exception) -> JSONResponse:
+def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    request.state.refused = Refused(errors.InvalidInput.code)
     found = [
         {
             "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
@@ -155,9 +158,10 @@ def _http(request: Request, error: Exception) -> JSONResponse:
         408: "too_slow",
         413: "too_large",
     }
+    request.state.refused = Refused(codes.get(error.status_code, "http"))
     answer = problem(
         error.status_code,
-        codes.get(error.status_code, "http"),
+        request.state.refused.code,
         str(error.detail),
         field=_AT_FAULT.get(error.status_code),
         remedy=_OF_ADDRESSES.get(error.status_code),
@@ -169,6 +173,7 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 def _no_room(request: Request, error: OSError) -> JSONResponse:
     """A body that could not be laid aside while it came; the caller did nothing wrong."""
     place = tempfile.gettempdir()
+    request.state.refused = Refused(errors.Unavailable.code)
     log.error("a body could not be kept", path=request.url.path, place=place, why=error.strerror)
     return problem(
         503,
@@ -178,13 +183,15 @@ def _no_room(request: Request, error: OSError) -> JSONResponse:
     )
 
 
-def _cut(_request: Request, _error: Exception) -> JSONResponse:
+def _cut(request: Request, _error: Exception) -> JSONResponse:
+    request.state.refused = Refused(errors.InvalidInput.code)
     title = "the body ended before it was whole"
     return problem(400, errors.InvalidInput.code, title, field="body", remedy=_OF_ADDRESSES[400])
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:
     log.error("request failed", path=request.url.path, exc_info=error)
+    request.state.refused = Refused("internal")
     return problem(
         500,
         "internal",

@@ -10,7 +10,7 @@ from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_say
-from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.kernel.errors import InvalidInput, NotYours
 from trimtab.policies.operation import ActionName
 from trimtab.remediation import endings, store
 from trimtab.remediation.model import Remediation
@@ -94,7 +94,7 @@ def list_retrainings(
 def _visible(reading: Reading, actor: Actor, remediation_id: str) -> Remediation:
     found = store.get(reading, remediation_id)
     if actor.tenant is not None and found.tenant not in (None, actor.tenant):
-        raise NotFound("there is no such remediation", field="remediation")
+        raise NotYours("there is no such remediation", field="remediation")
     return found
 
 

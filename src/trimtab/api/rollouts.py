@@ -10,7 +10,7 @@ from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_say
-from trimtab.kernel.errors import NotFound
+from trimtab.kernel.errors import NotYours
 from trimtab.registry import store as registry
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store
@@ -97,7 +97,7 @@ def abort(
 def _visible(reading: Reading, actor: Actor, rollout_id: str) -> Rollout:
     rollout = store.get(reading, rollout_id)
     if actor.tenant is not None and rollout.tenant not in (None, actor.tenant):
-        raise NotFound("there is no such rollout", field="rollout")
+        raise NotYours("there is no such rollout", field="rollout")
     return rollout
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,7 @@ from trimtab.api import (
     monitoring,
     operations,
     problems,
+    refusals,
     remediation,
     rollouts,
     serving,
@@ -68,8 +70,8 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
-    app.add_middleware(Observed, metrics=parts.metrics)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Observed, parts=parts)
+    app.add_middleware(BodyLimit, metrics=parts.metrics)
     return app
 
 
@@ -103,15 +105,15 @@ class Contained:
 
 
 class Observed:
-    """Gives every request an id, and measures it by its route's template.
+    """Gives every request an id, measures it by its route's template, and notes refusals.
 
     Plain ASGI: Starlette's `middleware("http")` runs each request in a task of its own and
     copies every message, which costs more than all the rest of the way in.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics):
+    def __init__(self, app: ASGIApp, parts: Parts):
         self._app = app
-        self._seconds = metrics.http_seconds
+        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and look at the head of its answer."""
@@ -127,21 +129,32 @@ class Observed:
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                 ]
-                template = getattr(scope.get("route"), "path", "unmatched")
-                self._seconds.labels(scope["method"], template, str(message["status"])).observe(
-                    time.perf_counter() - started
-                )
+                await self._answered(scope, message["status"], time.perf_counter() - started)
             await send(message)
 
         with request_context(request_id):
             await self._app(scope, receive, observed)
 
+    async def _answered(self, scope: Scope, status: int, seconds: float) -> None:
+        metrics = self._parts.metrics
+        labels = refusals.method_of(scope), refusals.route_of(scope), str(status)
+        metrics.http_seconds.labels(*labels).observe(seconds)
+        why = refusals.refused(scope)
+        if why is not None and status >= 400:
+            metrics.requests_refused.labels(why.code).inc()
+        found = refusals.on_record(scope, status)
+        if found is not None:
+            self._parts.refusals.note(found)
+            if self._parts.settings.lockstep:  # the same calls are to write the same ledger
+                await to_thread.run_sync(self._parts.refusals.flush)
+
 
 class BodyLimit:
     """Refuses bodies above a size, whatever their headers say, before anything reads them."""
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp, metrics: Metrics):
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting what arrives."""
@@ -155,6 +168,7 @@ class BodyLimit:
         fits = stated.isdigit() and int(stated) <= most
         if fits and not await self._too_large(scope, receive, send, most):
             return
+        self._metrics.requests_refused.labels("too_large").inc()
         answer = problems.problem(
             413, "too_large", f"a body has at most {most} bytes here", field="body"
         )

@@ -6,7 +6,9 @@
     ├── NotAuthenticated    nobody, or nobody we know
     ├── NotPermitted        somebody we know, who may not
     ├── NotFound            no such thing, or not this tenant's
+    │   └── NotYours        another tenant's, in the same words
     ├── Conflict            somebody moved it first, or it exists with other content
+    │   └── OtherBytes      a version's number stands for other bytes
     ├── InvalidMove         the state machine has no such move from here
     ├── PolicyRefused       a policy, a gate or a permit says no
     ├── IntegrityFailed     bytes, signatures or history are not what was recorded
@@ -32,6 +34,8 @@ class TrimtabError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    grave: ClassVar[bool] = False
+    """Whether a request that is refused for it is put on record: it may have been an attempt."""
 
     def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None):
         super().__init__(message)
@@ -62,6 +66,7 @@ class NotPermitted(TrimtabError):
     """A known actor asked for what no rule allows."""
 
     code = "not_permitted"
+    grave = True
 
 
 class NotFound(TrimtabError):
@@ -70,10 +75,22 @@ class NotFound(TrimtabError):
     code = "not_found"
 
 
+class NotYours(NotFound):
+    """It is another tenant's; said in the very words of what is not there."""
+
+    grave = True
+
+
 class Conflict(TrimtabError):
     """Another writer came first, or the same name exists with other content."""
 
     code = "conflict"
+
+
+class OtherBytes(Conflict):
+    """The number of a version stands for other bytes."""
+
+    grave = True
 
 
 class InvalidMove(TrimtabError):
@@ -92,6 +109,7 @@ class IntegrityFailed(TrimtabError):
     """Bytes, a signature or the history are not what was recorded."""
 
     code = "integrity_failed"
+    grave = True
 
 
 class Unavailable(TrimtabError):

@@ -45,10 +45,10 @@ class Metrics:
             buckets=_LATENCY_SECONDS,
             registry=self.registry,
         )
-        self.refused = Counter(
+        self.requests_refused = Counter(
             "trimtab_requests_refused",
-            "Requests refused before they reached a route, by reason.",
-            ("reason",),
+            "Requests that were refused or failed, by the code of the problem.",
+            ("code",),
             registry=self.registry,
         )
         self.component_up = Gauge(

@@ -10,7 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trimtab.artifacts import envelope
 from trimtab.audit.work import Reading, Work
-from trimtab.kernel.errors import Conflict, InvalidInput, InvalidMove, NotFound, PolicyRefused
+from trimtab.kernel.errors import (
+    Conflict,
+    InvalidInput,
+    InvalidMove,
+    NotFound,
+    OtherBytes,
+    PolicyRefused,
+)
 from trimtab.kernel.events import canonical, plain
 from trimtab.kernel.ids import ApprovalId, Digest, ModelId, PermitId, TenantId, VersionId, new_id
 from trimtab.registry import bumps, deployment_store, numbering, store
@@ -207,6 +214,8 @@ _HANDED_IN = {
 """What a version is handed in with, and how whoever does so calls it. All else follows from
 it, or from who sent it and when."""
 
+_DIGESTS = {"digest", "reference_digest", "holdout_digest"}
+
 
 def _demand_same(known: Version, registration: Registration) -> None:
     if registration.tenant is not None and known.tenant not in (None, registration.tenant):
@@ -217,7 +226,8 @@ def _demand_same(known: Version, registration: Registration) -> None:
         )
     for part, name in _HANDED_IN.items():
         if plain(getattr(known, part)) != plain(getattr(registration, part)):
-            raise Conflict(
+            kind = OtherBytes if part in _DIGESTS else Conflict
+            raise kind(
                 f"version {known.version} of {known.model} exists with another {name}",
                 field=name,
                 remedy="a version number is used once; take the next one",

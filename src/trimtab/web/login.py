@@ -29,6 +29,7 @@ from trimtab.web.session import (
     set_cookie,
 )
 from trimtab.workflows.parts import Parts
+from trimtab.workflows.refusals import Refused
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -73,7 +74,8 @@ def log_in(
         )
     try:
         token = _session(parts, email.strip(), password)
-    except NotAuthenticated:
+    except NotAuthenticated as error:
+        request.state.refused = Refused.by(error)
         refused = "The address and the password do not fit."
         again = LoginPage(_inside(next), email, refused, "")
         return _form(request, again, HTTPStatus.UNAUTHORIZED)

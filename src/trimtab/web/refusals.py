@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from trimtab.kernel import errors
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import Visitor, visitor_of
+from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.web")
 
@@ -34,6 +35,13 @@ _STATUS = {
     errors.IntegrityFailed.code: HTTPStatus.CONFLICT,
     errors.Unavailable.code: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+_CODES = {
+    HTTPStatus.NOT_FOUND: errors.NotFound.code,
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.BAD_REQUEST: errors.InvalidInput.code,
+}
+"""What the web server itself refuses, as the interface calls it."""
 
 _HEADINGS = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "This cannot be taken as it is",
@@ -102,6 +110,7 @@ def _asks_for_page(request: Request) -> bool:
 
 def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.TrimtabError)
+    request.state.refused = Refused.by(error)
     if isinstance(error, errors.NotAuthenticated) and request.method == "GET":
         query = f"?{request.url.query}" if request.url.query else ""
         return see_other("/login?next=" + quote(request.url.path + query, safe=""))
@@ -113,6 +122,7 @@ def _known(request: Request, error: Exception) -> Response:
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    request.state.refused = Refused(errors.InvalidInput.code)
     said = "; ".join(f"{e['loc'][-1]}: {e['msg'].lower()}" for e in error.errors()[:3])
     remedy = "go back and complete the form"
     return refused(request, HTTPStatus.UNPROCESSABLE_ENTITY, said, remedy)
@@ -121,12 +131,14 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    request.state.refused = Refused(_CODES.get(status, "http"))
     said = "no page has this address" if status is HTTPStatus.NOT_FOUND else str(error.detail)
     return refused(request, status, said, None)
 
 
 def _unknown(request: Request, error: Exception) -> Response:
     log.error("page failed", path=request.url.path, exc_info=error)
+    request.state.refused = Refused("internal")
     said = "it was written to the log; nothing was changed"
     remedy = "try again; if it stays, send the log to the maintainers"
     return refused(request, HTTPStatus.INTERNAL_SERVER_ERROR, said, remedy)

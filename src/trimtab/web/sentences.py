@@ -48,6 +48,13 @@ def _moved(data: _Data) -> str:
     return f"{_of(data)} went from {_v(data, 'before')} to {_v(data, 'after')}: {data.get('why')}"
 
 
+def _refused(data: _Data) -> str:
+    about = f" about {_of(data)}" if _of(data).strip("None ") else ""
+    times = f", {_v(data, 'count')} times" if data.get("count") != 1 else ""
+    asked = f"{data.get('method')} {data.get('route')}".strip()
+    return f"Refused, {_v(data, 'code')}: {asked}{about}{times}"
+
+
 def _watched(data: _Data) -> str:
     counted = f"{_v(data, 'alarming')} of {_v(data, 'needed')} alarming windows in a row"
     return f"{data.get('name')} is {_v(data, 'after')}: {counted}"
@@ -67,6 +74,8 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "version.registered": _registered,
     "version.moved": _moved,
     "artifact.downloaded": lambda d: f"{_of(d)} downloaded",
+    "request.refused": _refused,
+    "access.refused": lambda d: f"{_v(d, 'count')} requests without a credential that is of use",
     "check.finished": lambda d: (
         f"Check {_v(d, 'name')} of {_of(d)}: {d.get('verdict')}, {d.get('reason')}"
     ),

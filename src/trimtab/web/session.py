@@ -18,7 +18,7 @@ from trimtab.identity import service as identity
 from trimtab.identity import store as people
 from trimtab.identity.reach import demand_say
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import NotFound, NotPermitted
+from trimtab.kernel.errors import NotPermitted, NotYours
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.settings import Profile
 from trimtab.workflows.parts import Parts
@@ -69,7 +69,7 @@ class Visitor:
             NotFound: they do not; the same answer as for what does not exist.
         """
         if not self.sees(tenant):
-            raise NotFound(f"there is no such {what}", field=what)
+            raise NotYours(f"there is no such {what}", field=what)
 
     def demand_say(self, tenant: TenantId | None) -> None:
         """Make sure that what belongs to `tenant` is theirs to change.
@@ -150,6 +150,7 @@ def visitor_of(request: Request) -> Visitor:
     with parts.records.look() as reading:
         actor, csrf = identity.authenticate_session(reading, token, at=parts.real_clock.now())
         roles = people.person(reading, actor.id).roles
+    request.state.actor = actor  # a refusal is put on record with who was refused
     return Visitor(actor, frozenset(roles), csrf)
 
 

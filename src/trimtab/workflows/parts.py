@@ -20,6 +20,7 @@ from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy, TierPolicy
 from trimtab.registry.model import Model, Version
+from trimtab.workflows.refusals import Refusals
 
 ENVIRONMENT = "production"
 """The one environment that releases go to so far."""
@@ -45,6 +46,7 @@ class Parts:
     policies: Mapping[str, Policy]
     default_policy: str
     metrics: Metrics
+    refusals: Refusals
     started_at: datetime
     """Real time."""
 

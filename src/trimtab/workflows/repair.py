@@ -23,7 +23,7 @@ from trimtab.incidents.model import Incident, Kind
 from trimtab.incidents.model import Phase as IncidentPhase
 from trimtab.integrations import inbox
 from trimtab.kernel.actor import Actor, system
-from trimtab.kernel.errors import InvalidInput, NotFound, PolicyRefused
+from trimtab.kernel.errors import InvalidInput, NotFound, NotYours, PolicyRefused
 from trimtab.kernel.events import Event, plain
 from trimtab.kernel.ids import IncidentId
 from trimtab.policies.model import TierPolicy
@@ -205,7 +205,7 @@ def execute_on_request(
     with parts.records.begin(actor, reason=reason) as work:
         incident = incident_store.get(work, incident_id)
         if actor.tenant is not None and incident.tenant not in (None, actor.tenant):
-            raise NotFound("there is no such incident", field="incident_id")
+            raise NotYours("there is no such incident", field="incident_id")
         demand_say(actor, incident.tenant)
         if incident.phase in _OVER:
             raise InvalidInput(

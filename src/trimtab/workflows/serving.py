@@ -11,7 +11,7 @@ from trimtab.artifacts.verifying import verify_artifact
 from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
 from trimtab.kernel.actor import Actor, system
-from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted
+from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted, NotYours
 from trimtab.registry import history, routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
@@ -128,7 +128,8 @@ def visible_version(reading: Reading, actor: Actor, model: str, version: str) ->
     if found is None:
         store.model_named(reading, model)  # says so where it is the model that is not there
     if found is None or (foreign and actor.tenant is not None):
-        raise NotFound(f"{ascii(model)[:60]} has no version {ascii(version)[:30]}", field="version")
+        kind = NotFound if found is None else NotYours
+        raise kind(f"{ascii(model)[:60]} has no version {ascii(version)[:30]}", field="version")
     return found
 
 
