@@ -33,6 +33,7 @@ from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_preset, load_text, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_process import GateProcess
+from trimtab.workflows.gauges import Gauges
 from trimtab.workflows.jobs import QUEUES
 from trimtab.workflows.leftovers import Leftovers
 from trimtab.workflows.loop import Loop
@@ -106,6 +107,7 @@ class Application:
             refusals=Refusals(records),
             started_at=real_clock.now(),
         )
+        self.parts.metrics.read_with(Gauges(self.parts).read)
         _publish_keys(self.parts, keys)
         self.gate = GateProcess(
             key=keys / "gate.pem",

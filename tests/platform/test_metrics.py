@@ -41,7 +41,7 @@ def test_requests_are_counted_and_timed_by_route_template() -> None:
 
 def test_two_processes_in_one_do_not_share_or_collide() -> None:
     first, second = Metrics(), Metrics()
-    first.predictions.labels("ten_a", "mod_1").inc()
+    first.predictions.labels("mod_1").inc()
     assert samples(second) == {}
 
 
@@ -56,7 +56,7 @@ def test_every_metric_is_described_and_named_by_the_rules() -> None:
 
 def test_a_hostile_label_stays_inside_its_quotes() -> None:
     metrics = Metrics()
-    metrics.predictions.labels("ten_a", 'x"} 1\ntrimtab_predictions_total{tenant="b').inc()
+    metrics.predictions.labels('x"} 1\ntrimtab_predictions_total{model="b').inc()
     assert len([name for name in samples(metrics) if "_total[" in name]) == 1
 
 

@@ -12,6 +12,7 @@ from trimtab.api.access import Actor, PartsOf, may, open_to_all
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.metrics import CONTENT_TYPE
 from trimtab.sdk import shapes
+from trimtab.workflows import condition
 from trimtab.workflows.parts import Parts
 
 router = strict.router(tag="operations")
@@ -25,15 +26,13 @@ SETTLE_SECONDS = 120.0
 def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     """Every part that this process depends on; 503 while one does not answer."""
     components = {
-        "database": parts.records.database.state(),
-        "artifacts": "accessible" if parts.blobs.unhealthy is None else "failing",
-        "jobs": _jobs(parts),
+        **condition.components(parts),
         "redis": NOT_CONFIGURED,
         "s3": NOT_CONFIGURED,
         "mlflow": NOT_CONFIGURED,
         "prometheus": NOT_CONFIGURED,
     }
-    good = {"connected", "accessible", "running", NOT_CONFIGURED}
+    good = {*condition.GOOD, NOT_CONFIGURED}
     healthy = all(state in good for state in components.values())
     response.status_code = 200 if healthy else 503
     return shapes.HealthShape(
@@ -87,14 +86,6 @@ def _clock(parts: Parts) -> shapes.ClockShape:
         idle=parts.engine.idle(),
         failed_jobs=len(parts.engine.failed()),
     )
-
-
-def _jobs(parts: Parts) -> str:
-    try:
-        parts.engine.idle()
-    except Unavailable:
-        return "stopped"
-    return "running"
 
 
 def _uptime(seconds: float) -> str:

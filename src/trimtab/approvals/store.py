@@ -16,6 +16,7 @@ from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event, plain
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Json, Moment, decision_table
+from trimtab.registry.store import MODELS
 
 APPROVALS = decision_table(
     "approvals",
@@ -108,6 +109,14 @@ def listed(
         beside = (APPROVALS.c.requested_at == last.requested_at) & (APPROVALS.c.id < last.id)
         query = query.where((APPROVALS.c.requested_at < last.requested_at) | beside)
     return [_approval(row) for row in reading.rows(query.limit(limit))]
+
+
+def waiting_by_tier(reading: Reading) -> dict[int, int]:
+    """How many requests are pending, by the tier of the model; 0 where there is none."""
+    pending = (APPROVALS.c.model == MODELS.c.name) & (APPROVALS.c.phase == Phase.PENDING.value)
+    number = sa.func.count(APPROVALS.c.id).label("n")
+    query = sa.select(MODELS.c.tier, number).select_from(MODELS.outerjoin(APPROVALS, pending))
+    return {row["tier"]: row["n"] for row in reading.rows(query.group_by(MODELS.c.tier))}
 
 
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:

@@ -114,6 +114,24 @@ def size(connection: Connection) -> int:
     return found or 0
 
 
+def count_kinds(connection: Connection, *, after: int = 0) -> tuple[int, Counter[str]]:
+    """How many entries behind `after` there are of each kind, and the last of them.
+
+    All of them are counted along an index, once; the few that came since, one by one.
+    """
+    last = size(connection)
+    if after == 0:
+        number = sa.func.count().label("n")
+        rows = connection.execute(
+            sa.select(ENTRIES.c.kind, number)
+            .where(ENTRIES.c.sequence <= last)
+            .group_by(ENTRIES.c.kind)
+        )
+        return last, Counter({row.kind: row.n for row in rows})
+    query = sa.select(ENTRIES.c.kind).where(ENTRIES.c.sequence > after)
+    return last, Counter(connection.execute(query.order_by(ENTRIES.c.sequence)).scalars())
+
+
 def tree(connection: Connection, upto: int | None = None) -> Tree:
     """The tree over the first `upto` entries (default: all); valid within the transaction."""
 

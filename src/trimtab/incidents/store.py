@@ -237,6 +237,14 @@ def next_due(reading: Reading) -> datetime | None:
     return None if row is None else row["at"]
 
 
+def open_by_severity(reading: Reading) -> dict[str, int]:
+    """How many are not settled, by severity; 0 where there is none."""
+    number = sa.func.count().label("n")
+    query = sa.select(INCIDENTS.c.severity, number).where(INCIDENTS.c.phase.in_(_OPEN))
+    found = {row["severity"]: row["n"] for row in reading.rows(query.group_by("severity"))}
+    return {severity.value: found.get(severity.value, 0) for severity in Severity}
+
+
 def next_id(reading: Reading, day: date) -> IncidentId:
     """The next free id of a day. Rows are never deleted, so counting is enough; of two
     writers who count at once, the database refuses the second."""

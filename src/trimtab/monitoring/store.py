@@ -150,6 +150,32 @@ def latest(reading: Reading, model: str, tenant: TenantId | None = None) -> Wind
     return _first(reading, _of(model, tenant).where(WINDOWS.c.phase != Phase.SCHEDULED.value))
 
 
+def last_of_models(reading: Reading, phases: Sequence[Phase], *, limit: int) -> list[Window]:
+    """Of each model the newest stretch that has reached one of `phases`: the fleet's window and
+    its tenants', at most `limit` of them.
+
+    The stretch of each model is found from the end of an index, so that a long history costs
+    nothing.
+    """
+    names = [phase.value for phase in phases]
+    fleet, mine = WINDOWS.alias("fleet"), WINDOWS
+    newest = (
+        sa.select(fleet.c.start)
+        .where(fleet.c.model == MODELS.c.name, fleet.c.tenant.is_(None), fleet.c.phase.in_(names))
+        .order_by(fleet.c.start.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(mine)
+        .join(MODELS, MODELS.c.name == mine.c.model)
+        .where(mine.c.start == newest, mine.c.phase.in_(names))
+        .order_by(mine.c.tenant.is_not(None), mine.c.model, mine.c.tenant)
+        .limit(limit)
+    )
+    return [from_row(row) for row in reading.rows(query)]
+
+
 def beside(reading: Reading, window: Window) -> list[Window]:
     """The windows of the same stretch: the fleet's first, then the tenants' by name."""
     query = (

@@ -215,6 +215,18 @@ class BlobStore:
             raise self._unavailable(error) from error
         return target
 
+    def quarantined(self) -> int:
+        """How many blobs were moved aside.
+
+        Raises:
+            Unavailable: the disk does not say.
+        """
+        try:
+            with os.scandir(self._quarantine) as found:
+                return sum(1 for _ in found)
+        except OSError as error:
+            raise self._unavailable(error) from error
+
     def digests(self) -> Iterator[Digest]:
         """Every blob's digest, in ascending order; for a job that verifies them all."""
         for folder in sorted(self._blobs.iterdir()):

@@ -16,7 +16,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,6 +31,9 @@ from trimtab.platform.child_launcher import MEMORY_EXIT
 
 _READ = 1 << 16
 _REPORT_BYTES = 4096
+
+_ended: Counter[tuple[str, str]] = Counter()
+_counting = threading.Lock()
 
 
 class Outcome(StrEnum):
@@ -140,7 +145,16 @@ def run_limited(
         _started(module, args, wanted, place, search_path) as child,
     ):
         stopped = _watch(child, seen, max_seconds)
-    return _result(child, seen, stopped)
+    result = _result(child, seen, stopped)
+    with _counting:
+        _ended[module, result.outcome.value] += 1
+    return result
+
+
+def ended() -> dict[tuple[str, str], int]:
+    """How many children of this process have ended, by their module and their outcome."""
+    with _counting:
+        return dict(_ended)
 
 
 @dataclass(frozen=True)

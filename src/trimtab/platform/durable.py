@@ -142,6 +142,14 @@ class Engine(Protocol):
         """How many jobs wait, run, are done, have failed."""
         ...
 
+    def unfinished(self) -> Mapping[str, int]:
+        """How many jobs wait or run, by queue; a queue without any is 0."""
+        ...
+
+    def dead_letters(self) -> Mapping[str, int]:
+        """How many dead letters there are, by the name of the job."""
+        ...
+
     def recover(self, executor_ids: Sequence[str]) -> int:
         """Take over what executors that are gone had begun; how many jobs that were.
 

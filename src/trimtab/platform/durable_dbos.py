@@ -53,6 +53,7 @@ from trimtab.platform.durable_dbos_store import (
     DEAD,
     DONE,
     EXECUTORS,
+    FAILED,
     LEFT,
     UNFINISHED_JOBS,
     JsonSerializer,
@@ -316,6 +317,17 @@ class DbosEngine:
             by.get("SUCCESS", 0),
             sum(by.get(status, 0) for status in DEAD),
         )
+
+    def unfinished(self) -> dict[str, int]:
+        found = dict.fromkeys(self._settings.queues, 0)
+        with self._reading() as conn:
+            for queue, _name, number in conn.execute(LEFT[conn.dialect.name]):
+                found[queue] = found.get(queue, 0) + number
+        return found
+
+    def dead_letters(self) -> dict[str, int]:
+        with self._reading() as conn:
+            return {row[0]: row[1] for row in conn.execute(FAILED[conn.dialect.name])}
 
     def recover(self, executor_ids: Sequence[str]) -> int:
         engine, taken = self._started(), 0

@@ -148,6 +148,10 @@ COUNTS = _on_both("SELECT status, count(*) FROM {jobs} GROUP BY status")
 LEFT = _on_both(
     f"SELECT queue_name, name, count(*) FROM {{jobs}} WHERE {_UNFINISHED} GROUP BY 1, 2"
 )
+FAILED = _on_both(
+    "SELECT name, count(*) FROM {jobs} WHERE status IN ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')"
+    " GROUP BY 1"
+)
 CLAIMED = _on_both("SELECT 1 FROM {jobs} WHERE status = 'PENDING' AND executor_id = :own LIMIT 1")
 DONE = _on_both(
     "SELECT workflow_uuid FROM {jobs} WHERE completed_at < :before AND status = 'SUCCESS'"

@@ -1,11 +1,16 @@
 """Every metric of the product, declared in one place, in a registry of our own.
 
-A gauge without evidence is absent: it is removed, never set to 0. Every gauge therefore has
-a label, because one without would read 0 from the start. Labels are bounded: routes are
-templates, and no label holds a request's text.
+Counters and histograms are of this process, and are written where the thing happens. Gauges
+are read off the records when somebody looks, so that a restart loses none and all processes
+say the same. A gauge without evidence is absent: it is removed, never set to 0. Every gauge
+therefore has a label, because one without would read 0 from the start. Labels are bounded:
+routes are templates, and no label holds a request's text. An empty tenant is the fleet.
 """
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -16,6 +21,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 _JOB_SECONDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _MODEL = ("tenant", "model")
+_VERSION = ("tenant", "model", "version")
 
 
 class Metrics:
@@ -23,14 +29,22 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._lock = threading.Lock()
+        self._look: Callable[[], None] = lambda: None
         self._service()
         self._work()
         self._models()
         self._repair()
 
+    def read_with(self, look: Callable[[], None]) -> None:
+        """Let `look` bring the gauges up to date before each rendering."""
+        self._look = look
+
     def render(self) -> bytes:
         """All metrics in Prometheus' text format, version 0.0.4."""
-        return generate_latest(self.registry)
+        with self._lock:  # nobody sees gauges that are half replaced
+            self._look()
+            return generate_latest(self.registry)
 
     def describe(self) -> dict[str, str]:
         """Each metric's name with its meaning, in order of the name."""
@@ -60,11 +74,20 @@ class Metrics:
 
     def _work(self) -> None:
         self.jobs_waiting = Gauge(
-            "trimtab_jobs_waiting", "Jobs in a queue.", ("queue",), registry=self.registry
+            "trimtab_jobs_waiting",
+            "Jobs that wait or run, by queue.",
+            ("queue",),
+            registry=self.registry,
+        )
+        self.jobs_failed = Gauge(
+            "trimtab_jobs_failed",
+            "Dead letters: jobs that were given up, and that a person has to look at.",
+            ("job",),
+            registry=self.registry,
         )
         self.job_seconds = Histogram(
             "trimtab_job_seconds",
-            "Time that a job took, by how it ended.",
+            "Time that a try of a job took, by how it ended: done or failed.",
             ("job", "outcome"),
             buckets=_JOB_SECONDS,
             registry=self.registry,
@@ -75,23 +98,44 @@ class Metrics:
             ("module", "outcome"),
             registry=self.registry,
         )
-        self.ledger_entries = Counter(
-            "trimtab_ledger_entries", "Audit entries written.", ("kind",), registry=self.registry
+        self.ledger_entries = Gauge(
+            "trimtab_ledger_entries",
+            "Entries of the audit ledger, by kind.",
+            ("kind",),
+            registry=self.registry,
         )
         self.integrity_failures = Counter(
             "trimtab_integrity_failures",
-            "Bytes, signatures or history that were not what was recorded.",
+            "Bytes, signatures or history that were not what was recorded or said.",
             ("what",),
+            registry=self.registry,
+        )
+        self.blobs_quarantined = Gauge(
+            "trimtab_blobs_quarantined",
+            "Stored files that were damaged and moved aside.",
+            ("store",),
             registry=self.registry,
         )
 
     def _models(self) -> None:
+        self.uploads = Counter(
+            "trimtab_uploads",
+            "Versions that were handed in and taken, by what inspection said of them.",
+            ("inspection",),
+            registry=self.registry,
+        )
         self.predictions = Counter(
-            "trimtab_predictions", "Predictions received.", _MODEL, registry=self.registry
+            "trimtab_predictions",
+            "Rows of predictions taken in, repeated batches left out.",
+            ("model",),
+            registry=self.registry,
         )
         self.labels = Counter(
-            "trimtab_labels", "Labels received.", _MODEL, registry=self.registry
-        )  # fmt: skip
+            "trimtab_labels",
+            "Rows of labels taken in, repeated batches left out.",
+            ("model",),
+            registry=self.registry,
+        )
         self.late_rows = Counter(
             "trimtab_late_rows",
             "Rows as sent that came after their window was judged: late ones re-open it, those "
@@ -101,20 +145,30 @@ class Metrics:
         )
         self.drift_score = Gauge(
             "drift_score",
-            "Drift of the last closed window, 0 to 1; absent when there is too little data.",
-            _MODEL,
-            registry=self.registry,
-        )
-        self.model_accuracy = Gauge(
-            "model_accuracy",
-            "Accuracy on the labels of the last closed window; absent without enough labels.",
+            "Largest distance of any feature from its reference in the last closed window, as a "
+            "share of probability, 0 to 1; absent when there is too little data.",
             _MODEL,
             registry=self.registry,
         )
         self.anomalies_per_minute = Gauge(
             "anomaly_count_per_min",
-            "Anomalies found per minute in system signals.",
+            "Features that drifted or broke in the last closed window, per minute of it; absent "
+            "when there is too little data.",
             _MODEL,
+            registry=self.registry,
+        )
+        self.model_accuracy = Gauge(
+            "model_accuracy",
+            "Accuracy of a stable version on the labels of the last settled window; absent "
+            "without enough labels.",
+            _VERSION,
+            registry=self.registry,
+        )
+        self.false_positive_rate = Gauge(
+            "trimtab_false_positive_rate",
+            "False-positive rate of a stable version in the last settled window; absent without "
+            "enough labels.",
+            _VERSION,
             registry=self.registry,
         )
         self.verdicts = Counter(
@@ -131,21 +185,35 @@ class Metrics:
             ("severity",),
             registry=self.registry,
         )
-        self.remediations = Counter(
+        self.remediations = Gauge(
             "trimtab_remediations",
-            "Remediations that ended, by action and measured outcome.",
-            ("action", "outcome"),
+            "Remediations, by action and where they stand.",
+            ("action", "phase"),
             registry=self.registry,
         )
         self.remediation_success_rate = Gauge(
             "remediation_success_rate",
-            "Share of remediations with a measured recovery, 0 to 1; absent before the first.",
+            "Share of the remediations that were begun and are over whose recovery was "
+            "measured, 0 to 1; absent before the first.",
             ("tenant",),
             registry=self.registry,
         )
         self.approvals_waiting = Gauge(
             "trimtab_approvals_waiting",
-            "Approval requests that nobody has decided.",
+            "Approval requests that nobody has decided, by the tier of the model.",
             ("tier",),
             registry=self.registry,
         )
+        self.rollouts_open = Gauge(
+            "trimtab_rollouts_open",
+            "Rollouts not settled, by where they stand.",
+            ("phase",),
+            registry=self.registry,
+        )
+
+
+def replace(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
+    """Let a gauge have these values, by its labels, and no others."""
+    gauge.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)

@@ -175,6 +175,29 @@ def in_flight(reading: Reading, target: str, *, other_than: str) -> str | None:
     return None if row is None else row["id"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """How many remedies of a tenant, of one action, stand in one phase, and how many of them
+    were begun."""
+
+    tenant: TenantId | None
+    action: str
+    phase: Phase
+    number: int
+    begun: int
+
+
+def counted(reading: Reading) -> list[Group]:
+    """All remedies, counted by tenant, action and phase."""
+    by = (_R.tenant, _R.action, _R.phase)
+    number, begun = sa.func.count(_R.id), sa.func.count(_R.started_at)
+    rows = reading.rows(sa.select(*by, number.label("n"), begun.label("begun")).group_by(*by))
+    return [
+        Group(row["tenant"], row["action"], Phase(row["phase"]), row["n"], row["begun"])
+        for row in rows
+    ]
+
+
 def last_acted_at(reading: Reading, target: str) -> datetime | None:
     """When an action on this target was last begun or finished, however it ended."""
     query = sa.select(

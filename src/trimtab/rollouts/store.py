@@ -91,6 +91,14 @@ def unsettled(reading: Reading) -> list[Rollout]:
     return [_rollout(row) for row in reading.rows(query)]
 
 
+def open_by_phase(reading: Reading) -> dict[str, int]:
+    """How many are not settled, by phase; 0 where there is none."""
+    number = sa.func.count().label("n")
+    query = sa.select(ROLLOUTS.c.phase, number).where(ROLLOUTS.c.phase.in_(_OPEN))
+    found = {row["phase"]: row["n"] for row in reading.rows(query.group_by("phase"))}
+    return {phase: found.get(phase, 0) for phase in _OPEN}
+
+
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of the rollouts that are to be looked at by now."""
     query = (

@@ -96,6 +96,8 @@ def _attempt(parts: Parts, version_id: str, *, attempt: int, cause: int | None =
             failed = [n for n, v in conclusion.verdicts.items() if v is Verdict.FAIL]
             why = "; ".join(f"{name}: {conclusion.reasons[name]}" for name in failed)
             registry.move_version(work, version.id, Lifecycle.REJECTED, why=why)
+    for run in runs:
+        parts.metrics.verdicts.labels(f"check {run.name}", run.verdict.value).inc()
 
 
 def _checks(

@@ -96,6 +96,7 @@ def _keep(
                 verdict=analysis.verdict.value,
                 summary=analysis.summary,
             )
+    parts.metrics.verdicts.labels("diagnosis", analysis.verdict.value).inc()
 
 
 def _worth_it(entry: Entry, incident: Incident) -> bool:

@@ -21,6 +21,7 @@ from trimtab.checks.model import Conclusion, conclude
 from trimtab.identity import store as people
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import (
+    IntegrityFailed,
     InvalidInput,
     NotFound,
     NotPermitted,
@@ -28,6 +29,7 @@ from trimtab.kernel.errors import (
 )
 from trimtab.kernel.ids import Digest, TenantId
 from trimtab.kernel.verdict import Verdict
+from trimtab.platform.blobs import Blob
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.risk import RiskFacts, assess
 from trimtab.registry import numbering, store
@@ -133,7 +135,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
     rows = _demand_takeable(given, model, limit)
     # Whatever can be refused for a cheap reason has been: from here on bytes are stored.
-    artifact = parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
+    artifact = _stored(parts, given, limit)
     reference = parts.blobs.put(given.reference, max_bytes=limit).digest
     holdout = parts.blobs.put(given.holdout, max_bytes=limit).digest
     with parts.scratch.folder() as place:
@@ -175,8 +177,17 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         version = registry.register_version(work, registration)
         # Whoever sends it again gets what there is, also what was signed before this was so.
         if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
-            return _rejected(work, version, policy_digest)
-        return version
+            version = _rejected(work, version, policy_digest)
+    parts.metrics.uploads.labels(str(inspection["result"])).inc()
+    return version
+
+
+def _stored(parts: Parts, given: Upload, limit: int) -> Blob:
+    try:
+        return parts.blobs.put(given.artifact, expected=given.digest, max_bytes=limit)
+    except IntegrityFailed:
+        parts.metrics.integrity_failures.labels("upload").inc()
+        raise
 
 
 def _model_for(parts: Parts, actor: Actor, given: Upload) -> Model:

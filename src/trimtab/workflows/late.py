@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from prometheus_client import Counter
+
 from trimtab.audit.work import Reading, Work
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.clock import iso
@@ -51,6 +53,8 @@ def keep(parts: Parts, actor: Actor, what: What, batch_id: str, batch: Parsed) -
                 partial(_MOMENTS[what], batch.body),
                 demands,
             )
+    if not receipt.duplicate:
+        _taken_in(parts, what).labels(model.name).inc(receipt.rows)
     _tell(parts, batch.model, what, counted)
     return receipt
 
@@ -81,6 +85,10 @@ def due(reading: Reading) -> list[tuple[str, str]]:
         for found in late_store.due(reading, reading.now)
         if found.due_at is not None
     ]
+
+
+def _taken_in(parts: Parts, what: What) -> Counter:
+    return parts.metrics.predictions if what is What.PREDICTIONS else parts.metrics.labels
 
 
 def _tell(parts: Parts, model: str, what: What, counted: Counted) -> None:

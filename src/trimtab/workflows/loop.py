@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from trimtab.audit import reactions
 from trimtab.audit.reactions import Reaction
 from trimtab.audit.work import Reading
-from trimtab.platform.durable import Job
+from trimtab.platform.durable import Job, JobArgs
 from trimtab.registry import routing
 from trimtab.workflows import release
 from trimtab.workflows.jobs import IN_ORDER
@@ -61,7 +61,20 @@ class Loop:
     def register(self) -> None:
         """Tell the engine every job, before it starts."""
         for job in (*self._program.jobs, *(sweep.job for sweep in self._program.sweeps)):
-            self._parts.engine.register(replace(job, queue=IN_ORDER) if self._lockstep else job)
+            timed = replace(job, run=self._timed(job))
+            self._parts.engine.register(replace(timed, queue=IN_ORDER) if self._lockstep else timed)
+
+    def _timed(self, job: Job) -> Callable[[JobArgs], None]:
+        def run(args: JobArgs) -> None:
+            started, outcome = time.perf_counter(), "failed"
+            try:
+                job.run(args)
+                outcome = "done"
+            finally:
+                seconds = time.perf_counter() - started
+                self._parts.metrics.job_seconds.labels(job.name, outcome).observe(seconds)
+
+        return run
 
     def go_on(self) -> int:
         """What a thread in the background does: a pass. In lockstep nothing, for when it came

@@ -62,6 +62,8 @@ def verify(parts: Parts) -> Verification:
             if size is None or sequence <= size
         )
         report = verify_entries(rows, heads, key=signer.verifier_key, origin=signer.origin)
+    if not report.ok:
+        parts.metrics.integrity_failures.labels("ledger").inc()
     return Verification(
         ok=report.ok,
         entries=report.entries,

@@ -344,6 +344,7 @@ def _judge(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
         rollouts.advance(
             work, rollout_id, analysis, revision=rollout.revision, demands=demands.rollout
         )
+    parts.metrics.verdicts.labels("canary", analysis.verdict.value).inc()
 
 
 def analyse(reading: Reading, rollout: Rollout, demands: TierPolicy) -> Analysis:

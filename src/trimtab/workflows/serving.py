@@ -177,6 +177,7 @@ def open_verified(parts: Parts, version: Version) -> BinaryIO:
 
 def quarantine(parts: Parts, version: Version, why: str) -> None:
     """Take damaged bytes aside and mark the version; it is never served again."""
+    parts.metrics.integrity_failures.labels("artifact").inc()
     if parts.blobs.has(version.digest):
         parts.blobs.quarantine(version.digest)
     with parts.records.begin(system("integrity"), reason=why) as work:

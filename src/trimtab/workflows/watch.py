@@ -89,7 +89,7 @@ class Watch:
         found = survey(frame, references, demands.monitoring)
         with parts.records.begin(_WATCH, reason="the window is over") as work:
             first = monitoring_store.get(work, window.id).phase is window.phase
-            monitoring.close_window(
+            closed = monitoring.close_window(
                 work,
                 window.id,
                 found,
@@ -99,6 +99,9 @@ class Watch:
             )
             if first:  # else somebody closed it meanwhile, and knows what came since
                 late.note_since(parts, work, window, What.PREDICTIONS, seen, demands.monitoring)
+        for one in closed if first else ():
+            if one.drift is not None:
+                parts.metrics.verdicts.labels("drift", one.drift.verdict.value).inc()
 
     def _settle(self, window: Window) -> None:
         parts = self._parts
@@ -111,11 +114,14 @@ class Watch:
         tallies = tallies_of(frame, facts, demands.monitoring)
         with parts.records.begin(_WATCH, reason="its labels are in") as work:
             first = monitoring_store.get(work, window.id).phase is window.phase
-            monitoring.settle_window(
+            settled = monitoring.settle_window(
                 work, window.id, tallies, facts, demands.monitoring, policy_digest=digest
             )
             if first:
                 late.note_since(parts, work, window, What.LABELS, seen, demands.monitoring)
+        for one in settled if first else ():
+            if one.performance is not None:
+                parts.metrics.verdicts.labels("performance", one.performance.verdict.value).inc()
 
     def judge_again(self, window_id: str) -> None:
         """Judge a window again with the rows that came late, if any have.
