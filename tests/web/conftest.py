@@ -58,7 +58,7 @@ from trimtab.rollouts.analysis import Evidence, Look, judge
 from trimtab.rollouts.model import Rollout
 from trimtab.stats.intervals import clopper_pearson
 from trimtab.web.session import LIFETIME, cookie_name
-from trimtab.workflows import intake, release
+from trimtab.workflows import intake, permits, release
 from trimtab.workflows.parts import ENVIRONMENT, policy_of
 
 PASSWORD = "copper lantern quiet harbour"
@@ -408,7 +408,7 @@ class World:
                     why=rollout.outcome_reason or "taken back",
                 )
             else:
-                permit = release.permit_for(self.parts, work, version, percent, tier)
+                permit = permits.permit_for(self.parts, work, version, percent, tier)
                 if percent == 100:
                     registry.promote_canary(
                         work, version, environment=ENVIRONMENT, permit=permit, why="last step"

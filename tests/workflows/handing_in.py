@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from trimtab.app import Application
 from trimtab.kernel.actor import system
@@ -27,7 +32,35 @@ FACTS = RiskFacts(
 )
 
 
-def register(application: Application, features: Sequence[str]) -> None:
+NAMES = ("amount", "age_days")
+
+
+@functools.cache
+def good_files() -> tuple[bytes, bytes, bytes]:
+    """A model over `NAMES` that is good, what it learnt from, and rows that it has not seen."""
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(6000, 2)).astype(np.float32)
+    late = (3 * rows[:, 0] + rng.normal(size=6000) * 0.05 > 0).astype(int)
+    model = LogisticRegression(C=100).fit(rows[:2000], late[:2000])
+    onnx = to_onnx(model, rows[:1], options={"zipmap": False}, target_opset=18)
+    parts = (rows[:2000], late[:2000]), (rows[2000:], late[2000:])
+    reference, holdout = (_parquet(*part) for part in parts)
+    return onnx.SerializeToString(), reference, holdout
+
+
+def _parquet(rows: np.ndarray, late: np.ndarray) -> bytes:
+    sink = BytesIO()
+    columns = {name: rows[:, i] for i, name in enumerate(NAMES)}
+    pq.write_table(pa.table({**columns, "late": late}), sink)
+    return sink.getvalue()
+
+
+def register(
+    application: Application, features: Sequence[str], *, facts: RiskFacts = FACTS, policy: str = ""
+) -> None:
     """Register the model over numeric `features`; its label is `late`."""
     intake.register_model(
         application.parts,
@@ -35,10 +68,10 @@ def register(application: Application, features: Sequence[str]) -> None:
         name=MODEL,
         owner="Collections",
         description="",
-        facts=FACTS,
+        facts=facts,
         features=tuple(Feature(name, "numeric") for name in features),
         label="late",
-        policy="",
+        policy=policy,
         reason="a test",
     )
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from tests.workflows.handing_in import hand_in, register
+from tests.workflows.handing_in import NAMES, good_files, hand_in, register
 
 from trimtab.app import Application
 from trimtab.checks import store as check_store
@@ -28,8 +24,6 @@ from trimtab.workflows import check
 from trimtab.workflows.jobs import MAX_ATTEMPTS
 
 pytestmark = pytest.mark.slow
-
-NAMES = ("amount", "age_days")
 
 
 @pytest.fixture
@@ -46,26 +40,15 @@ def application(tmp_path: Path) -> Iterator[Application]:
 
 
 @pytest.fixture(scope="module")
-def material() -> tuple[bytes, bytes]:
-    """A model that is good, and rows that it has not seen."""
-    from skl2onnx import to_onnx
-    from sklearn.linear_model import LogisticRegression
-
-    rng = np.random.default_rng(1)
-    rows = rng.normal(size=(6000, 2)).astype(np.float32)
-    late = (3 * rows[:, 0] + rng.normal(size=6000) * 0.05 > 0).astype(int)
-    model = LogisticRegression(C=100).fit(rows[:2000], late[:2000])
-    sink = BytesIO()
-    columns = {name: rows[2000:, i] for i, name in enumerate(NAMES)}
-    pq.write_table(pa.table({**columns, "late": late[2000:]}), sink)
-    onnx = to_onnx(model, rows[:1], options={"zipmap": False}, target_opset=18)
-    return onnx.SerializeToString(), sink.getvalue()
+def material() -> tuple[bytes, bytes, bytes]:
+    """A model that is good, what it learnt from, and rows that it has not seen."""
+    return good_files()
 
 
-def handed_in(application: Application, material: tuple[bytes, bytes]) -> Version:
+def handed_in(application: Application, material: tuple[bytes, bytes, bytes]) -> Version:
     """A version whose checks have not begun."""
     register(application, NAMES)
-    return hand_in(application, material[0], material[1], material[1])
+    return hand_in(application, *material)
 
 
 def runs(application: Application, version: Version) -> dict[str, list[CheckRun]]:
@@ -97,7 +80,7 @@ def gone(application: Application, digest: Digest) -> Path:
 
 
 def test_a_check_that_could_not_be_carried_out_is_tried_again(
-    application: Application, material: tuple[bytes, bytes]
+    application: Application, material: tuple[bytes, bytes, bytes]
 ) -> None:
     version = handed_in(application, material)
     holdout = application.parts.blobs.path(version.holdout_digest)
@@ -128,7 +111,7 @@ def test_a_check_that_could_not_be_carried_out_is_tried_again(
 
 
 def test_what_stays_impossible_is_an_error_in_the_end_and_no_rejection(
-    application: Application, material: tuple[bytes, bytes]
+    application: Application, material: tuple[bytes, bytes, bytes]
 ) -> None:
     version = handed_in(application, material)
     gone(application, version.holdout_digest)
@@ -143,9 +126,9 @@ def test_what_stays_impossible_is_an_error_in_the_end_and_no_rejection(
 
 
 def test_a_failure_of_the_version_is_final_whatever_else_could_not_be_asked(
-    application: Application, material: tuple[bytes, bytes]
+    application: Application, material: tuple[bytes, bytes, bytes]
 ) -> None:
-    version = handed_in(application, (b"no model at all", material[1]))
+    version = handed_in(application, (b"no model at all", *material[1:]))
     gone(application, version.holdout_digest)
     settle(application)
     assert runs(application, version)["schema"][0].verdict is Verdict.ERROR

@@ -19,7 +19,7 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import PermitId
 from trimtab.registry import deployment_store
 from trimtab.registry.deployments import Deployed, Deployment, DeploymentMoved
-from trimtab.registry.model import Lifecycle, Version, VersionMoved
+from trimtab.registry.model import Lifecycle, Version, VersionHeld, VersionMoved
 
 FIELD = "as_of"
 """What whoever asks calls the moment."""
@@ -61,8 +61,21 @@ def versions_then(reading: Reading, versions: Sequence[Version], at: datetime) -
         NotFound: what an entry said has been removed by retention.
     """
     known = [version for version in versions if version.created_at <= at]
-    states = lifecycles_then(reading, [version.id for version in known], at)
-    return [replace(version, lifecycle=states[version.id]) for version in known]
+    ids = [version.id for version in known]
+    states = lifecycles_then(reading, ids, at)
+    held = _held_then(reading, ids, at)
+    return [replace(v, lifecycle=states[v.id], held_because=held.get(v.id)) for v in known]
+
+
+def _held_then(reading: Reading, version_ids: Sequence[str], at: datetime) -> dict[str, str]:
+    """Why versions were held at the moment `at`; a move ends that."""
+    kinds = (VersionMoved.kind, VersionHeld.kind)
+    newest = ledger.newest_about(reading.connection, kinds, version_ids, until=at)
+    return {
+        known: str(_said(entry)["why"])
+        for known, entry in newest.items()
+        if entry.kind == VersionHeld.kind
+    }
 
 
 def deployments_then(reading: Reading, models: Sequence[str], at: datetime) -> list[Deployed]:

@@ -140,6 +140,8 @@ class Version:
     contributors: tuple[str, ...]
     created_by: str
     created_at: datetime
+    held_because: str | None = None
+    """Why nothing goes on with it by itself; None where nothing stands in its way."""
     revision: int = 0
 
     def move(self, to: Lifecycle, why: str) -> tuple[Version, VersionMoved]:
@@ -166,7 +168,20 @@ class Version:
             digest=self.digest,
             why=why,
         )
-        return replace(self, lifecycle=to), event
+        return replace(self, lifecycle=to, held_because=None), event
+
+    def hold(self, why: str) -> tuple[Version, VersionHeld]:
+        """The version where it stands, with what keeps it from going on."""
+        event = VersionHeld(
+            subject=self.id,
+            tenant=self.tenant,
+            model=self.model,
+            version=self.version,
+            lifecycle=self.lifecycle.value,
+            digest=self.digest,
+            why=why,
+        )
+        return replace(self, held_because=why), event
 
 
 @dataclass(frozen=True)
@@ -217,6 +232,19 @@ class VersionMoved(Event):
     version: str
     before: str
     after: str
+    digest: str
+    why: str
+
+
+@dataclass(frozen=True)
+class VersionHeld(Event):
+    """A version stays where it is, because a policy lets it go no further."""
+
+    kind: ClassVar[str] = "version.held"
+
+    model: str
+    version: str
+    lifecycle: str
     digest: str
     why: str
 

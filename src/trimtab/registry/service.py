@@ -247,6 +247,21 @@ def move_version(work: Work, version_id: str, to: Lifecycle, *, why: str) -> Ver
     return store.save_version(work, moved, event)
 
 
+def hold_version(work: Work, version_id: str, *, why: str) -> Version:
+    """Write down what keeps a version from going on; it stays where it is.
+
+    Safe to repeat: the same reason again changes nothing.
+
+    Raises:
+        NotFound, Conflict: see the store.
+    """
+    version = store.version_by_id(work, version_id)
+    if version.held_because == why:
+        return version
+    held, event = version.hold(why)
+    return store.save_version(work, held, event)
+
+
 def record_download(work: Work, version: Version, first_byte: int, last_byte: int) -> None:
     """Put into the ledger that verified bytes left."""
     work.record(

@@ -67,6 +67,7 @@ VERSIONS = decision_table(
     sa.Column("contributors", Json, nullable=False),
     sa.Column("created_by", sa.String(80), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("held_because", sa.Text),
     sa.Index("uq_versions_model_version", "model", "version", unique=True),
     sa.Index("uq_versions_model_number", "model", "number", unique=True),
     sa.Index("ix_versions_tenant", "model", "tenant"),

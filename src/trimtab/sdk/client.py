@@ -292,8 +292,8 @@ class Approvals(Noun):
         """The pending request for a version, once its checks have brought it about.
 
         Raises:
-            Unavailable: there is none after so many seconds; the remedy says which checks did not
-                pass, and why.
+            Unavailable: there is none after so many seconds; the remedy says what keeps it: a
+                policy, or which checks did not pass, and why.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -303,8 +303,10 @@ class Approvals(Noun):
             if time.monotonic() >= deadline:
                 break
             time.sleep(_POLL_SECONDS)
+        held = self._client.models.version(model, version).held_because
         checks = list(self._client.models.checks(model, version))
-        said = [f"{c.name} {c.verdict}: {c.reason}" for c in checks if c.verdict != "pass"]
+        said = [held] if held else []
+        said += [f"{c.name} {c.verdict}: {c.reason}" for c in checks if c.verdict != "pass"]
         raise Unavailable(
             f"no approval of {model} {version} is pending after {seconds:g} seconds",
             remedy="; ".join(said) or f"of its checks, {len(checks)} have passed so far",

@@ -73,6 +73,7 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "model.registered": lambda d: f"{d.get('name')} registered, tier {_v(d, 'tier')}",
     "version.registered": _registered,
     "version.moved": _moved,
+    "version.held": lambda d: f"{_of(d)} stays in {_v(d, 'lifecycle')}: {d.get('why')}",
     "artifact.downloaded": lambda d: f"{_of(d)} downloaded",
     "request.refused": _refused,
     "access.refused": lambda d: f"{_v(d, 'count')} requests without a credential that is of use",

@@ -25,6 +25,7 @@ from trimtab.kernel.errors import (
     InvalidInput,
     NotFound,
     NotPermitted,
+    PolicyRefused,
     Unavailable,
 )
 from trimtab.kernel.ids import Digest, TenantId
@@ -38,7 +39,14 @@ from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, V
 from trimtab.registry.service import Registration
 from trimtab.workflows import files
 from trimtab.workflows.check import production_of
-from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of, required_checks
+from trimtab.workflows.parts import (
+    ENVIRONMENT,
+    Parts,
+    demand_place,
+    policy_of,
+    required_checks,
+    told,
+)
 
 _MIB = 1 << 20
 _INTAKE = system("intake")
@@ -272,6 +280,12 @@ def request_approval(parts: Parts, entry: Entry) -> None:
     demands, policy_digest = policy_of(parts, model)
     conclusion = conclude(runs, required_checks(demands, version))
     if version.lifecycle is not Lifecycle.STAGING or conclusion.verdict is not Verdict.PASS:
+        return
+    try:
+        demand_place(model, demands)
+    except PolicyRefused as refusal:
+        with parts.records.begin(_INTAKE, reason="all checks passed", cause=entry.sequence) as work:
+            registry.hold_version(work, version.id, why=told(refusal))
         return
     target = Target(
         model=version.model,

@@ -13,6 +13,7 @@ from trimtab.audit.heads import Heads
 from trimtab.audit.work import Records
 from trimtab.identity.tokens import Tokens
 from trimtab.kernel.clock import Clock, SteppedClock
+from trimtab.kernel.errors import PolicyRefused
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.durable import Engine
 from trimtab.platform.metrics import Metrics
@@ -71,3 +72,24 @@ def required_checks(demands: TierPolicy, version: Version) -> list[str]:
     suites = demands.checks.required_by_bump
     suite = {"minor": suites.minor, "patch": suites.patch}.get(version.bump, suites.major)
     return [name.value for name in dict.fromkeys((*demands.checks.required, *suite))]
+
+
+def told(refusal: PolicyRefused) -> str:
+    """A refusal with the way out, in one sentence."""
+    return f"{refusal.message}; {refusal.remedy}" if refusal.remedy else refusal.message
+
+
+def demand_place(model: Model, demands: TierPolicy) -> None:
+    """Make sure that the policy lets versions of a model enter where releases go.
+
+    Raises:
+        PolicyRefused: its tier stays out of there, with the places that it can enter.
+    """
+    allowed = [place.value for place in demands.rollout.environments]
+    if ENVIRONMENT not in allowed:
+        raise PolicyRefused(
+            f"{model.name} is of tier {model.tier}, which can enter {', '.join(allowed)}, "
+            f"and not {ENVIRONMENT}",
+            remedy="register it under another name with the facts that hold in "
+            f"{ENVIRONMENT}; the tier and its demands follow from them",
+        )

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import sqlalchemy as sa
 
 from trimtab.approvals import service as approvals
-from trimtab.approvals import store as approval_store
-from trimtab.approvals.model import Approval
-from trimtab.approvals.model import Phase as ApprovalPhase
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import iso
-from trimtab.kernel.errors import InvalidInput, NotFound, PolicyRefused
+from trimtab.kernel.errors import InvalidInput, PolicyRefused
 from trimtab.kernel.ids import TenantId
 from trimtab.observations import frame as frames
 from trimtab.observations.frame import Frame
@@ -33,14 +30,14 @@ from trimtab.registry import deployment_store, routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Lifecycle, Version
-from trimtab.registry.permits import Permit
 from trimtab.registry.service import FULL
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store as rollout_store
 from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
 from trimtab.rollouts.model import Phase, Rollout
 from trimtab.sdk.routing import ApiKey, TableClock
-from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
+from trimtab.workflows import permits
+from trimtab.workflows.parts import ENVIRONMENT, Parts, demand_place, policy_of, told
 
 INFER = "models:infer"
 """The scope of keys that gateways accept."""
@@ -60,7 +57,7 @@ def start_approved(parts: Parts, entry: Entry) -> None:
     with parts.records.begin(_RELEASE, reason="it was approved", cause=entry.sequence) as work:
         version = store.version_by_id(work, entry.subject)
         if not _occupied(work, version.model, version.tenant):
-            start(parts, work, version)
+            _start_or_hold(parts, work, version)
 
 
 def start_next(parts: Parts, entry: Entry) -> None:
@@ -76,7 +73,15 @@ def start_next(parts: Parts, entry: Entry) -> None:
             if v.tenant == rollout.tenant and v.lifecycle is Lifecycle.APPROVED and v.id not in seen
         ]
         if waiting:
-            start(parts, work, waiting[0])
+            _start_or_hold(parts, work, waiting[0])
+
+
+def _start_or_hold(parts: Parts, work: Work, version: Version) -> None:
+    """Begin its rollout; where the policy refuses that by now, the version says so."""
+    try:
+        start(parts, work, version)
+    except PolicyRefused as refusal:
+        registry.hold_version(work, version.id, why=told(refusal))
 
 
 def _occupied(reading: Reading, model: str, tenant: TenantId | None) -> bool:
@@ -87,11 +92,14 @@ def start(parts: Parts, work: Work, version: Version) -> Rollout:
     """Begin the rollout of an approved version where its approval says.
 
     Raises:
-        PolicyRefused: no approval of exactly these bytes is valid now.
+        PolicyRefused: no approval of exactly these bytes is valid now, or the model's tier
+            cannot enter this place.
         Conflict: another rollout of this place is not settled.
     """
-    demands, policy_digest = policy_of(parts, store.model_named(work, version.model))
-    approval = valid_approval(
+    model = store.model_named(work, version.model)
+    demands, policy_digest = policy_of(parts, model)
+    demand_place(model, demands)
+    approval = permits.valid_approval(
         work, version, policy_digest, demands.rollout.steps_percent[0], work.now
     )
     active = deployment_store.in_place(
@@ -149,7 +157,7 @@ def _act(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
         if _brought_about(work, rollout):
             return
         share = FULL if rollout.phase is Phase.PROMOTING else rollout.intended_percent
-        permit = permit_for(parts, work, version, share, demands)
+        permit = permits.permit_for(parts, work, version, share, demands)
         why = f"rollout {rollout.id}, step {rollout.step + 1} of {len(rollout.steps)}"
         if rollout.phase is Phase.PROMOTING:
             registry.promote_canary(
@@ -184,77 +192,10 @@ def _take_back(parts: Parts, work: Work, rollout: Rollout, demands: TierPolicy) 
     if stable is not None and stable.digest == rollout.digest and target is not None:
         before = store.find_version(work, rollout.model, target.version)
         assert before is not None
-        permit = permit_for(parts, work, before, FULL, demands)
+        permit = permits.permit_for(parts, work, before, FULL, demands)
         registry.roll_back_stable(work, *place, permit=permit, why=why)
         return
     registry.withdraw_canary(work, *place, version=rollout.version, why=why)
-
-
-def permit_for(
-    parts: Parts, work: Work, version: Version, percent: float, demands: TierPolicy
-) -> Permit:
-    """A permit for one increase of exposure, if an approval allows it now.
-
-    Raises:
-        PolicyRefused: no approval does.
-    """
-    model = store.model_named(work, version.model)
-    _, policy_digest = policy_of(parts, model)
-    approval = valid_approval(work, version, policy_digest, percent, work.now)
-    return registry.issue_permit(
-        work,
-        version,
-        environment=ENVIRONMENT,
-        max_percent=percent,
-        approval=approval.id,
-        policy_digest=policy_digest,
-        lifetime=timedelta(minutes=demands.permits.permit_lifetime_minutes),
-        key=parts.permit_key,
-    )
-
-
-def valid_approval(
-    reading: Reading, version: Version, policy_digest: str, percent: float, now: datetime
-) -> Approval:
-    """The newest approval that allows this version this share, its quorum counted again.
-
-    Raises:
-        PolicyRefused: none does, with the reason of the newest.
-    """
-    found = [
-        a
-        for a in approval_store.of_version(reading, version.id)
-        if a.phase is ApprovalPhase.APPROVED
-    ]
-    if not found:
-        raise PolicyRefused(
-            f"version {version.version} of {version.model} has no approval",
-            remedy="ask for one; its checks must have passed",
-        )
-    approval = found[-1]
-    approval.demand(
-        digest=version.digest,
-        policy_digest=policy_digest,
-        tenant=version.tenant,
-        environment=ENVIRONMENT,
-        percent=percent,
-        eligible=_still_eligible(reading, approval),
-        now=now,
-    )
-    return approval
-
-
-def _still_eligible(reading: Reading, approval: Approval) -> set[str]:
-    """Who of those that signed is still here and still holds the role they signed in."""
-    eligible = set()
-    for vote in approval.votes:
-        try:
-            person = people.person(reading, vote.person)
-        except NotFound:
-            continue
-        if not person.disabled and vote.role in person.roles:
-            eligible.add(vote.person)
-    return eligible
 
 
 def _brought_about(work: Work, rollout: Rollout) -> bool:

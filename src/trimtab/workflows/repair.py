@@ -39,7 +39,7 @@ from trimtab.remediation.gate_process import GateProcess
 from trimtab.remediation.model import Phase, Remediation
 from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
-from trimtab.workflows import diagnose, recovery, release, retrain
+from trimtab.workflows import diagnose, permits, recovery, retrain
 from trimtab.workflows.diagnose import stable_version
 from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
@@ -287,7 +287,7 @@ def _roll_back(
     target = store.find_version(work, begun.model, str(begun.args["to_version"]))
     if target is None or target.digest != begun.args["to_digest"]:
         raise PolicyRefused("the predecessor is not the one that was permitted")
-    permit = release.permit_for(parts, work, target, registry.FULL, demands)
+    permit = permits.permit_for(parts, work, target, registry.FULL, demands)
     registry.roll_back_stable(
         work, begun.model, target.tenant, ENVIRONMENT, permit=permit, why=f"remedy {begun.id}"
     )

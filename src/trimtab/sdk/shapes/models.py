@@ -207,6 +207,9 @@ class VersionShape(Answer):
     contributors: list[str]
     created_by: str
     created_at: datetime
+    held_because: str | None = None
+    """Why nothing goes on with it by itself, and what to do; null where nothing stands in
+    its way."""
     status: str
     deployments: list[PlaceShape]
     is_signed: bool

@@ -572,6 +572,7 @@ CREATE TABLE versions (
 	contributors JSONB NOT NULL,
 	created_by VARCHAR(80) NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	held_because TEXT,
 	CONSTRAINT pk_versions PRIMARY KEY (id),
 	CONSTRAINT fk_versions_model FOREIGN KEY(model) REFERENCES models (name)
 )

@@ -572,6 +572,7 @@ CREATE TABLE versions (
 	contributors JSON NOT NULL,
 	created_by VARCHAR(80) NOT NULL,
 	created_at VARCHAR(27) NOT NULL,
+	held_because TEXT,
 	CONSTRAINT pk_versions PRIMARY KEY (id),
 	CONSTRAINT fk_versions_model FOREIGN KEY(model) REFERENCES models (name)
 )

@@ -1,0 +1,226 @@
+"""A control plane whose loop the test turns, the people who sign, and a gateway that reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+from tests.workflows.handing_in import FACTS, MODEL, NAMES, good_files, hand_in, register
+
+from trimtab.app import Application
+from trimtab.approvals import service as approvals
+from trimtab.approvals import store as approval_store
+from trimtab.approvals.model import Approval, Phase
+from trimtab.audit import ledger
+from trimtab.audit.ledger import Entry
+from trimtab.identity import service as identity
+from trimtab.identity import store as people
+from trimtab.identity.model import Person, PersonAdded
+from trimtab.kernel.actor import system
+from trimtab.kernel.clock import SteppedClock
+from trimtab.kernel.ids import PersonId, TenantId, new_id
+from trimtab.observations import store as observations
+from trimtab.observations.batches import labels_batch, parse_labels, parse_predictions
+from trimtab.platform.settings import Settings
+from trimtab.policies.loader import load_text
+from trimtab.policies.risk import RiskFacts
+from trimtab.registry import deployment_store, routing, store
+from trimtab.registry.deployments import Deployed, Deployment
+from trimtab.registry.model import Version
+from trimtab.rollouts import store as rollout_store
+from trimtab.rollouts.model import Rollout
+from trimtab.workflows import release
+from trimtab.workflows.parts import ENVIRONMENT
+
+ROLES = ("peer_reviewer", "ml_engineer", "ml_lead", "business_owner")
+
+
+@dataclasses.dataclass
+class Plane:
+    """A control plane in this process, and everybody who has to do with a release."""
+
+    application: Application
+    people: dict[str, Person] = dataclasses.field(default_factory=dict)
+    numbers: Iterator[int] = dataclasses.field(default_factory=itertools.count)
+
+    @property
+    def now(self) -> datetime:
+        return self.application.parts.clock.now()
+
+    def settle(self, *, after: timedelta = timedelta(0)) -> None:
+        """Step the clock, and do everything that is due, a gateway's reports included."""
+        clock = self.application.parts.clock
+        assert isinstance(clock, SteppedClock)
+        clock.step_to(clock.now() + after)
+        for _ in range(3):
+            assert self.application.loop.settle(60)
+            self._report()
+        assert self.application.loop.settle(60)
+        assert list(self.application.parts.engine.failed()) == []
+
+    def _report(self) -> None:
+        """The one gateway has applied the newest table."""
+        parts = self.application.parts
+        epoch, _ = release.publish_routing(parts)
+        with parts.records.begin(system("gateway"), reason="a report") as work:
+            report: dict[str, object] = {"epoch": epoch, "refused": []}
+            routing.note_report(work, "gate", epoch, report, parts.real_clock.now())
+
+    def register(self, *, facts: RiskFacts = FACTS) -> None:
+        register(self.application, NAMES, facts=facts)
+
+    def hand_in(self, number: str, **changes: Any) -> Version:
+        """A good version, of bytes of its own."""
+        artifact, reference, holdout = good_files()
+        model = onnx.load_from_string(artifact)
+        model.doc_string = number
+        files = model.SerializeToString(), reference, holdout
+        return hand_in(self.application, *files, version=number, **changes)
+
+    def version(self, number: str) -> Version:
+        with self.application.parts.records.look() as reading:
+            found = store.find_version(reading, MODEL, number)
+        assert found is not None
+        return found
+
+    def requests(self, number: str) -> list[Approval]:
+        with self.application.parts.records.look() as reading:
+            return approval_store.of_version(reading, self.version(number).id)
+
+    def vote(self, asked: Approval, *, approve: bool = True) -> None:
+        """Everybody who has to, says yes; or the first of them no."""
+        for step in asked.steps if approve else asked.steps[:1]:
+            person = self.people[step.role]
+            with self.application.parts.records.begin(person.actor(), reason="I looked") as work:
+                roles = frozenset({step.role})
+                digest = asked.target.digest
+                approvals.decide(work, asked.id, roles, approve=approve, digest=digest)
+
+    def sign(self, number: str) -> None:
+        """Sign what waits for a version."""
+        (waiting,) = [a for a in self.requests(number) if a.phase is Phase.PENDING]
+        self.vote(waiting)
+        self.settle()
+
+    def depart(self, role: str) -> None:
+        """Who signs in this role is here no more."""
+        with self.application.parts.records.begin(system("test"), reason="left") as work:
+            identity.disable_person(work, self.people[role].id)
+
+    def change_policy(self, old: str = "", new: str = "") -> None:
+        """The policy is another one: a byte more, or `old` replaced by `new`."""
+        policies = self.application.parts.policies
+        assert isinstance(policies, dict)
+        text = policies["standard"].text
+        assert old in text
+        policies["standard"] = load_text(text.replace(old, new) + "# changed\n")
+
+    def rollout(self, number: str) -> Rollout:
+        with self.application.parts.records.look() as reading:
+            found = [r for r in rollout_store.of_model(reading, MODEL) if r.version == number]
+        return found[0]
+
+    def stable(self, tenant: TenantId | None = None) -> Deployed | None:
+        with self.application.parts.records.look() as reading:
+            return deployment_store.in_place(reading, MODEL, tenant, ENVIRONMENT, Deployment.STABLE)
+
+    def placed(self, number: str) -> Deployed:
+        """The newest deployment of a version."""
+        with self.application.parts.records.look() as reading:
+            found = [d for d in deployment_store.history(reading, MODEL) if d.version == number]
+        return found[-1]
+
+    def release(self, number: str) -> None:
+        """From nothing to stable, with everything that it takes."""
+        self.hand_in(number)
+        self.settle()
+        self.sign(number)
+        for _ in range(12):
+            if self.rollout(number).settled:
+                return
+            self.day()
+        raise AssertionError(self.rollout(number))
+
+    def day(self) -> None:
+        """A quarter of a day on which everything that is served does well."""
+        parts = self.application.parts
+        with parts.records.look() as reading:
+            placed = deployment_store.carrying(reading, ENVIRONMENT, model=MODEL)
+        for deployed in placed:
+            self.outcomes(deployed)
+        self.settle(after=timedelta(hours=13))
+
+    def outcomes(self, deployed: Deployed, rows: int = 1200) -> None:
+        """Rows that a version answered, and what became of them."""
+        stamp = int(self.now.timestamp() * 1000)
+        first = next(self.numbers) * 1_000_000
+        marks = (7 << 76) | (2 << 62)
+        ids = [str(uuid.UUID(int=(stamp << 80) | marks | (first + n))) for n in range(rows)]
+        labels = [int(n % 10 == 0) for n in range(rows)]
+        batch = pa.record_batch(
+            {
+                "prediction_id": ids,
+                "row": pa.array([0] * rows, pa.int32()),
+                "model": [MODEL] * rows,
+                "version": [deployed.version] * rows,
+                "digest": [deployed.digest] * rows,
+                "tenant": pa.array([None] * rows, pa.string()),
+                "endpoint": ["till-1"] * rows,
+                "deployment": [deployed.state.value] * rows,
+                "at": pa.array([self.now] * rows, pa.timestamp("us", "UTC")),
+                "latency_ms": pa.array([1.5] * rows, pa.float64()),
+                **{f"in.{name}": np.random.default_rng(first).normal(size=rows) for name in NAMES},
+                "out.score": pa.array([0.9 if late else 0.1 for late in labels], pa.float64()),
+            }
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        predictions = parse_predictions(bytes(sink.getvalue()))
+        known = parse_labels(MODEL, labels_batch(ids, [0] * rows, labels))
+        with self.application.parts.records.begin(system("gateway"), reason="shipped") as work:
+            observations.keep(work, observations.PREDICTIONS, f"p-{first}", predictions)
+            observations.keep(work, observations.LABELS, f"l-{first}", known)
+
+    def entries(self, *kinds: str) -> list[Entry]:
+        with self.application.parts.records.look() as reading:
+            return list(ledger.entries(reading.connection, kinds=kinds, limit=5000))
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[Plane]:
+    """A control plane, and people for every role that signs."""
+    settings: dict[str, Any] = {
+        "TRIMTAB_HOME": home,
+        "TRIMTAB_CLOCK": "stepped:2015-03-01T00:00:00Z",
+    }
+    plane = Plane(Application(Settings(**settings)))
+    for role in ROLES:
+        with plane.application.parts.records.begin(system("test"), reason="the cast") as work:
+            person = Person(
+                id=PersonId(new_id("usr")),
+                email=f"{role}@example.org",
+                name=role,
+                tenant=None,
+                roles=(role,),
+                password_hash="",  # nobody logs in here
+                disabled=False,
+                created_at=work.now,
+            )
+            event = PersonAdded(subject=person.id, tenant=None, name=role, roles=[role])
+            people.add(work, person, event)
+            plane.people[role] = person
+    plane.application.start()
+    try:
+        yield plane
+    finally:
+        plane.application.stop(20)
