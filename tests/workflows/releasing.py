@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,15 +32,19 @@ from trimtab.kernel.ids import PersonId, TenantId, new_id
 from trimtab.observations import store as observations
 from trimtab.observations.batches import labels_batch, parse_labels, parse_predictions
 from trimtab.platform.settings import Settings
-from trimtab.policies.loader import load_text
+from trimtab.policies.loader import load_preset, load_text
 from trimtab.policies.risk import RiskFacts
 from trimtab.registry import deployment_store, routing, store
+from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployed, Deployment
-from trimtab.registry.model import Version
+from trimtab.registry.model import Lifecycle, Version
 from trimtab.rollouts import store as rollout_store
 from trimtab.rollouts.model import Rollout
 from trimtab.workflows import release
 from trimtab.workflows.parts import ENVIRONMENT
+
+OWN = "own"
+"""The name of the policy: that of the default one, word for word."""
 
 ROLES = ("peer_reviewer", "ml_engineer", "ml_lead", "business_owner")
 
@@ -49,8 +54,11 @@ class Plane:
     """A control plane in this process, and everybody who has to do with a release."""
 
     application: Application
+    policy: Path
     people: dict[str, Person] = dataclasses.field(default_factory=dict)
     numbers: Iterator[int] = dataclasses.field(default_factory=itertools.count)
+    hours: int = 13
+    silent: bool = False
 
     @property
     def now(self) -> datetime:
@@ -61,19 +69,26 @@ class Plane:
         clock = self.application.parts.clock
         assert isinstance(clock, SteppedClock)
         clock.step_to(clock.now() + after)
-        for _ in range(3):
+        done = threading.Event()
+        gateway = threading.Thread(target=self._serve, args=(done,))
+        gateway.start()
+        try:
             assert self.application.loop.settle(60)
-            self._report()
-        assert self.application.loop.settle(60)
+        finally:
+            done.set()
+            gateway.join()
         assert list(self.application.parts.engine.failed()) == []
 
-    def _report(self) -> None:
-        """The one gateway has applied the newest table."""
+    def _serve(self, done: threading.Event) -> None:
+        """The one gateway applies each table as it comes, unless it is silent."""
         parts = self.application.parts
-        epoch, _ = release.publish_routing(parts)
-        with parts.records.begin(system("gateway"), reason="a report") as work:
+        while not done.is_set():
+            epoch, _ = release.publish_routing(parts)
             report: dict[str, object] = {"epoch": epoch, "refused": []}
-            routing.note_report(work, "gate", epoch, report, parts.real_clock.now())
+            seen = parts.real_clock.now() - timedelta(hours=1 if self.silent else 0)
+            with parts.records.begin(system("gateway"), reason="a report") as work:
+                routing.note_report(work, "gate", epoch, report, seen)
+            done.wait(0.05)
 
     def register(self, *, facts: RiskFacts = FACTS) -> None:
         register(self.application, NAMES, facts=facts)
@@ -120,9 +135,16 @@ class Plane:
         """The policy is another one: a byte more, or `old` replaced by `new`."""
         policies = self.application.parts.policies
         assert isinstance(policies, dict)
-        text = policies["standard"].text
+        text = self.policy.read_text("utf-8")
         assert old in text
-        policies["standard"] = load_text(text.replace(old, new) + "# changed\n")
+        self.policy.write_text(text.replace(old, new) + "#", "utf-8")
+        policies[OWN] = load_text(self.policy.read_text("utf-8"))  # as after a restart
+
+    def quarantine(self, number: str) -> None:
+        """Its bytes are no longer what was signed."""
+        with self.application.parts.records.begin(system("test"), reason="damaged") as work:
+            version = self.version(number)
+            registry.move_version(work, version.id, Lifecycle.QUARANTINED, why="damaged")
 
     def rollout(self, number: str) -> Rollout:
         with self.application.parts.records.look() as reading:
@@ -139,6 +161,13 @@ class Plane:
             found = [d for d in deployment_store.history(reading, MODEL) if d.version == number]
         return found[-1]
 
+    def hasten(self) -> None:
+        """Releases of tier 2 and 3 take one step of an hour, instead of three of half a day."""
+        self.change_policy("steps_percent: [10, 25, 50, 100]", "steps_percent: [50, 100]")
+        self.change_policy("min_hold_hours: 4", "min_hold_hours: 1")
+        self.change_policy("min_hold_hours: 12", "min_hold_hours: 1")
+        self.hours = 2
+
     def release(self, number: str) -> None:
         """From nothing to stable, with everything that it takes."""
         self.hand_in(number)
@@ -151,21 +180,23 @@ class Plane:
         raise AssertionError(self.rollout(number))
 
     def day(self) -> None:
-        """A quarter of a day on which everything that is served does well."""
+        """Hours in which everything that is served does well, until the next look."""
         parts = self.application.parts
         with parts.records.look() as reading:
             placed = deployment_store.carrying(reading, ENVIRONMENT, model=MODEL)
         for deployed in placed:
             self.outcomes(deployed)
-        self.settle(after=timedelta(hours=13))
+        self.settle(after=timedelta(hours=self.hours))
 
     def outcomes(self, deployed: Deployed, rows: int = 1200) -> None:
-        """Rows that a version answered, and what became of them."""
+        """Rows that a version answered, and what became of them: a canary is the better one."""
         stamp = int(self.now.timestamp() * 1000)
         first = next(self.numbers) * 1_000_000
         marks = (7 << 76) | (2 << 62)
         ids = [str(uuid.UUID(int=(stamp << 80) | marks | (first + n))) for n in range(rows)]
         labels = [int(n % 10 == 0) for n in range(rows)]
+        one_in = 34 if deployed.state is Deployment.STABLE else 340
+        scores = [0.9 if late or n % one_in == 1 else 0.1 for n, late in enumerate(labels)]
         batch = pa.record_batch(
             {
                 "prediction_id": ids,
@@ -179,7 +210,7 @@ class Plane:
                 "at": pa.array([self.now] * rows, pa.timestamp("us", "UTC")),
                 "latency_ms": pa.array([1.5] * rows, pa.float64()),
                 **{f"in.{name}": np.random.default_rng(first).normal(size=rows) for name in NAMES},
-                "out.score": pa.array([0.9 if late else 0.1 for late in labels], pa.float64()),
+                "out.score": pa.array(scores, pa.float64()),
             }
         )
         sink = pa.BufferOutputStream()
@@ -198,12 +229,15 @@ class Plane:
 
 @contextmanager
 def opened(home: Path) -> Iterator[Plane]:
-    """A control plane, and people for every role that signs."""
+    """A control plane under a policy of its own, and people for every role that signs."""
+    policy = home.parent / f"{OWN}.yaml"
+    policy.write_text(load_preset("standard").text.replace("name: standard", f"name: {OWN}"))
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": home,
         "TRIMTAB_CLOCK": "stepped:2015-03-01T00:00:00Z",
+        "TRIMTAB_POLICY": str(policy),
     }
-    plane = Plane(Application(Settings(**settings)))
+    plane = Plane(Application(Settings(**settings)), policy)
     for role in ROLES:
         with plane.application.parts.records.begin(system("test"), reason="the cast") as work:
             person = Person(

@@ -242,6 +242,24 @@ class Approval:
                 remedy="ask for an approval of what is to happen now",
             )
 
+    def demand_return(self, *, digest: str, tenant: TenantId | None, environment: str) -> None:
+        """Make sure that this approval was given for these bytes in this place, and stands.
+
+        To go back to what was stable in a place asks for no more: it lowers a risk that was
+        approved, so neither another policy nor a signer who has left is in its way.
+
+        Raises:
+            PolicyRefused: it was given for something else, or stands no more.
+        """
+        asked = (digest, tenant, environment)
+        given = (self.target.digest, self.target.tenant, self.target.environment)
+        if self.phase is not Phase.APPROVED or asked != given:
+            said = self.phase.value if asked == given else "for other bytes or another place"
+            raise PolicyRefused(
+                f"approval {self.id}, under which it was stable, is {said}",
+                remedy="release a version that is approved now",
+            )
+
     def _why_not(
         self,
         digest: str,

@@ -417,11 +417,28 @@ def withdraw_canary(
 
     Safe to repeat: where this version is no canary, nothing happens and None comes back.
     """
-    canary = deployment_store.in_place(work, model, tenant, environment, Deployment.CANARY)
-    if canary is None or canary.version != version:
+    return _withdraw(work, (model, tenant, environment, Deployment.CANARY), version, why)
+
+
+def withdraw_stable(
+    work: Work, model: str, tenant: TenantId | None, environment: str, *, version: str, why: str
+) -> Deployed | None:
+    """Take a stable version's traffic away with nothing in its place: a tenant's endpoints are
+    answered by what is stable for everybody, others by nobody.
+
+    Needs no permit: exposure only shrinks. Safe to repeat, as `withdraw_canary`.
+    """
+    return _withdraw(work, (model, tenant, environment, Deployment.STABLE), version, why)
+
+
+def _withdraw(
+    work: Work, place: tuple[str, TenantId | None, str, Deployment], version: str, why: str
+) -> Deployed | None:
+    present = deployment_store.in_place(work, *place)
+    if present is None or present.version != version:
         return None
-    withdrawn, event = canary.to(
-        Deployment.ROLLED_BACK, percent=0.0, permit=canary.permit, why=why, at=work.now
+    withdrawn, event = present.to(
+        Deployment.ROLLED_BACK, percent=0.0, permit=present.permit, why=why, at=work.now
     )
     return deployment_store.save(work, withdrawn, event)
 

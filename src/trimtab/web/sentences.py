@@ -91,6 +91,9 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "permit.consumed": lambda d: f"Permit used up by {_v(d, 'percent')} % of the traffic",
     "deployment.moved": _deployment,
     "rollout.judged": lambda d: f"Canary {_of(d)} judged {d.get('verdict')}: {d.get('reason')}",
+    "rollback.refused": lambda d: (
+        f"{_of(d)} was withdrawn with nothing in its place: {d.get('why')}"
+    ),
     "rollout.held": lambda d: f"Rollout of {_of(d)} held",
     "rollout.resumed": lambda d: f"Rollout of {_of(d)} runs on",
     "rollout.aborted": lambda d: f"Rollout of {_of(d)} taken back by a person",

@@ -1,4 +1,5 @@
-"""Permits for exposure: growth needs an approval that is valid now."""
+"""Permits for exposure: growth needs an approval that is valid now; going back to what was
+stable in a place needs the one that it had there."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
 from trimtab.kernel.errors import NotFound, PolicyRefused
 from trimtab.policies.model import TierPolicy
+from trimtab.registry import deployment_store, store
 from trimtab.registry import service as registry
-from trimtab.registry import store
+from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Version
 from trimtab.registry.permits import Permit
 from trimtab.workflows.parts import ENVIRONMENT, Parts, demand_place, policy_of
@@ -37,6 +39,39 @@ def permit_for(
         max_percent=percent,
         approval=approval.id,
         policy_digest=policy_digest,
+        lifetime=timedelta(minutes=demands.permits.permit_lifetime_minutes),
+        key=parts.permit_key,
+    )
+
+
+def permit_to_return(parts: Parts, work: Work, back: Deployed, demands: TierPolicy) -> Permit:
+    """A permit to go back to what was stable in a place, under the approval that it had there.
+
+    Going back lowers a risk that was approved: it needs no approval of today.
+
+    Raises:
+        PolicyRefused: it was not stable there, may carry traffic no more, or its approval is
+            not there or stands no more.
+    """
+    version = store.find_version(work, back.model, back.version)
+    known = version is not None and version.digest == back.digest
+    if version is None or not known or back.state is not Deployment.RETIRED:
+        raise PolicyRefused(f"version {back.version} of {back.model} was not stable here")
+    try:
+        former = deployment_store.permit_by_id(work, back.permit)
+        approval = approval_store.get(work, former.approval)
+    except NotFound as error:
+        raise PolicyRefused(
+            f"version {back.version} of {back.model} has no approval under which it was stable"
+        ) from error
+    approval.demand_return(digest=version.digest, tenant=back.tenant, environment=back.environment)
+    return registry.issue_permit(
+        work,
+        version,
+        environment=back.environment,
+        max_percent=registry.FULL,
+        approval=approval.id,
+        policy_digest=approval.target.policy_digest,
         lifetime=timedelta(minutes=demands.permits.permit_lifetime_minutes),
         key=parts.permit_key,
     )

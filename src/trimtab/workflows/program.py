@@ -46,7 +46,12 @@ def program(parts: Parts, gate: GateProcess) -> Program:
         reaction(
             parts,
             "watch.signal",
-            ("drift.confirmed", "performance.degraded", "rollout.rolled_back"),
+            (
+                "drift.confirmed",
+                "performance.degraded",
+                "rollout.rolled_back",
+                "rollback.refused",
+            ),
             watch.open_incident,
             queue=IN_ORDER,  # the first of a cause opens its incident, the others join it
         ),

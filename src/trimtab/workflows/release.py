@@ -36,7 +36,7 @@ from trimtab.rollouts import store as rollout_store
 from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
 from trimtab.rollouts.model import Phase, Rollout
 from trimtab.sdk.routing import ApiKey, TableClock
-from trimtab.workflows import permits
+from trimtab.workflows import permits, returning
 from trimtab.workflows.parts import ENVIRONMENT, Parts, demand_place, policy_of, told
 
 INFER = "models:infer"
@@ -188,12 +188,8 @@ def _take_back(parts: Parts, work: Work, rollout: Rollout, demands: TierPolicy) 
     place = (rollout.model, rollout.tenant, rollout.environment)
     why = rollout.outcome_reason or "taken back"
     stable = deployment_store.in_place(work, *place, Deployment.STABLE)
-    target = registry.rollback_target(work, *place)
-    if stable is not None and stable.digest == rollout.digest and target is not None:
-        before = store.find_version(work, rollout.model, target.version)
-        assert before is not None
-        permit = permits.permit_for(parts, work, before, FULL, demands)
-        registry.roll_back_stable(work, *place, permit=permit, why=why)
+    if stable is not None and stable.digest == rollout.digest:
+        returning.take_back(parts, work, stable, demands, why=why)
         return
     registry.withdraw_canary(work, *place, version=rollout.version, why=why)
 

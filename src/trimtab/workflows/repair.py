@@ -23,13 +23,14 @@ from trimtab.incidents.model import Incident, Kind
 from trimtab.incidents.model import Phase as IncidentPhase
 from trimtab.integrations import inbox
 from trimtab.kernel.actor import Actor, system
-from trimtab.kernel.errors import InvalidInput, NotFound, NotYours, PolicyRefused
+from trimtab.kernel.errors import InvalidInput, NotFound, NotYours
 from trimtab.kernel.events import Event, plain
 from trimtab.kernel.ids import IncidentId
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.operation import ActionName
+from trimtab.registry import deployment_store, store
 from trimtab.registry import service as registry
-from trimtab.registry import store
+from trimtab.registry.deployments import Deployment
 from trimtab.registry.model import Model
 from trimtab.remediation import endings
 from trimtab.remediation import service as remediation
@@ -39,7 +40,7 @@ from trimtab.remediation.gate_process import GateProcess
 from trimtab.remediation.model import Phase, Remediation
 from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
-from trimtab.workflows import diagnose, permits, recovery, retrain
+from trimtab.workflows import diagnose, recovery, retrain, returning
 from trimtab.workflows.diagnose import stable_version
 from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
@@ -84,9 +85,18 @@ def plan(parts: Parts, entry: Entry) -> None:
         )
         for step in steps:
             if step.course is Course.AUTOMATIC or _is_refused_training(step, found):
-                propose(
-                    work, incident, found, step.action, model, demands, policy_digest=policy_digest
-                )
+                try:
+                    propose(
+                        work,
+                        incident,
+                        found,
+                        step.action,
+                        model,
+                        demands,
+                        policy_digest=policy_digest,
+                    )
+                except NotFound as missing:  # nothing was written; without a remedy, a person
+                    incidents.escalate(work, incident.id, f"{step.action.value}: {missing.message}")
 
 
 def drawn_up(work: Work, found: Diagnosis) -> bool:
@@ -237,14 +247,14 @@ def carry_out(parts: Parts, gate: GateProcess, entry: Entry) -> None:
             return
         model = store.model_named(work, proposed.model)
         demands, _ = policy_of(parts, model)
-        lease = _patience(demands)
+        lease = returning.patience_of(demands)
         begun = remediation.start(work, proposed.id, trusted=trusted, lease=lease)
         _attach(work, begun)
         match begun.action:
             case ActionName.NOTIFY_TEAM:
                 _notify(work, begun, lease)
             case ActionName.ROLLBACK_MODEL:
-                _roll_back(parts, work, begun, demands, lease)
+                _roll_back(parts, work, begun, demands)
             case ActionName.RETRAIN_MODEL:
                 retrain.begin(work, begun, demands, store.model_named(work, begun.model))
             case _:
@@ -280,30 +290,14 @@ def _notify(work: Work, begun: Remediation, patience: timedelta) -> None:
     endings.confirm_receipt(work, begun.id, receipt)
 
 
-def _roll_back(
-    parts: Parts, work: Work, begun: Remediation, demands: TierPolicy, patience: timedelta
-) -> None:
-    """Put the predecessor back, with a permit for its exposure under its own approval."""
-    target = store.find_version(work, begun.model, str(begun.args["to_version"]))
-    if target is None or target.digest != begun.args["to_digest"]:
-        raise PolicyRefused("the predecessor is not the one that was permitted")
-    permit = permits.permit_for(parts, work, target, registry.FULL, demands)
-    registry.roll_back_stable(
-        work, begun.model, target.tenant, ENVIRONMENT, permit=permit, why=f"remedy {begun.id}"
-    )
-    assert begun.fence is not None
-    result = {"stable": target.version, "permit": permit.id}
-    remediation.executed(work, begun.id, fence=begun.fence, result=result, patience=patience)
-    window = timedelta(hours=demands.monitoring.window_hours)
-    endings.begin_verifying(
-        work, begun.id, look_at=work.now + 2 * window, deadline=work.now + patience + 2 * window
-    )
-
-
-def _patience(demands: TierPolicy) -> timedelta:
-    """How long a remedy may be under way, until it has to be measured."""
-    windows = demands.remediation.recovery.max_windows
-    return timedelta(hours=demands.monitoring.window_hours) * windows
+def _roll_back(parts: Parts, work: Work, begun: Remediation, demands: TierPolicy) -> None:
+    """Put the predecessor back in the place of the version that was found bad there."""
+    place = (begun.model, begun.tenant, ENVIRONMENT)
+    bad = deployment_store.in_place(work, *place, Deployment.STABLE)
+    if bad is None or bad.digest != begun.args["from_digest"]:
+        returning.give_up(work, begun, "what was found bad is not stable here any more", demands)
+        return
+    returning.carry_out(parts, work, begun, bad, demands)
 
 
 def verify(parts: Parts, remediation_id: str) -> None:
@@ -316,7 +310,7 @@ def verify(parts: Parts, remediation_id: str) -> None:
         model = store.model_named(reading, running.model)
         demands, _ = policy_of(parts, model)
         measured = recovery.of_remedy(reading, running, incident, demands)
-    patience = _patience(demands)
+    patience = returning.patience_of(demands)
     window = timedelta(hours=demands.monitoring.window_hours)
     with parts.records.begin(_REPAIR, reason="recovery was measured") as work:
         if measured is None:
@@ -427,4 +421,4 @@ def turn(parts: Parts, remediation_id: str) -> None:
     if running.phase is Phase.VERIFYING:
         verify(parts, remediation_id)
     with parts.records.begin(_REPAIR, reason="nobody went on with it in time") as work:
-        endings.expire(work, remediation_id, patience=_patience(demands))
+        endings.expire(work, remediation_id, patience=returning.patience_of(demands))

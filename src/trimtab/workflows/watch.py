@@ -271,8 +271,11 @@ def open_incident(parts: Parts, entry: Entry) -> None:
     """Make what is believed now a signal: it opens an incident, or joins the one there is."""
     with parts.records.begin(_WATCH, reason="signal", cause=entry.sequence) as work:
         signal = signal_of(parts, work, entry)
-        if signal is not None:
-            incidents.open_or_join(work, signal)
+        if signal is None:
+            return
+        incident = incidents.open_or_join(work, signal)
+        if entry.kind == "rollback.refused":  # no remedy of ours is left
+            incidents.escalate(work, incident.id, signal.title)
 
 
 def signal_of(parts: Parts, reading: Reading, entry: Entry) -> Signal | None:
@@ -285,6 +288,8 @@ def signal_of(parts: Parts, reading: Reading, entry: Entry) -> Signal | None:
             return _performance_signal(reading, entry, data)
         case "rollout.rolled_back":
             return _rollback_signal(entry, data)
+        case "rollback.refused":
+            return _left_empty_signal(entry, data)
     return None
 
 
@@ -379,4 +384,18 @@ def _rollback_signal(entry: Entry, data: dict[str, Any]) -> Signal:
         at=entry.at,
         drift_start=None,
         data={**data, "rollout": entry.subject},
+    )
+
+
+def _left_empty_signal(entry: Entry, data: dict[str, Any]) -> Signal:
+    return Signal(
+        sequence=entry.sequence,
+        model=data["model"],
+        tenant=entry.tenant,
+        kind=Kind.SERVICE,
+        cause_key=f"rollback:{data['version']}",
+        severity=Severity.CRITICAL,
+        title=f"version {data['version']} was withdrawn, and nothing took its place: {data['why']}",
+        at=entry.at,
+        data=data,
     )

@@ -1,0 +1,224 @@
+"""Back to what was stable, whatever has become of its approval's policy and signers since."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.workflows.handing_in import MODEL
+from tests.workflows.releasing import Plane
+
+from trimtab.approvals import service as approvals
+from trimtab.incidents import service as incidents
+from trimtab.incidents import store as incident_store
+from trimtab.incidents.model import Incident, Kind, Severity, Signal
+from trimtab.incidents.model import Phase as IncidentPhase
+from trimtab.kernel.actor import system
+from trimtab.policies.operation import ActionName
+from trimtab.registry import store
+from trimtab.remediation import service as remediation
+from trimtab.remediation import store as remediation_store
+from trimtab.remediation.causes import Cause
+from trimtab.remediation.model import Phase, Remediation
+from trimtab.rollouts import service as rollouts
+from trimtab.workflows import repair
+from trimtab.workflows.parts import ENVIRONMENT, policy_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def two(plane: Plane) -> Plane:
+    """A plane whose second version has become stable after the first."""
+    plane.hasten()
+    plane.register()
+    plane.release("1.0.0")
+    plane.release("1.1.0")
+    assert stable(plane) == "1.1.0"
+    return plane
+
+
+def stable(plane: Plane) -> str | None:
+    found = plane.stable()
+    return None if found is None else found.version
+
+
+def incident_of(plane: Plane) -> Incident:
+    """Somebody noticed that the stable version does harm."""
+    with plane.application.parts.records.begin(system("watch"), reason="harm") as work:
+        return incidents.open_or_join(
+            work,
+            Signal(
+                sequence=10_000_000,
+                model=MODEL,
+                tenant=None,
+                kind=Kind.OTHER,
+                cause_key="told:harm",
+                severity=Severity.HIGH,
+                title="it does harm",
+                at=work.now,
+            ),
+        )
+
+
+def propose(plane: Plane, incident: Incident, *, by_person: bool) -> Remediation:
+    """A roll-back of that incident, proposed by a person or by the loop; the gate is next."""
+    who = plane.people["ml_lead"].actor() if by_person else system("repair")
+    with plane.application.parts.records.begin(who, reason="harm") as work:
+        model = store.model_named(work, MODEL)
+        _, policy_digest = policy_of(plane.application.parts, model)
+        return remediation.propose(
+            work,
+            incident=incident.id,
+            model=MODEL,
+            tenant=None,
+            environment=ENVIRONMENT,
+            action=ActionName.ROLLBACK_MODEL,
+            args={
+                "from_version": "1.1.0",
+                "from_digest": plane.version("1.1.0").digest,
+                "to_version": "1.0.0",
+                "to_digest": plane.version("1.0.0").digest,
+            },
+            cause=Cause.BAD_RELEASE,
+            confidence=0.99,
+            policy_digest=policy_digest,
+            patience=timedelta(minutes=10),
+        )
+
+
+def ended(plane: Plane, remedy: Remediation) -> Remediation:
+    with plane.application.parts.records.look() as reading:
+        return remediation_store.get(reading, remedy.id)
+
+
+def incidents_now(plane: Plane) -> dict[str, Incident]:
+    with plane.application.parts.records.look() as reading:
+        return {i.cause_key: i for i in incident_store.active(reading)}
+
+
+@pytest.mark.parametrize("by_person", [True, False])
+def test_a_remedy_goes_back_whatever_became_of_policy_and_signers(
+    two: Plane, by_person: bool
+) -> None:
+    incident = incident_of(two)
+    two.settle()
+    two.change_policy()
+    two.depart("ml_lead")
+    two.depart("business_owner")
+    remedy = propose(two, incident, by_person=by_person)
+    two.settle()
+    assert ended(two, remedy).phase is Phase.VERIFYING, ended(two, remedy)
+    assert stable(two) == "1.0.0"
+    assert two.placed("1.1.0").state.value == "rolled_back"
+    (former,) = two.requests("1.0.0")
+    issued = two.entries("permit.issued")[-1].data
+    assert issued is not None
+    assert (issued["version"], issued["approval"]) == ("1.0.0", former.id)
+    assert issued["digest"] == two.version("1.0.0").digest
+
+
+@pytest.mark.parametrize("change", ["quarantined", "voided"])
+@pytest.mark.parametrize("by_person", [True, False])
+def test_where_the_predecessor_may_not_return_the_bad_one_goes_and_a_person_is_called(
+    two: Plane, change: str, by_person: bool
+) -> None:
+    incident = incident_of(two)
+    two.settle()
+    remedy = propose(two, incident, by_person=by_person)
+    permitted_and_then(two, remedy, change)
+    two.settle()
+    assert stable(two) is None
+    assert two.placed("1.1.0").state.value == "rolled_back"
+    handed = ended(two, remedy)
+    assert handed.phase is Phase.ESCALATED
+    assert "1.1.0 was withdrawn" in str(handed.reason)
+    assert incidents_now(two)["told:harm"].phase is IncidentPhase.ESCALATED
+
+
+def permitted_and_then(plane: Plane, remedy: Remediation, change: str) -> None:
+    """Between the gate's permit and its use, the predecessor becomes one that may not return."""
+    (entry,) = (e for e in plane.entries("remediation.proposed") if e.subject == remedy.id)
+    repair.ask_gate(plane.application.parts, plane.application.gate, entry)
+    assert ended(plane, remedy).phase is Phase.PERMITTED
+    unfit(plane, change)
+
+
+def unfit(plane: Plane, change: str) -> None:
+    if change == "quarantined":
+        plane.quarantine("1.0.0")
+        return
+    (given,) = plane.requests("1.0.0")
+    with plane.application.parts.records.begin(system("test"), reason="revoked") as work:
+        approvals.void(work, given.id, "revoked by the board")
+
+
+def half_promoted(plane: Plane) -> str:
+    """The second version is stable in the records, and no gateway has said so yet."""
+    plane.hasten()
+    plane.register()
+    plane.release("1.0.0")
+    plane.hand_in("1.1.0")
+    plane.settle()
+    plane.sign("1.1.0")
+    plane.silent = True
+    plane.day()
+    rollout = plane.rollout("1.1.0")
+    assert (rollout.phase.value, stable(plane)) == ("promoting", "1.1.0")
+    return rollout.id
+
+
+def abort(plane: Plane, rollout: str) -> None:
+    """A person takes it back."""
+    who = plane.people["ml_lead"].actor()
+    with plane.application.parts.records.begin(who, reason="it does harm") as work:
+        rollouts.abort(work, rollout)
+    plane.silent = False
+    plane.settle(after=timedelta(minutes=30))
+
+
+def test_a_rollout_that_got_so_far_is_taken_back_under_another_policy_without_its_signers(
+    plane: Plane,
+) -> None:
+    rollout = half_promoted(plane)
+    plane.change_policy()
+    plane.depart("ml_lead")
+    plane.depart("business_owner")
+    abort(plane, rollout)
+    assert plane.rollout("1.1.0").phase.value == "rolled_back"
+    assert stable(plane) == "1.0.0"
+
+
+@pytest.mark.parametrize("change", ["quarantined", "voided"])
+def test_a_rollout_that_got_so_far_goes_even_where_nothing_may_return(
+    plane: Plane, change: str
+) -> None:
+    rollout = half_promoted(plane)
+    unfit(plane, change)
+    abort(plane, rollout)
+    assert plane.rollout("1.1.0").phase.value == "rolled_back"
+    assert stable(plane) is None
+    (refused,) = plane.entries("rollback.refused")
+    assert refused.data is not None
+    assert refused.data["version"] == "1.1.0"
+    called = incidents_now(plane)["rollback:1.1.0"]
+    assert called.phase is IncidentPhase.ESCALATED
+    assert called.severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize("change", ["policy", "signer"])
+def test_a_canary_that_may_not_grow_is_taken_back(plane: Plane, change: str) -> None:
+    plane.register()
+    plane.hand_in("1.0.0")
+    plane.settle()
+    plane.sign("1.0.0")
+    assert plane.rollout("1.0.0").observed_percent == 10
+    if change == "policy":
+        plane.change_policy()
+    else:
+        plane.depart("ml_lead")
+    plane.day()
+    rollout = plane.rollout("1.0.0")
+    assert (rollout.phase.value, rollout.observed_percent) == ("rolled_back", 0)
+    why = "another policy" if change == "policy" else "too few of those who signed"
+    assert why in str(rollout.outcome_reason)
