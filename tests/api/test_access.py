@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from trimtab.kernel.errors import NotAuthenticated, NotPermitted
+from trimtab.kernel.errors import InvalidMove, NotAuthenticated, NotPermitted
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
@@ -146,8 +146,31 @@ def test_an_approval_of_another_tenant_is_not_there(house: Any, theirs: dict[str
         answer = client.post(
             f"/api/v1/approvals/{waiting[0].id}/withdraw", json={"reason": "not mine"}
         )
-        assert answer.status_code in (403, 404)
+        assert answer.status_code == 404
     assert house.admin.approvals.get(waiting[0].id).phase == "pending"
+
+
+def test_a_request_is_withdrawn_by_who_handed_the_version_in_and_by_nobody_else(
+    house: Any, refuses: Any
+) -> None:
+    version = house.registered(house.new_model(), "1.0.0")
+    house.settle()
+    waiting = next(a for a in house.admin.approvals.list() if a.target.version_id == version["id"])
+    address = f"/api/v1/approvals/{waiting.id}/withdraw"
+    for who in ("admin", "ml_engineer"):  # both may hand versions in, and neither did
+        with house.http(who) as client:
+            refused = client.post(address, json={"reason": "not mine"})
+        body = refuses(refused, 403, "not_permitted")
+        assert "vote no" in body["remedy"]
+    assert house.admin.approvals.get(waiting.id).phase == "pending"
+    with house.http("data_scientist") as client:
+        for _ in range(2):
+            answer = client.post(address, json={"reason": "a better one comes"})
+            assert (answer.status_code, answer.json()["phase"]) == (200, "withdrawn")
+    with pytest.raises(InvalidMove):
+        house.people["ml_lead"].approvals.vote(
+            waiting.id, approve=True, digest=version["digest"], reason="too late"
+        )
 
 
 def test_a_tenants_credential_hands_in_for_its_tenant_only(house: Any) -> None:

@@ -68,7 +68,9 @@ def withdraw(
     actor: Annotated[Actor, may("versions:register")],
     parts: PartsOf,
 ) -> shapes.ApprovalShape:
-    """Take back what oneself has asked for."""
+    """Take back the request for a version that oneself has handed in or contributed to.
+
+    Safe to repeat. The version stays where it is; a new one is the way on."""
     with parts.records.begin(actor, reason=body.reason) as work:
         demand_say(actor, _visible(work, actor, approval).target.tenant)
         return shapes.ApprovalShape.model_validate(approvals.withdraw(work, approval))

@@ -102,16 +102,18 @@ def decide(
 
 
 def withdraw(work: Work, approval_id: str) -> Approval:
-    """Take a request back; only who asked may.
+    """Take a request back; only a person who asked or contributed may: those who cannot vote.
 
     Raises:
-        NotPermitted: somebody else asked.
+        NotPermitted: it is somebody else's version.
+        InvalidMove: it has been decided.
     """
     approval = store.get(work, approval_id)
-    person = work.actor.person
-    same_person = person is not None and person == approval.requested_person
-    if work.actor.id != approval.requested_by and not same_person:
-        raise NotPermitted("only who asked may take it back")
+    if work.actor.person is None or work.actor.person not in approval.excluded:
+        raise NotPermitted(
+            "only who asked for it or contributed to the version may take it back",
+            remedy="vote no, or ask one of the version's contributors",
+        )
     return _end(work, approval, Phase.WITHDRAWN, work.reason)
 
 

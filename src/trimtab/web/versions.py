@@ -79,6 +79,7 @@ class Asked:
     excluded: tuple[str, ...]
     may: bool
     why_not: str | None
+    may_withdraw: bool
 
     @property
     def decision(self) -> str | None:
@@ -175,7 +176,7 @@ def withdraw(
     approval: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
-    """Take back what oneself has asked for."""
+    """Take back the request for a version that oneself has contributed to."""
     with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
         asked = _visible(work, visitor, approval)
         visitor.demand_say(asked.target.tenant)
@@ -306,7 +307,20 @@ def request_of(
     )
     why_not = _why_not(approval, visitor)
     excluded = tuple(sorted(names.get(person, person) for person in approval.excluded))
-    return Asked(approval, given, _ended(reading, approval), excluded, why_not is None, why_not)
+    return Asked(
+        approval,
+        given,
+        _ended(reading, approval),
+        excluded,
+        why_not is None,
+        why_not,
+        _may_withdraw(approval, visitor),
+    )
+
+
+def _may_withdraw(approval: Approval, visitor: Visitor) -> bool:
+    own = visitor.actor.person is not None and visitor.actor.person in approval.excluded
+    return own and approval.phase is Phase.PENDING and visitor.may("versions:register")
 
 
 _ENDS = (Phase.EXPIRED, Phase.WITHDRAWN, Phase.VOIDED)
