@@ -8,7 +8,7 @@ from trimtab.audit.work import Work
 from trimtab.kernel.ids import Digest
 from trimtab.registry import service
 from trimtab.registry.model import Model, TrainingTrigger
-from trimtab.registry.service import Registration
+from trimtab.registry.registration import Registration
 
 GRAPH: dict[str, Any] = {
     "inputs": [{"name": "X", "elem_type": "float", "dims": [None, 2]}],

@@ -22,7 +22,7 @@ from trimtab.registry import deployment_store, service, store
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.registry.permits import Permit
-from trimtab.registry.service import Registration
+from trimtab.registry.registration import Registration
 
 SOMEBODY = system("test")
 MODEL, PLACE = "delays", "production"

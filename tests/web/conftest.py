@@ -52,7 +52,7 @@ from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry import service as registry
 from trimtab.registry import store
 from trimtab.registry.model import Feature, Lifecycle, TrainingTrigger, Version
-from trimtab.registry.service import Registration
+from trimtab.registry.registration import Registration
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts.analysis import Evidence, Look, judge
 from trimtab.rollouts.model import Rollout

@@ -19,7 +19,7 @@ from trimtab.registry.bumps import Change, Traits
 from trimtab.registry.model import Lifecycle, Version, version_key
 
 if TYPE_CHECKING:
-    from trimtab.registry.service import Registration
+    from trimtab.registry.registration import Registration
 
 _NO_BASIS = (Lifecycle.REJECTED, Lifecycle.ARCHIVED)
 _UNREADABLE = (Result.MALICIOUS, Result.UNREADABLE)

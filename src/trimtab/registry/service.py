@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +15,9 @@ from trimtab.kernel.errors import (
     InvalidInput,
     InvalidMove,
     NotFound,
-    OtherBytes,
     PolicyRefused,
 )
-from trimtab.kernel.events import canonical, plain
+from trimtab.kernel.events import canonical
 from trimtab.kernel.ids import ApprovalId, Digest, ModelId, PermitId, TenantId, VersionId, new_id
 from trimtab.registry import bumps, deployment_store, numbering, store
 from trimtab.registry.deployments import Deployed, Deployment, begun
@@ -28,43 +27,18 @@ from trimtab.registry.model import (
     Lifecycle,
     Model,
     ModelRegistered,
-    TrainingTrigger,
     Version,
     VersionRegistered,
     checked_name,
     checked_version,
 )
 from trimtab.registry.permits import PAYLOAD_TYPE, Permit, PermitIssued
+from trimtab.registry.registration import Registration, demand_same
 
 _SERVABLE = (Lifecycle.APPROVED, Lifecycle.PRODUCTION)
 
 FULL = 100.0
 """The share of the endpoints of its scope that a stable version has, in percent."""
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What is known of a version when its bytes have been stored, inspected and signed."""
-
-    model: str
-    tenant: TenantId | None
-    version: str
-    digest: Digest
-    size_bytes: int
-    framework: str
-    cutoff: float
-    training_metrics: dict[str, float]
-    training_trigger: TrainingTrigger
-    parent: str | None
-    reference_digest: Digest
-    reference_rows: int
-    holdout_digest: Digest
-    lineage: dict[str, Any]
-    binding: str
-    signature: str
-    signer: str
-    inspection: dict[str, Any]
-    contributors: tuple[str, ...]
 
 
 def register_model(
@@ -163,7 +137,7 @@ def register_version(work: Work, registration: Registration) -> Version:
     checked_version(registration.version)
     known = store.find_version(work, registration.model, registration.version)
     if known is not None:
-        _demand_same(known, registration)
+        demand_same(known, registration)
         return known
     at = numbering.place(work, registration.model, registration.parent, registration.tenant)
     changed = numbering.demand(at, registration)
@@ -197,41 +171,6 @@ def register_version(work: Work, registration: Registration) -> Version:
         training_metrics=version.training_metrics,
     )
     return store.add_version(work, version, event)
-
-
-_HANDED_IN = {
-    "digest": "artifact",
-    "tenant": "tenant",
-    "cutoff": "cutoff",
-    "reference_digest": "reference",
-    "holdout_digest": "holdout",
-    "framework": "framework",
-    "training_metrics": "training_metrics",
-    "training_trigger": "training_trigger",
-    "parent": "parent",
-    "lineage": "lineage",
-}
-"""What a version is handed in with, and how whoever does so calls it. All else follows from
-it, or from who sent it and when."""
-
-_DIGESTS = {"digest", "reference_digest", "holdout_digest"}
-
-
-def _demand_same(known: Version, registration: Registration) -> None:
-    if registration.tenant is not None and known.tenant not in (None, registration.tenant):
-        raise Conflict(  # any difference would tell what another tenant's version is made of
-            f"the number {known.version} of {known.model} is taken",
-            field="version",
-            remedy="version numbers are shared by all tenants; take another one",
-        )
-    for part, name in _HANDED_IN.items():
-        if plain(getattr(known, part)) != plain(getattr(registration, part)):
-            kind = OtherBytes if part in _DIGESTS else Conflict
-            raise kind(
-                f"version {known.version} of {known.model} exists with another {name}",
-                field=name,
-                remedy="a version number is used once; take the next one",
-            )
 
 
 def move_version(work: Work, version_id: str, to: Lifecycle, *, why: str) -> Version:

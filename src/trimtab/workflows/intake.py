@@ -36,7 +36,7 @@ from trimtab.policies.risk import RiskFacts, assess
 from trimtab.registry import numbering, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
-from trimtab.registry.service import Registration
+from trimtab.registry.registration import Registration
 from trimtab.workflows import files
 from trimtab.workflows.check import production_of
 from trimtab.workflows.parts import (
