@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trimtab.kernel.ids import TenantId
-from trimtab.registry import service
+from trimtab.registry import reach
 from trimtab.registry.model import Lifecycle, Version
 
 AA, BB = TenantId("aa"), TenantId("bb")
@@ -16,7 +16,7 @@ PLACE = "production"
 
 def deployed(house: Any, version: Version, tenant: TenantId | None = None) -> bool:
     with house.records.look() as reading:
-        return service.deployed_to(reading, version, tenant, PLACE)
+        return reach.deployed_to(reading, version, tenant, PLACE)
 
 
 def test_before_there_is_a_deployment_there_is_nothing(house: Any) -> None:

@@ -12,7 +12,7 @@ from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted, NotYours
-from trimtab.registry import history, routing, store
+from trimtab.registry import history, reach, routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.rollouts import service as rollouts
@@ -145,7 +145,7 @@ def demand_bytes(reading: Reading, actor: Actor, version: Version) -> None:
     """
     if actor.may("versions:register"):
         return
-    if not registry.deployed_to(reading, version, actor.tenant, ENVIRONMENT):
+    if not reach.deployed_to(reading, version, actor.tenant, ENVIRONMENT):
         raise NotPermitted(
             f"version {version.version} of {version.model} is not deployed to you",
             field="version",
