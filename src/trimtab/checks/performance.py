@@ -155,6 +155,8 @@ def judge(
         "seconds": scored.seconds,
         "isolation": scored.isolation,
     }
+    if production is not None:
+        numbers["production_metrics"] = _metrics_of(production, labels, usable)
     return Result(NAME, verdict, "; ".join(lines), numbers)
 
 
@@ -173,6 +175,15 @@ def metrics(
     both = bool(labels.any() and not labels.all())
     found["roc_auc"] = roc_auc(scores, labels.astype(float)) if both else None
     return found
+
+
+def _metrics_of(
+    production: tuple[Scored, float], labels: NDArray[np.bool_], usable: NDArray[np.bool_]
+) -> dict[str, float | None]:
+    """The figures of production on the same rows."""
+    theirs, cutoff = production
+    scores = theirs.scores[usable]
+    return metrics(Confusion.from_arrays(scores >= cutoff, labels), scores, labels)
 
 
 def _demanded(confusion: Confusion, demands: PerformanceDemands) -> list[dict[str, Any]]:

@@ -74,14 +74,21 @@ def start(
 
 
 def advance(
-    work: Work, rollout_id: str, analysis: Analysis, *, revision: int, demands: Demands
+    work: Work,
+    rollout_id: str,
+    analysis: Analysis,
+    *,
+    revision: int,
+    demands: Demands,
+    stopped: str | None = None,
 ) -> Rollout:
     """Move a rollout one step on, back, or nowhere, as `analysis` obliges.
 
     Safe to repeat: an analysis of an older revision changes nothing, nor does one of a
     rollout whose intended share has not been observed. Not knowing is never good news: a
     look that cannot tell leaves the traffic where it is, and too many of them take it
-    back. A person's hold stops every step forward, and no step back.
+    back. A person's hold stops every step forward, and no step back; so does `stopped`,
+    which says what the next step has to wait for.
 
     Raises:
         NotFound: no rollout has this id.
@@ -99,10 +106,12 @@ def advance(
         case Verdict.FAIL:
             moved, event = rollout.roll_back(analysis.reason, plain)
             return store.save(work, moved, event)
-        case Verdict.PASS if rollout.phase is Phase.RUNNING:
+        case Verdict.PASS if rollout.phase is Phase.RUNNING and stopped is None:
             forward, stepped = rollout.step_forward(plain)
             return store.save(work, forward, stepped)
         case Verdict.PASS:
+            if stopped is not None:
+                plain = {**plain, "reason": f"{analysis.reason}; {stopped}"}
             waited, judged = rollout.wait(plain, later)
             return store.save(work, waited, judged)
         case Verdict.INCONCLUSIVE | Verdict.ERROR:

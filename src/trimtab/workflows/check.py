@@ -181,7 +181,10 @@ def _performance(
             # Not a finding about this version; and without the comparison there is no pass.
             why = f"production ({production.version}) could not be scored: {error.message}"
             return Result(performance.NAME, Verdict.ERROR, why)
-    return performance.judge(own, version.cutoff, demands.checks.performance, production=theirs)
+    result = performance.judge(own, version.cutoff, demands.checks.performance, production=theirs)
+    if production is None:
+        return result
+    return replace(result, numbers={**result.numbers, "compared_with": production.digest})
 
 
 def production_of(reading: Reading, version: Version) -> Version | None:

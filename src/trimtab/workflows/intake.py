@@ -5,19 +5,21 @@ upload -> version.registered -> (checks) -> approval requested or given -> appro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from trimtab.approvals import service as approvals
-from trimtab.approvals.automatic import Facts, criteria
+from trimtab.approvals.automatic import Facts, all_met, criteria
 from trimtab.approvals.model import Target
 from trimtab.artifacts.binding import Binding
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Work
 from trimtab.checks import artifact as artifact_checks
+from trimtab.checks import performance
 from trimtab.checks import service as checks
 from trimtab.checks import store as check_store
-from trimtab.checks.model import Conclusion, conclude
+from trimtab.checks.model import CheckRun, Conclusion, conclude
 from trimtab.identity import store as people
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import (
@@ -287,6 +289,11 @@ def request_approval(parts: Parts, entry: Entry) -> None:
         with parts.records.begin(_INTAKE, reason="all checks passed", cause=entry.sequence) as work:
             registry.hold_version(work, version.id, why=told(refusal))
         return
+    automatic = _automatic_percent(demands)
+    found = criteria(
+        _facts(version, production, runs, automatic, conclusion, demands),
+        demands.approvals.auto_approve,
+    )
     target = Target(
         model=version.model,
         version_id=version.id,
@@ -294,11 +301,10 @@ def request_approval(parts: Parts, entry: Entry) -> None:
         digest=version.digest,
         tenant=version.tenant,
         environment=ENVIRONMENT,
-        max_percent=demands.rollout.max_traffic_percent,
+        max_percent=automatic if all_met(found) else demands.rollout.max_traffic_percent,
         checks_digest=conclusion.digest,
         policy_digest=policy_digest,
     )
-    facts = _facts(version, production, target, conclusion, demands)
     with parts.records.begin(_INTAKE, reason="all checks passed", cause=entry.sequence) as work:
         approvals.request(
             work,
@@ -306,9 +312,17 @@ def request_approval(parts: Parts, entry: Entry) -> None:
             comment=f"{version.model} {version.version}, trained "
             f"{version.training_trigger.occasion}",
             contributors=version.contributors,
-            criteria=criteria(facts, demands.approvals.auto_approve),
+            criteria=found,
             demands=demands.approvals,
         )
+
+
+def _automatic_percent(demands: TierPolicy) -> float:
+    """What an automatic approval is judged for: no more than it may grant, and no less than a
+    release begins with. What is beyond it is asked for when the canary stands there."""
+    rollout = demands.rollout
+    granted = max(demands.approvals.auto_approve.max_traffic_percent, rollout.steps_percent[0])
+    return min(rollout.max_traffic_percent, granted)
 
 
 def follow_approval(parts: Parts, entry: Entry) -> None:
@@ -322,30 +336,68 @@ def follow_approval(parts: Parts, entry: Entry) -> None:
     why = "every criterion is met" if automatic else f"{entry.data['name']}: {entry.reason}"
     with parts.records.begin(_INTAKE, reason=why, cause=entry.sequence) as work:
         version = store.version_by_id(work, str(entry.data["version_id"]))
-        if version.lifecycle is Lifecycle.STAGING and version.digest == entry.data["digest"]:
+        if version.digest != entry.data["digest"]:
+            return
+        # Of a version that was approved for less, a person has refused the rest.
+        refused = version.lifecycle is Lifecycle.APPROVED and phase == "rejected"
+        if version.lifecycle is Lifecycle.STAGING or refused:
             registry.move_version(work, version.id, moves[phase], why=why)
+
+
+_COMPARED = ("precision", "recall", "false_positive_rate", "accuracy")
+"""The metrics that a policy makes demands on, as the check of performance measures them."""
 
 
 def _facts(
     version: Version,
     production: Version | None,
-    target: Target,
+    runs: Sequence[CheckRun],
+    percent: float,
     conclusion: Conclusion,
     demands: TierPolicy,
 ) -> Facts:
+    """What was measured here on the holdout; nothing of what the sender says of the version."""
     change = gain = None
-    if production is not None:
-        ours = version.training_metrics.get("accuracy")
-        theirs = production.training_metrics.get("accuracy")
-        if ours is not None and theirs:
-            change = 100 * (ours - theirs) / theirs
-            gain = 100 * (ours - theirs)
+    measured = _measured(runs, version, production)
+    if measured is not None:
+        ours, theirs = measured
+        change = _largest_change(ours, theirs)
+        mine, before = ours.get("accuracy"), theirs.get("accuracy")
+        gain = None if mine is None or before is None else 100 * (mine - before)
     return Facts(
         checks=conclusion.verdicts,
         required_checks=tuple(required_checks(demands, version)),
         first_of_model=production is None,
-        percent=target.max_percent,
+        percent=percent,
         metric_change_percent=change,
         gain_percent_points=gain,
         retrained=version.training_trigger is not TrainingTrigger.MANUAL,
     )
+
+
+_Metrics = Mapping[str, float | None]
+
+
+def _measured(
+    runs: Sequence[CheckRun], version: Version, production: Version | None
+) -> tuple[_Metrics, _Metrics] | None:
+    """The metrics of a version and of production on the same rows; None where the newest check
+    of these bytes did not compare them with what is in production now."""
+    found = [r for r in runs if r.name == performance.NAME and r.digest == version.digest]
+    if not found or production is None:
+        return None
+    numbers = max(found, key=lambda run: run.attempt).numbers
+    if numbers.get("compared_with") != production.digest:
+        return None
+    return numbers["metrics"], numbers["production_metrics"]
+
+
+def _largest_change(ours: _Metrics, theirs: _Metrics) -> float | None:
+    """The largest relative change of all metrics, in percent; None if any is not known."""
+    changes = []
+    for name in _COMPARED:
+        mine, before = ours.get(name), theirs.get(name)
+        if mine is None or before is None or (before == 0 and mine != 0):
+            return None
+        changes.append(0.0 if mine == before else 100 * abs(mine - before) / before)
+    return max(changes)

@@ -22,6 +22,7 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput, PolicyRefused
 from trimtab.kernel.ids import TenantId
+from trimtab.kernel.verdict import Verdict
 from trimtab.observations import frame as frames
 from trimtab.observations.frame import Frame
 from trimtab.policies.admission import Rollout as RolloutDemands
@@ -36,7 +37,7 @@ from trimtab.rollouts import store as rollout_store
 from trimtab.rollouts.analysis import Analysis, Evidence, Look, judge
 from trimtab.rollouts.model import Phase, Rollout
 from trimtab.sdk.routing import ApiKey, TableClock
-from trimtab.workflows import permits, returning
+from trimtab.workflows import permits, rest, returning
 from trimtab.workflows.parts import ENVIRONMENT, Parts, demand_place, policy_of, told
 
 INFER = "models:infer"
@@ -276,10 +277,23 @@ def _judge(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
         if not (due and judged and _recorded_percent(reading, rollout) > 0):
             return
         analysis = analyse(reading, rollout, demands)
+        _, policy_digest = policy_of(parts, store.model_named(reading, rollout.model))
     reason = f"look at the canary: {analysis.verdict.value}"
     with parts.records.begin(_RELEASE, reason=reason) as work:
+        stop = None
+        if analysis.verdict is not Verdict.FAIL and rollout.observed:
+            earned = analysis.verdict is Verdict.PASS and rollout.phase is Phase.RUNNING
+            stop = rest.stops(work, rollout, demands, policy_digest, ask=earned)
+        if stop is not None and stop.refused:
+            rollouts.roll_back(work, rollout_id, stop.why)
+            return
         rollouts.advance(
-            work, rollout_id, analysis, revision=rollout.revision, demands=demands.rollout
+            work,
+            rollout_id,
+            analysis,
+            revision=rollout.revision,
+            demands=demands.rollout,
+            stopped=None if stop is None else stop.why,
         )
     parts.metrics.verdicts.labels("canary", analysis.verdict.value).inc()
 
