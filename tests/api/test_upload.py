@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -329,6 +330,16 @@ def test_a_parent_that_is_there_is_kept(house: Any) -> None:
     model = house.new_model()
     house.registered(model, "1.0.0")
     assert house.registered(model, "1.1.0", parent="1.0.0")["parent"] == "1.0.0"
+
+
+def test_what_nobody_can_read_is_not_signed(house: Any) -> None:
+    model = house.new_model()
+    content = gzip.compress(b"cposix\nsystem\n(S'true'\ntR.")
+    found = house.upload(model, house.metadata("1.0.0"), content).json()
+    assert found["inspection"]["result"] == "unreadable"
+    assert (found["signer"], found["is_signed"]) == (None, False)
+    house.settle()
+    assert house.admin.models.version(model, "1.0.0").lifecycle == "rejected"
 
 
 def test_what_is_no_model_is_rejected_by_its_checks(house: Any) -> None:

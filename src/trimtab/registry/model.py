@@ -203,7 +203,7 @@ class VersionRegistered(Event):
     """A version was stored, inspected and signed; the digest is what everything binds to.
 
     The bump is derived from what changed since the predecessor, and picks the checks. Without
-    a `signer` it was not signed: inspection called it malicious."""
+    a `signer` it was not signed: inspection called it malicious, or could not read it."""
 
     kind: ClassVar[str] = "version.registered"
 

@@ -128,8 +128,9 @@ def register_model(
 def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version:
     """Store, inspect and sign what was handed in, and register it as a version.
 
-    The ledger entry starts the checks. What inspection calls malicious is never signed: it is
-    registered and rejected at once, so that reviewers see what was tried. Safe to repeat with
+    The ledger entry starts the checks. What inspection calls malicious, or cannot
+    read, is never signed. The former is registered and rejected at once, so that reviewers see
+    what was tried. Safe to repeat with
     the same bytes.
 
     Raises:
@@ -151,7 +152,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     with parts.scratch.folder() as place:
         path = parts.blobs.path(artifact.digest)
         inspection = artifact_checks.inspect(path, demands.checks.child, place)
-    malicious = inspection["result"] == "malicious"
+    signable = inspection["result"] in ("clean", "suspicious")
     person = {actor.person} if actor.person else set()
     unsigned = Registration(
         model=given.model,
@@ -176,16 +177,17 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     )
     numbered = _numbered(parts, given, unsigned)
     binding = Binding(given.model, numbered.version, given.tenant, artifact.digest, reference)
-    bundle = b"" if malicious else _signed(parts, artifact.digest, binding)
+    bundle = _signed(parts, artifact.digest, binding) if signable else b""
     registration = replace(
         numbered,
         binding=binding.to_bytes().decode(),
         signature=bundle.decode(),
-        signer="" if malicious else parts.signer.key_id,
+        signer=parts.signer.key_id if signable else "",
     )
     with parts.records.begin(actor, reason=reason) as work:
         version = registry.register_version(work, registration)
         # Whoever sends it again gets what there is, also what was signed before this was so.
+        malicious = inspection["result"] == "malicious"
         if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
             version = _rejected(work, version, policy_digest)
     parts.metrics.uploads.labels(str(inspection["result"])).inc()

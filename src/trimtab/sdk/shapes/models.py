@@ -201,7 +201,8 @@ class VersionShape(Answer):
     holdout_digest: str
     lineage: dict[str, Any]
     signer: str | None
-    """Whose key signed it; null where nobody's did: what inspection calls malicious."""
+    """Whose key signed it; null where nobody's did: what inspection calls malicious, or cannot
+    read."""
     signed_at: datetime | None
     inspection: dict[str, Any]
     contributors: list[str]
