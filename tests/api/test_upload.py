@@ -237,6 +237,18 @@ def test_metadata_is_strict_json_with_finite_numbers(
     assert not list(house.admin.models.versions(model))
 
 
+def test_a_file_that_is_sent_as_text_is_told_so(house: Any, refuses: Any) -> None:
+    with house.http("data_scientist") as http:
+        answer = http.post(
+            f"/api/v1/models/{house.new_model()}/versions",
+            data={"metadata": json.dumps(house.metadata("1.0.0")), "artifact": "bytes"},
+            files={"reference": ("r", house.material.reference)},
+        )
+    body = refuses(answer, 422, "invalid_input")
+    assert "artifact: This part is a file" in body["title"] + body.get("detail", "")
+    assert "UploadFile" not in answer.text
+
+
 @pytest.mark.parametrize("part", ["notes", "metadata", "artifact"])
 def test_a_part_that_is_unknown_or_stands_there_twice_is_refused(
     house: Any, refuses: Any, part: str

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import ValidationError
 
-from trimtab.api import strict
+from trimtab.api import problems, strict
 from trimtab.api.access import Actor, PartsOf, may, whose
 from trimtab.checks import store as check_store
 from trimtab.kernel.errors import InvalidInput, NotFound
@@ -233,4 +233,4 @@ def _metadata(text: str) -> shapes.NewVersion:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(("metadata", *(str(part) for part in first["loc"])))
-        raise InvalidInput(f"{where}: {first['msg']}", field=where) from None
+        raise InvalidInput(f"{where}: {problems.said(first['msg'])}", field=where) from None

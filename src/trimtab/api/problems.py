@@ -77,6 +77,14 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = "2"
 
 
+def said(message: str) -> str:
+    """What the validation says, without the words of the library that it is built on."""
+    if message.startswith("Value error, Expected UploadFile"):
+        return "This part is a file: send it with a file name"
+    plain = message.removeprefix("Value error, ")
+    return plain[:1].upper() + plain[1:]
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
     app.add_exception_handler(errors.TrimtabError, _known)
@@ -133,7 +141,7 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     found = [
         {
             "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
-            "what": e["msg"],
+            "what": said(e["msg"]),
         }
         for e in error.errors()
     ]
