@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trimtab.policies.model import Policy, Tier, TierPolicy
 from trimtab.policies.monotone import shown
+from trimtab.policies.pending import meaning
 from trimtab.policies.schema import keys, value_at
 
 
@@ -31,7 +32,7 @@ def explain(policy: Policy, tier: Tier | int) -> tuple[Row, ...]:
             key.name,
             shown(value_at(demands, key.path)),
             key.unit.name if key.unit else "",
-            key.description,
+            meaning(key),
         )
         for key in keys(TierPolicy)
     )

@@ -81,7 +81,10 @@ class Quorum(Slice):
     repeat_witness_share: Annotated[
         u.Share, free("What a vote counts when a heavier one of its group has spoken.")
     ]
-    detectors: Annotated[tuple[Detector, ...], listed("Who votes.", Direction.NEUTRAL)]
+    detectors: Annotated[
+        tuple[Detector, ...],
+        listed("Who votes; adwin, page_hinkley and ddm do not yet.", Direction.NEUTRAL),
+    ]
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

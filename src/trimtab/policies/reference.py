@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from trimtab.policies.loader import load_preset, preset_names
 from trimtab.policies.model import Policy, RiskLimits, Tier, TierPolicy
 from trimtab.policies.monotone import shown
+from trimtab.policies.pending import meaning
 from trimtab.policies.schema import Key, keys, value_at
 from trimtab.policies.units import Direction
 
@@ -40,6 +41,8 @@ exact text.
 A limit (`max_...`) is kept when a value equals it, a floor (`min_...`) is met when a value
 equals it, and a trigger fires above its value. Whoever asks for an approval, or contributed to
 what is approved, is never counted among the people; no key changes that.
+
+A key that is *not judged yet* is read and checked, and no decision depends on it so far.
 """
 
 
@@ -78,7 +81,7 @@ def _row(key: Key, policies: list[Policy]) -> str:
     name = ".".join(key.path[1:])
     values = " | ".join(_values(key, policy) for policy in policies)
     stricter = _STRICTER[key.direction]
-    return f"| `{name}` | {_unit(key)} | {stricter} | {key.description} | {values} |"
+    return f"| `{name}` | {_unit(key)} | {stricter} | {meaning(key)} | {values} |"
 
 
 def _values(key: Key, policy: Policy) -> str:
