@@ -91,4 +91,4 @@ bench: $(READY) ## figures beside this machine's own floor
 
 .PHONY: chaos
 chaos: $(READY) ## kill every step of the story for real, alter a ledger of a million (long)
-	$(BIN)/pytest -q tests/chaos -m chaos $(ARGS)
+	$(BIN)/pytest -q -m chaos $(ARGS)

@@ -50,7 +50,7 @@ def measure(*, tiny: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         house = furnish(Path(folder), models=1, tenants=1, dedicated=1)
         with control_plane(Path(folder)) as running:
-            taken = [asyncio.run(_send(running.port, house.keys[0], bodies)) for _ in range(runs)]
+            taken = [asyncio.run(_send(running.port, house.gateway, bodies)) for _ in range(runs)]
         synced = [_synced(Path(folder) / "floor", bodies) for _ in range(runs)]
     figures = [
         Figure(

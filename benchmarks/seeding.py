@@ -48,6 +48,8 @@ class House:
     models: tuple[str, ...]
     keys: tuple[str, ...]
     """One key text for each tenant."""
+    gateway: str
+    """The key text of a gateway."""
 
 
 @contextmanager
@@ -73,6 +75,7 @@ def furnish(home: Path, *, models: int, tenants: int, dedicated: int) -> House:
     with records.begin(SEEDER, reason="benchmark") as work:
         owner = _owner(work)
         keys = tuple(_tenant(work, owner, slug) for slug in slugs)
+        gateway = _key(work, owner, "gateway", "gateway", None)
     for first in range(0, models, PER_TRANSACTION):
         with records.begin(SEEDER, reason="benchmark") as work:
             for number in range(first, min(first + PER_TRANSACTION, models)):
@@ -85,7 +88,7 @@ def furnish(home: Path, *, models: int, tenants: int, dedicated: int) -> House:
         size = ledger.size(work.connection)
         work.append(CURSORS, [{"name": name, "sequence": size} for name in REACTIONS])
     database.close()
-    return House(names, keys)
+    return House(names, keys, gateway)
 
 
 def _owner(work: Work) -> Person:
@@ -101,9 +104,11 @@ def _owner(work: Work) -> Person:
 def _tenant(work: Work, owner: Person, slug: TenantId) -> str:
     """Add a tenant with a key for its endpoints; return the key's text."""
     identity.create_tenant(work, slug, slug)
-    account = identity.add_account(
-        work, name=f"{slug}-endpoints", owner=owner.id, roles=("endpoint", "gateway"), tenant=slug
-    )
+    return _key(work, owner, f"{slug}-endpoints", "endpoint", slug)
+
+
+def _key(work: Work, owner: Person, name: str, role: str, tenant: TenantId | None) -> str:
+    account = identity.add_account(work, name=name, owner=owner.id, roles=(role,), tenant=tenant)
     return identity.issue_key(work, account)[1]
 
 

@@ -99,7 +99,7 @@ def test_decisions_cannot_be_written_without_an_event(records: Records) -> None:
     assert count(records, FACTS) == 1
 
 
-@pytest.mark.parametrize("each", [25, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [25, pytest.param(1000, marks=pytest.mark.chaos)])
 def test_many_writers_leave_one_gap_free_history(records: Records, each: int) -> None:
     def write(writer: int) -> None:
         for i in range(each):

@@ -56,11 +56,13 @@ def model_meant(reading: Reading, actor: Actor, model: str | None) -> str:
     default = identity.default_model(reading, actor.id)
     if default is not None:
         return default
-    names = [m.name for m in store.models(reading, limit=_CANDIDATES)]
+    names = [m.name for m in store.models(reading, limit=_CANDIDATES + 1)]
+    more = ", and more: see GET /api/v1/models" if len(names) > _CANDIDATES else ""
+    listed = ", ".join(names[:_CANDIDATES]) or "none is registered"
     raise InvalidInput(
         "which model is meant?",
         field="model",
-        remedy="add ?model= with one of: " + (", ".join(names) or "none is registered"),
+        remedy=f"add ?model= with one of: {listed}{more}",
     )
 
 
