@@ -8,6 +8,7 @@ server has dropped that session.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import logging
@@ -124,7 +125,16 @@ class AdvisoryLease:
         finally:
             stop.set()
             keeper.join()
+            self._unlock()
             self._drop()
+
+    def _unlock(self) -> None:
+        """Free the lock before the session goes: the server ends a session when it likes, and
+        whoever asks next must not meet a lease of nobody."""
+        if self._session is not None:
+            # A session that is broken frees its lock by itself.
+            with contextlib.suppress(SQLAlchemyError):
+                self._asked("SELECT pg_advisory_unlock(:key)", {"key": self._key})
 
     def _locked(self) -> bool:
         return bool(self._asked("SELECT pg_try_advisory_lock(:key)", {"key": self._key}))
