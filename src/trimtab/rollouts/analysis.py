@@ -159,7 +159,7 @@ def _rules(evidence: Evidence, demands: Demands, totals: tuple[int, ...]) -> tup
         name="false_positive_rate",
         value=canary_fp / canary_n,
         limit=limit,
-        interval=_bounds(canary_fp, canary_n, 0.95),
+        interval=_bounds(canary_fp, canary_n, 1 - demands.max_wrong_rollback_rate),
         against=rate_exceeds_evalue(canary_fp, canary_n, limit=limit),
         against_needed=against_needed,
         in_favour=rate_below_evalue(canary_fp, canary_n, limit=limit),
@@ -245,7 +245,7 @@ def _more_needed(
         wanted = events_needed(
             demands.max_false_positive_rate,
             seen,
-            power=0.8,
+            power=1 - demands.max_wrong_rollback_rate,
             confidence=1 - demands.max_wrong_promotion_rate,
         )
     except InvalidInput:  # so near the limit that no number of rows would tell
