@@ -152,7 +152,6 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     with parts.scratch.folder() as place:
         path = parts.blobs.path(artifact.digest)
         inspection = artifact_checks.inspect(path, demands.checks.child, place)
-    signable = inspection["result"] in ("clean", "suspicious")
     person = {actor.person} if actor.person else set()
     unsigned = Registration(
         model=given.model,
@@ -176,14 +175,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         contributors=tuple(sorted({*given.contributors, *person})),
     )
     numbered = _numbered(parts, given, unsigned)
-    binding = Binding(given.model, numbered.version, given.tenant, artifact.digest, reference)
-    bundle = _signed(parts, artifact.digest, binding) if signable else b""
-    registration = replace(
-        numbered,
-        binding=binding.to_bytes().decode(),
-        signature=bundle.decode(),
-        signer=parts.signer.key_id if signable else "",
-    )
+    registration = _sealed(parts, numbered)
     with parts.records.begin(actor, reason=reason) as work:
         version = registry.register_version(work, registration)
         # Whoever sends it again gets what there is, also what was signed before this was so.
@@ -200,6 +192,22 @@ def _stored(parts: Parts, given: Upload, limit: int) -> Blob:
     except IntegrityFailed:
         parts.metrics.integrity_failures.labels("upload").inc()
         raise
+
+
+def _sealed(parts: Parts, numbered: Registration) -> Registration:
+    """What is registered: with our signature, where the bytes are a model that can be read."""
+    binding = Binding(
+        numbered.model,
+        numbered.version,
+        numbered.tenant,
+        numbered.digest,
+        numbered.reference_digest,
+    )
+    stated = replace(numbered, binding=binding.to_bytes().decode())
+    if numbered.inspection["result"] not in ("clean", "suspicious"):
+        return stated
+    bundle = _signed(parts, numbered.digest, binding)
+    return replace(stated, signature=bundle.decode(), signer=parts.signer.key_id)
 
 
 def _model_for(parts: Parts, actor: Actor, given: Upload) -> Model:
