@@ -46,6 +46,9 @@ log = logger(__name__)
 
 ADMINISTRATOR = "admin@localhost"
 EXECUTOR = "trimtab"
+JOBS_SECONDS = 10.0
+"""Between two looks into a file of jobs of which nobody told us anything."""
+
 GATE_SECONDS = 20.0
 """How long the safety gate may take to start or to answer; then nothing is permitted."""
 
@@ -92,9 +95,7 @@ class Application:
             records=records,
             blobs=BlobStore(home / "blobs"),
             scratch=Scratch(home / "scratch"),
-            engine=DbosEngine(
-                DbosSettings(_jobs_url(database, home), EXECUTOR, queues=QUEUES), hook=hook
-            ),
+            engine=DbosEngine(_jobs(database, home), hook=hook),
             heads=heads,
             tokens=Tokens(
                 settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock
@@ -184,11 +185,13 @@ def _sound(settings: Settings, home: Path) -> None:
             log.warning("not every table was looked at", path=str(path), tables=seen.unseen)
 
 
-def _jobs_url(database: Database, home: Path) -> str:
+def _jobs(database: Database, home: Path) -> DbosSettings:
     """Jobs live in a second file beside SQLite, and in the same server on PostgreSQL."""
-    if database.is_sqlite:
-        return f"sqlite:///{home / 'jobs.sqlite'}"
-    return sa.make_url(database.url).render_as_string(hide_password=False)
+    if database.is_sqlite:  # nobody else adds a job to the file: what is added here is told
+        url = f"sqlite:///{home / 'jobs.sqlite'}"
+        return DbosSettings(url, EXECUTOR, queues=QUEUES, poll_seconds=JOBS_SECONDS)
+    url = sa.make_url(database.url).render_as_string(hide_password=False)
+    return DbosSettings(url, EXECUTOR, queues=QUEUES)
 
 
 def _policies(chosen: str) -> dict[str, Policy]:

@@ -18,8 +18,12 @@ from trimtab.platform.settings import load_settings
 
 log = logger(__name__)
 
-PAUSE_SECONDS = 0.25
-"""Between two passes of the loop while nothing happens."""
+PAUSE_SECONDS = 1.0
+"""Between two passes of the loop while nothing happens in this process: how late it is seen
+that a row has become due, or that another process has written."""
+
+LEAST_SECONDS = 0.02
+"""Between two passes of which the first had nothing to do, however much is written."""
 
 HEAD_SECONDS = 10.0
 """Between two signed heads of a growing ledger, in real time."""
@@ -52,13 +56,16 @@ class Worker:
     def stop(self) -> None:
         """Finish the pass at hand, and end."""
         self._stopping.set()
+        self._application.parts.records.entered.set()
         self._thread.join()
 
     def _run(self) -> None:
         signed_at, pruned_at = time.monotonic(), -PRUNE_SECONDS
         keep_seconds = 3600.0 * self._application.settings.jobs_keep_hours
+        entered = self._application.parts.records.entered
         while not self._stopping.is_set():
             handed = 0
+            entered.clear()  # before the look that follows, so that no entry is missed
             try:
                 self._application.parts.refusals.flush()
                 handed = self._application.loop.go_on()
@@ -73,8 +80,8 @@ class Worker:
                 log.error("a pass of the loop failed", code=error.code, what=error.message)
             except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more
                 log.error("a pass of the loop failed", code="unforeseen", what=repr(error))
-            if not handed:
-                self._stopping.wait(PAUSE_SECONDS)
+            if not handed and not self._stopping.wait(LEAST_SECONDS):
+                entered.wait(PAUSE_SECONDS)
 
 
 def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -73,18 +74,24 @@ def dispatch(
 
 def _behind(connection: Connection, reactions: Sequence[Reaction]) -> list[tuple[Reaction, int]]:
     """The reactions that have something to do, each with its cursor: one query for all."""
+    if not reactions:
+        return []
     by_name = {reaction.name: reaction for reaction in reactions}
+    found = connection.execute(_looks(tuple(reactions))).all()
+    return [(by_name[row.name], row.cursor) for row in found]
+
+
+@cache
+def _looks(reactions: tuple[Reaction, ...]) -> sa.CompoundSelect[Any]:
+    """Name and cursor of those behind; built once, since an idle process asks all day."""
     looks = [
         sa.select(sa.literal(reaction.name).label("name"), cursor.label("cursor")).where(
             sa.exists().where(ENTRIES.c.kind.in_(reaction.kinds), ENTRIES.c.sequence > cursor)
         )
-        for reaction in by_name.values()
+        for reaction in reactions
         for cursor in [_cursor(reaction.name)]
     ]
-    if not looks:
-        return []
-    found = connection.execute(sa.union_all(*looks)).all()
-    return [(by_name[row.name], row.cursor) for row in found]
+    return sa.union_all(*looks)
 
 
 def _cursor(name: str) -> sa.ColumnElement[int]:

@@ -8,6 +8,7 @@ the ledger's lock is always the last one taken, and both commit or neither does.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -122,6 +123,9 @@ class Records:
     def __init__(self, database: Database, clock: Clock):
         self.database = database
         self.clock = clock
+        self.entered = threading.Event()
+        """Set after each unit of work of this process that left an entry; whoever waits for
+        the next one clears it."""
 
     @contextmanager
     def begin(self, actor: Actor, *, reason: str, cause: int | None = None) -> Iterator[Work]:
@@ -133,7 +137,9 @@ class Records:
         with self.database.write() as connection:
             work = Work(connection, self.clock.now(), actor, reason, cause)
             yield work
-            work.close()
+            newest = work.close()
+        if newest is not None:
+            self.entered.set()
 
     @contextmanager
     def look(self) -> Iterator[Reading]:

@@ -384,7 +384,7 @@ def _config(settings: DbosSettings, engine: sa.Engine) -> DBOSConfig:
         log_level="WARNING",
         use_listen_notify=False,
         max_executor_threads=sum(settings.queues.values()) + 2,
-        notification_listener_polling_interval_sec=0.1,
+        notification_listener_polling_interval_sec=0.25,  # unused; how long a stop may take
     )
 
 

@@ -57,6 +57,9 @@ class Loop:
         self._lockstep = parts.settings.lockstep
         self._lock = threading.Lock()
         self._handed = 0
+        self._due: frozenset[str] = frozenset()
+        """Keys that the last pass found due, all of which the engine knows: what goes on being
+        due without moving is no work for it at every pass."""
 
     def register(self) -> None:
         """Tell the engine every job, before it starts."""
@@ -88,14 +91,22 @@ class Loop:
             handed = reactions.dispatch(
                 parts.records.database, parts.engine, self._program.reactions
             )
-            for sweep in self._program.sweeps:
-                with parts.records.look() as reading:
-                    found = sweep.due(reading)
-                for row_id, mark in found:
-                    key = f"{sweep.job.name}:{row_id}:{mark}"
-                    handed += parts.engine.enqueue(sweep.job.name, key, {"id": row_id})
+            due = self._looked()
+            for key, (job, row_id) in due.items():
+                if key not in self._due:
+                    handed += parts.engine.enqueue(job, key, {"id": row_id})
+            self._due = frozenset(due)
             self._handed += handed
         return handed
+
+    def _looked(self) -> dict[str, tuple[str, str]]:
+        """Job and row of everything that is due now, by its key."""
+        with self._parts.records.look() as reading:
+            return {
+                f"{sweep.job.name}:{row_id}:{mark}": (sweep.job.name, row_id)
+                for sweep in self._program.sweeps
+                for row_id, mark in sweep.due(reading)
+            }
 
     def settle(self, timeout: float) -> bool:
         """Go on until nothing is left to do at the present domain time; whether it came to
