@@ -14,10 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.sdk.client import Client
-
-PATIENCE_SECONDS = 90.0
 
 
 def processes_with(text: str) -> list[int]:
@@ -158,7 +157,7 @@ def test_an_error_ends_everything_and_says_which(folder: Path) -> None:
     os.kill(gateway, signal.SIGKILL)
     assert demo.handle.wait(PATIENCE_SECONDS) == 2
     assert not demo.left()
-    assert "the gateway" in demo.log.read_text()
+    assert "the gateway ended with -9" in demo.log.read_text()
     assert "Traceback" not in demo.log.read_text()
     assert home.is_dir()
 

@@ -53,7 +53,7 @@ class Process:
             tail = self.log.read_text("utf-8", "replace")[-2000:]
             raise Unavailable(
                 f"the {self.name} ended with {self.handle.returncode}:\n{tail}",
-                remedy=f"its whole log is in {self.log}",
+                remedy=f"`--home FOLDER` keeps all of it, in {self.log.name}",
             )
 
 

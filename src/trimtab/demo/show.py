@@ -140,6 +140,7 @@ def _play(options: Options, screen: Screen, home: Path, stack: ExitStack) -> int
     stack.callback(cast.close)
     gateway, address = processes.start_gateway(control, cast.gateway_key)
     stack.callback(gateway.stop)
+    _hear_deaths(control.process, gateway)
     _introduce(screen, cast)
     register_models(cast.scientist, story)
     endpoints = Endpoints(address, cast.endpoint_keys)
@@ -265,7 +266,7 @@ def _home(chosen: Path | None) -> Iterator[Path]:
 @contextmanager
 def _restored_signals() -> Iterator[None]:
     """Afterwards signals do again what they did before."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGCHLD)}
     try:
         yield
     finally:
@@ -283,6 +284,18 @@ def _hear_signals() -> None:
         signal.signal(number, stop)
 
 
+def _hear_deaths(*running: processes.Process) -> None:
+    """The end of a process that is needed becomes an exception at once: whoever waits for the
+    control plane would wait long for a gateway that is no more."""
+
+    def look(_number: int, _frame: FrameType | None) -> None:
+        for process in running:
+            process.demand_alive()
+
+    signal.signal(signal.SIGCHLD, look)
+
+
 def _ignore_signals() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -27,6 +27,9 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 _POLL_SECONDS = 0.25
 
+_STEP_SECONDS = 330.0
+"""How long a step of the clock is waited for: longer than the control plane waits itself."""
+
 _BY_CODE = {
     kind.code: kind
     for kind in (
@@ -109,9 +112,18 @@ class Client:
         """GET one thing."""
         return kind.model_validate(self._send("GET", path, params=query).json())
 
-    def post(self, path: str, body: object, kind: type[A], **query: object) -> A:
-        """POST a JSON body, and read the answer."""
-        return kind.model_validate(self._send("POST", path, json_body=body, params=query).json())
+    def post(
+        self,
+        path: str,
+        body: object,
+        kind: type[A],
+        *,
+        seconds: float | None = None,
+        **query: object,
+    ) -> A:
+        """POST a JSON body, and read the answer; `seconds` where it may take longer than others."""
+        answer = self._send("POST", path, json_body=body, params=query, seconds=seconds)
+        return kind.model_validate(answer.json())
 
     def pages(self, path: str, kind: type[A], **query: object) -> Iterator[A]:
         """All things of a listing, page by page."""
@@ -148,6 +160,7 @@ class Client:
         files: Any = None,
         data: Any = None,
         accept: tuple[int, ...] = (),
+        seconds: float | None = None,
     ) -> httpx.Response:
         query = {k: v for k, v in (params or {}).items() if v is not None}
         try:
@@ -160,6 +173,7 @@ class Client:
                 headers=headers,
                 files=files,
                 data=data,
+                timeout=httpx.USE_CLIENT_DEFAULT if seconds is None else seconds,
             )
         except httpx.TransportError as error:
             raise Unavailable(
@@ -471,7 +485,10 @@ class ClockNoun(Noun):
 
     def step(self, to: datetime) -> shapes.ClockShape:
         """Step the clock, and wait until what became due has been done."""
-        return self._client.post("/api/v1/clock/step", {"to": to.isoformat()}, shapes.ClockShape)
+        body = {"to": to.isoformat()}
+        return self._client.post(
+            "/api/v1/clock/step", body, shapes.ClockShape, seconds=_STEP_SECONDS
+        )
 
 
 def _sent(moment: datetime | None) -> str | None:
