@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from tests.patience import PATIENCE_SECONDS
 from tests.serving import administered
 
 from trimtab.api.refusals import on_record
@@ -31,7 +32,7 @@ PASSWORD = "correct-horse-battery-staple-2015"
 
 def refused(house: Any, model: str, least: int = 1, key: str | None = None) -> list[Any]:
     """Entries of refusals that name a model, once there are so many, and no more come."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     token = house.tokens["auditor"] if key is None else None
     with Client(house.url, key=key, token=token) as client:
         while True:

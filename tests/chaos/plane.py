@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+from tests.patience import PATIENCE_SECONDS
 
 import trimtab
 from trimtab.demo.processes import free_port
@@ -22,8 +23,6 @@ SCRIPT = Path(__file__).parent / "serve_with_hook.py"
 PASSWORD = "correct-horse-battery-staple-2015"
 ORIGIN = "http://plane.example"
 KILLED = -signal.SIGKILL
-STARTING_SECONDS = 90.0
-ENDING_SECONDS = 30.0
 
 
 @dataclass
@@ -95,7 +94,7 @@ class Plane:
     def start(self) -> None:
         """Start a process and wait until it answers. One that dies before that is replaced."""
         process = self.begin()
-        deadline = time.monotonic() + STARTING_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 self._demand_killed(process)
@@ -131,7 +130,7 @@ class Plane:
         """Ask it to stop, and wait for that."""
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(ENDING_SECONDS)
+        self.process.wait(PATIENCE_SECONDS)
 
     def copied(self, home: Path) -> Plane:
         """The same home elsewhere, as a kill at this instant would leave it; not running.

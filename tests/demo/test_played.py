@@ -81,7 +81,7 @@ OCTOBER = shortened(date(2015, 10, 14), feature="distance_miles", factor=0.3048)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("name", "story", "unit"),
     [
@@ -113,7 +113,7 @@ def test_the_report_names_the_fault_that_was_there(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_without_a_fault_nothing_is_reported(play: Play) -> None:
     report = play("clean", shortened(date(2015, 9, 9)))
     assert report["incidents"] == []
@@ -125,7 +125,7 @@ def test_without_a_fault_nothing_is_reported(play: Play) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("name", "story"), [("september", SEPTEMBER), ("homes that move", HOMES_MOVE)]
 )

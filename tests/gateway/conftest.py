@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import uvicorn
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.artifacts.binding import Binding
 from trimtab.artifacts.digest import sha256_of
@@ -263,7 +264,7 @@ def on_trial(target: Target, percent: float, salt: str = "rol_1") -> Canary:
     return Canary(target.version, target.digest, target.permit, percent, salt)
 
 
-def eventually(seen: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(seen: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true value of `seen`, or a failed test."""
     end = time.monotonic() + seconds
     while not (value := seen()):

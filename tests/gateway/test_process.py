@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.gateway.settings import ENVIRONMENT, documented, read_settings
 from trimtab.kernel.errors import InvalidInput
@@ -62,7 +63,7 @@ class Process:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
 
     def ready(self) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_SECONDS
         while True:
             assert self.popen.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()

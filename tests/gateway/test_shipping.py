@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.gateway.batches import Batch, Captured, record_batch
 from trimtab.gateway.sessions import VersionSchema
@@ -254,7 +255,7 @@ def test_what_is_rare_is_not_kept_waiting_by_what_is_frequent() -> None:
 
 
 def until(holds: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < deadline
         meanwhile()

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.demo.processes import start_control_plane, start_gateway
 from trimtab.sdk import shapes
@@ -97,7 +98,9 @@ def test_a_first_release_as_the_readme_has_it(tmp_path: Path, session: Session) 
         keys = dict(re.findall(r"(gateway|shop|labels) (ak_\S+)", said[2]))
         assert set(keys) == {"gateway", "shop", "labels"}
         gateway, address = start_gateway(control, keys["gateway"])
-        deadline = time.monotonic() + 30  # the gateway may come before the canary does
+        deadline = (
+            time.monotonic() + PATIENCE_SECONDS
+        )  # the gateway may come before the canary does
         while "1.1.0 is a global canary" not in (refused := outside(address, keys["shop"])):
             assert time.monotonic() < deadline, refused
             time.sleep(0.1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.kernel.errors import Conflict, Unavailable
 from trimtab.platform.durable import Job, JobArgs
@@ -61,7 +62,7 @@ class Yard:
         return path.read_text().splitlines() if path.exists() else []
 
     def until_begun(self, number: int) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.lines("runs")) < number:
             assert time.monotonic() < deadline, "the child begins nothing"
             time.sleep(0.01)
@@ -147,7 +148,7 @@ def test_one_sqlite_file_has_one_executor(tmp_path: Path, yard_at: Callable[[str
     holder.kill()
     holder.wait()
     second.start()  # freed by the death; what the other name had begun is taken over
-    assert second.wait_idle(20)
+    assert second.wait_idle(PATIENCE_SECONDS)
     assert second.stop(5)
     assert sorted(done) == [f"key:{number}" for number in range(4)]
 
@@ -175,14 +176,14 @@ def test_a_dead_executor_is_taken_over_and_a_living_one_is_not(shared: Yard) -> 
     for asker in askers:
         asker.join()
     assert sum(taken) == 2
-    assert rescuer.wait_idle(20)
+    assert rescuer.wait_idle(PATIENCE_SECONDS)
     assert rescuer.recover(["dead", "never-was"]) == 0
     assert rescuer.stop(5)
     assert sorted(done) == ["key:0", "key:1"]
 
 
 def _ask(rescuer: DbosEngine, taken: list[int], number: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             taken[number] = rescuer.recover(["dead"])
@@ -201,7 +202,7 @@ def test_a_zombie_does_not_change_what_was_done_without_it(shared: Yard) -> None
     heir = shared.engine("heir", lambda args: done.append(args.key))
     heir.start()
     assert heir.recover(["zombie"]) == 1
-    assert heir.wait_idle(20)
+    assert heir.wait_idle(PATIENCE_SECONDS)
     assert done == ["key:0"]
     before = heir.counts()
     (shared.folder / "go").touch()
@@ -260,7 +261,7 @@ def test_sessions_that_the_server_drops_lose_nothing(shared: Yard) -> None:
                 break
             except Unavailable:
                 time.sleep(0.05)
-    assert engine.wait_idle(60)
+    assert engine.wait_idle(PATIENCE_SECONDS)
     time.sleep(2.5)  # the lease is asked for again
     with pytest.raises(Conflict, match="alive"):
         _lease_of(shared.url, "one")

@@ -11,7 +11,7 @@ from tests.chaos.stories import FLIGHTS
 from tests.web.lived import Lived, lived
 from tests.web.looks import complaints, unseen_focus
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LEAD, AUDITOR, NOBODY = "mira@example.org", "aud@example.org", "omar@example.org"
 DRIFT = "distance_miles: drift"

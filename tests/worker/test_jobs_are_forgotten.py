@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS
+
 from trimtab.app import Application
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.settings import Settings
 from trimtab.worker import Worker
 
 HOUR_MS = 3_600_000
-SECONDS = 20.0
 
 
 def test_the_worker_forgets_jobs_that_were_done_long_ago(tmp_path: Path) -> None:
@@ -26,14 +27,14 @@ def test_the_worker_forgets_jobs_that_were_done_long_ago(tmp_path: Path) -> None
     for number in range(1, 31):
         engine.enqueue("note", f"old-{number}", {})
     engine.enqueue("fail", "failed", {})
-    assert engine.wait_idle(SECONDS)
+    assert engine.wait_idle(PATIENCE_SECONDS)
     _age(tmp_path / "home" / "jobs.sqlite", 3 * HOUR_MS)
     engine.enqueue("note", "fresh", {})
-    assert engine.wait_idle(SECONDS)
+    assert engine.wait_idle(PATIENCE_SECONDS)
     worker = Worker(application)
     worker.start()
     try:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while engine.counts().done > 1 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert (engine.counts().done, engine.counts().failed) == (1, 1)
@@ -41,7 +42,7 @@ def test_the_worker_forgets_jobs_that_were_done_long_ago(tmp_path: Path) -> None
         assert engine.enqueue("note", "old-1", {})
     finally:
         worker.stop()
-        application.stop(SECONDS)
+        application.stop(PATIENCE_SECONDS)
 
 
 def _fail(_args: JobArgs) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tests.patience import PATIENCE_SECONDS
 
 from trimtab.app import Application
 from trimtab.audit import ledger
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.slow
 
 START = datetime(2015, 3, 1, tzinfo=UTC)
 FANS = 8
-SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def house(tmp_path: Path) -> Iterator[Application]:
     application.loop.register()
     application.start()
     yield application
-    application.stop(SECONDS)
+    application.stop(PATIENCE_SECONDS)
 
 
 def happen(house: Application) -> None:
@@ -75,7 +75,7 @@ def subjects(house: Application) -> list[str]:
 
 def test_what_follows_is_written_in_the_order_of_what_came_before(house: Application) -> None:
     happen(house)
-    assert house.loop.settle(SECONDS)
+    assert house.loop.settle(PATIENCE_SECONDS)
     assert subjects(house)[FANS:] == [f"{number}/" for number in range(FANS)]
 
 
@@ -86,7 +86,7 @@ def test_nothing_is_done_between_two_steps(house: Application) -> None:
         happen(house)
         time.sleep(3 * PAUSE_SECONDS)
         assert len(subjects(house)) == FANS
-        assert house.loop.settle(SECONDS)
+        assert house.loop.settle(PATIENCE_SECONDS)
         assert len(subjects(house)) == 2 * FANS
     finally:
         worker.stop()
@@ -99,7 +99,7 @@ def test_no_pass_is_made_before_the_gateways_serve_what_is_recorded(house: Appli
     assert not house.loop.settle(0.5)
     assert len(subjects(house)) == FANS
     report(house, epoch)
-    assert house.loop.settle(SECONDS)
+    assert house.loop.settle(PATIENCE_SECONDS)
     assert len(subjects(house)) == 2 * FANS
 
 

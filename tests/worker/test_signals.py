@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE_SECONDS
 from tests.registering import registered
 
 from trimtab.app import Application
@@ -23,7 +24,6 @@ pytestmark = pytest.mark.slow
 START = datetime(2015, 3, 1, tzinfo=UTC)
 MODELS = [f"m{number}" for number in range(6)]
 TENANTS = [TenantId(name) for name in ("aa", "dl", "ev", "oo", "ua", "us", "wn")]
-SECONDS = 60.0
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def house(tmp_path: Path) -> Iterator[Application]:
         for name in MODELS:
             registered(work, name, tier=2, policy="")
     yield application
-    application.stop(SECONDS)
+    application.stop(PATIENCE_SECONDS)
 
 
 def drift(model: str, tenant: TenantId | None, feature: str) -> DriftConfirmed:
@@ -70,7 +70,7 @@ def test_the_signal_that_was_written_first_opens_the_incident(house: Application
                 work.record(drift(model, None, feature))
             for tenant in TENANTS:
                 work.record(drift(model, tenant, "longitude"))
-    assert house.loop.settle(SECONDS)
+    assert house.loop.settle(PATIENCE_SECONDS)
     with house.parts.records.look() as reading:
         found = incidents.listed(reading)
     opened = [(i.model, i.tenant, i.feature, i.signals, i.phase) for i in reversed(found)]

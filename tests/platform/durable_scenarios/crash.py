@@ -71,7 +71,7 @@ class Scenario:
             self.line_up()
         for number in range(keys):
             engine.enqueue(JOBS[number % 8], f"key:{number}", {})
-        assert engine.wait_idle(60)
+        assert engine.wait_idle(300)
         for dead in engine.failed():
             with (self.folder / "dead").open("a") as letters:
                 letters.write(f"{dead.key} {dead.attempts}\n")
