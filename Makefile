@@ -90,5 +90,5 @@ bench: $(READY) ## figures beside this machine's own floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: chaos
-chaos: $(READY) ## kill every step of the story for real, alter a ledger of a million (long)
+chaos: $(READY) ## kill every step of the story for real, and the other long campaigns
 	$(BIN)/pytest -q -m chaos $(ARGS)

@@ -80,13 +80,17 @@ def test_a_factor_without_a_name_is_a_fault_too(
     assert any("no step between units" in words for words in found.cause.evidence_against)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("days", [1, 3])
-def test_faults_are_named_right(flights: Make, diagnose: Diagnose, days: int) -> None:
+@pytest.mark.parametrize(
+    "months", [(4, 10), pytest.param((2, 6, 8, 12), marks=pytest.mark.chaos)], ids=["few", "many"]
+)
+def test_faults_are_named_right(
+    flights: Make, diagnose: Diagnose, months: tuple[int, ...], days: int
+) -> None:
     """Days and draws on which nothing here was chosen."""
     named = [
         right(diagnose(flights.evidence(date(2015, month, 20), fault, days=days, seed=99)), fault)
-        for month in range(2, 13, 2)
+        for month in months
         for feature in FEATURES
         for factor in FACTORS
         for fault in [Fault(feature, factor)]
