@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -26,6 +27,10 @@ from trimtab.platform.durable_dbos_store import assert_durable, open_engine
 pytestmark = pytest.mark.slow
 
 Run = Callable[[JobArgs], None]
+
+
+ASLEEP: dict[str, Any] = {"poll_seconds": 3600.0, "busy_poll_seconds": 3600.0}
+"""Nothing is looked at unless somebody says so."""
 
 
 class Bench:
@@ -185,7 +190,7 @@ def test_no_more_jobs_of_a_queue_run_at_once_than_its_limit(bench: Bench) -> Non
 
 def test_nothing_waits_for_the_polling_interval(bench: Bench) -> None:
     runs = Runs()
-    engine = bench.start({"note": runs}, queues={"default": 1}, poll_seconds=3600.0)
+    engine = bench.start({"note": runs}, queues={"default": 1}, **ASLEEP)
     for number in range(20):
         engine.enqueue("note", f"k{number}", {})
     assert engine.wait_idle(PATIENCE_SECONDS)
@@ -198,12 +203,19 @@ def test_work_left_waiting_is_taken_up_without_polling(bench: Bench) -> None:
         asleep.enqueue("note", f"k{number}", {})
     assert not asleep.idle()
     runs = Runs()
-    awake = bench.start(
-        {"note": runs}, queues={"default": 1}, poll_seconds=3600.0, executor_id="two"
-    )
+    awake = bench.start({"note": runs}, queues={"default": 1}, executor_id="two", **ASLEEP)
     awake.enqueue("note", "k12", {})
     assert awake.wait_idle(PATIENCE_SECONDS)
     assert sorted(runs.keys) == sorted(f"k{n}" for n in range(13))
+
+
+def test_work_left_waiting_is_taken_up_though_nobody_says_anything(bench: Bench) -> None:
+    asleep = bench.start({"note": Runs()}, listen=frozenset())
+    asleep.enqueue("note", "k0", {})
+    runs = Runs()
+    awake = bench.start({"note": runs}, executor_id="two", poll_seconds=3600.0)
+    assert awake.wait_idle(PATIENCE_SECONDS)
+    assert runs.keys == ["k0"]
 
 
 def test_a_job_that_raises_is_tried_again_then_set_aside_while_others_flow(bench: Bench) -> None:

@@ -87,6 +87,9 @@ class DbosSettings:
     queues: Mapping[str, int] = field(default_factory=lambda: {"default": 4})
     listen: frozenset[str] | None = None
     poll_seconds: float = 0.25
+    """Between two looks at a queue of which nobody told us anything."""
+    busy_poll_seconds: float = 0.25
+    """The same while a job of the queue is known to be unfinished."""
     max_recoveries: int = 20
     """How often a job whose process died under it is begun again, before it is a dead
     letter. A job that runs beside the one to blame is begun again as often, so few would
@@ -169,7 +172,7 @@ class DbosEngine:
         left = self._leftovers(engine)
         listen = self._settings.listen
         for name in self._settings.queues if listen is None else listen:
-            self._loops[name] = Loop(self._dbos, name, left[name])
+            self._loops[name] = Loop(self._dbos, name, left[name], self._settings.busy_poll_seconds)
 
     def _leftovers(self, engine: sa.Engine) -> Counter[str]:
         """How many jobs of each queue are unfinished from before.

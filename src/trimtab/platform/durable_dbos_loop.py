@@ -18,10 +18,15 @@ from trimtab.kernel.errors import Unavailable
 
 
 class _Wake(threading.Event):
-    """The stop signal of a DBOS queue loop, whose wait can also be cut short."""
+    """The stop signal of a DBOS queue loop, whose wait can also be cut short.
 
-    def __init__(self) -> None:
+    Args:
+        longest: Seconds to wait at most, as things are.
+    """
+
+    def __init__(self, longest: Callable[[], float]) -> None:
         super().__init__()
+        self._longest = longest
         self._nudged = threading.Event()
 
     def nudge(self) -> None:
@@ -32,7 +37,8 @@ class _Wake(threading.Event):
         self._nudged.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        self._nudged.wait(timeout)
+        longest = self._longest()
+        self._nudged.wait(longest if timeout is None else min(timeout, longest))
         self._nudged.clear()  # before the look that follows, so that no nudge is lost
         return self.is_set()
 
@@ -41,12 +47,14 @@ class Loop:
     """One queue, served: DBOS's own loop, woken when there may be something to take.
 
     `backlog` is how many jobs this process knows to be unfinished. It decides only
-    whether a finished job is worth another look, never what is true: on PostgreSQL other
-    processes add and take too, and their doings are seen at the polling interval.
+    whether a finished job is worth another look, and how soon to look again by itself
+    (`busy_seconds`: DBOS hands back what a dead process left in its own time), never what is
+    true: on PostgreSQL other processes add and take too, and their doings are seen at the
+    polling interval.
     """
 
-    def __init__(self, dbos: DBOS, queue_name: str, backlog: int):
-        self.wake = _Wake()
+    def __init__(self, dbos: DBOS, queue_name: str, backlog: int, busy_seconds: float):
+        self.wake = _Wake(lambda: busy_seconds if self._backlog else threading.TIMEOUT_MAX)
         self._backlog = backlog
         self._lock = threading.Lock()
         queue = DBOS.retrieve_queue(queue_name)
