@@ -330,6 +330,24 @@ def test_a_file_in_which_there_is_nothing_is_refused(house: Any, refuses: Any, w
     assert not list(house.admin.models.versions(model))
 
 
+def test_a_holdout_that_is_the_reference_is_refused(house: Any, refuses: Any) -> None:
+    model = house.new_model()
+    with house.http("data_scientist") as http:
+        answer = http.post(
+            f"/api/v1/models/{model}/versions",
+            data={"metadata": json.dumps(house.metadata("1.0.0"))},
+            files={
+                "artifact": ("m", house.material.artifact()),
+                "reference": ("r", house.material.reference),
+                "holdout": ("h", house.material.reference),
+            },
+        )
+    body = refuses(answer, 422, "invalid_input")
+    assert body["field"] == "holdout"
+    assert "kept from training" in body["remedy"]
+    assert not list(house.admin.models.versions(model))
+
+
 @pytest.mark.parametrize("parent", ["0.9.0", "1.0.0", "", "x"])
 def test_a_parent_that_is_not_there_is_refused(house: Any, refuses: Any, parent: str) -> None:
     model = house.new_model()

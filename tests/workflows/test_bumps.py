@@ -54,7 +54,8 @@ def files(
     rows: int = 600, seed: int = 1, features: tuple[str, ...] = NAMES, trees: int = 5
 ) -> tuple[bytes, bytes, bytes]:
     """A really trained model as ONNX, what it learnt from, and rows to check it on."""
-    data = table(rows, seed)
+    both = table(rows + 300, seed)
+    data, later = both.slice(0, rows), both.slice(rows)
     trained = recipe.train(
         data,
         features=features,
@@ -66,7 +67,7 @@ def files(
         limits=LIMITS,
         hyperparameters=Hyperparameters(trees=trees),
     )
-    return trained.onnx, parquet(data), parquet(data)
+    return trained.onnx, parquet(data), parquet(later)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from trimtab.kernel.errors import InvalidInput, Unavailable
 from trimtab.registry.model import Model
 
+_PIECE_BYTES = 1 << 20
+
 
 def demand_bytes(artifact: BinaryIO) -> None:
     """Refuse an artifact without a byte."""
@@ -62,6 +64,24 @@ def demand_table(stream: BinaryIO, model: Model, field: str) -> int:
             remedy="send the rows themselves: without any, nothing can be compared with them",
         )
     return int(rows)
+
+
+def demand_unlike(holdout: BinaryIO, reference: BinaryIO) -> None:
+    """Refuse a holdout that is the reference, byte for byte: a model knows those rows."""
+    begins = holdout.tell(), reference.tell()
+    alike = True
+    while alike and (piece := holdout.read(_PIECE_BYTES)):
+        alike = piece == reference.read(len(piece))
+    alike = alike and not reference.read(1)
+    holdout.seek(begins[0])
+    reference.seek(begins[1])
+    if alike:
+        raise InvalidInput(
+            "the holdout is the reference: what a model was trained on says nothing of how it "
+            "does on other rows",
+            field="holdout",
+            remedy="send rows that were kept from training, labelled, as the holdout",
+        )
 
 
 def column_kinds(content: BinaryIO, *, field: str = "holdout") -> Mapping[str, str]:

@@ -21,12 +21,12 @@ from trimtab.checks import service as checks
 from trimtab.checks import store as check_store
 from trimtab.checks.model import CheckRun, Conclusion, conclude
 from trimtab.identity import store as people
+from trimtab.identity.reach import demand_own
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import (
     IntegrityFailed,
     InvalidInput,
     NotFound,
-    NotPermitted,
     PolicyRefused,
     Unavailable,
 )
@@ -212,12 +212,7 @@ def _sealed(parts: Parts, numbered: Registration) -> Registration:
 
 def _model_for(parts: Parts, actor: Actor, given: Upload) -> Model:
     """The model that a version is handed in for, by somebody who may, under a number to take."""
-    if actor.tenant is not None and given.tenant != actor.tenant:
-        raise NotPermitted(
-            "this credential can only register its own tenant's versions",
-            field="tenant",
-            remedy="leave the tenant out, or name your own",
-        )
+    demand_own(actor, given.tenant)
     with parts.records.look() as reading:
         model = store.model_named(reading, given.model)
         if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
@@ -239,6 +234,7 @@ def _demand_takeable(given: Upload, model: Model, limit: int) -> int:
     for name, stream in (("reference", given.reference), ("holdout", given.holdout)):
         files.demand_size(stream, limit, name)
         rows[name] = files.demand_table(stream, model, name)
+    files.demand_unlike(given.holdout, given.reference)
     return rows["reference"]
 
 
