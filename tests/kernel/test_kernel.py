@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from trimtab.kernel import errors
 from trimtab.kernel.actor import Actor, ActorKind, system
-from trimtab.kernel.clock import SteppedClock, SystemClock, iso, parse_iso
+from trimtab.kernel.clock import SteppedClock, SystemClock, begin_of, iso, parse_iso
 from trimtab.kernel.events import Event, canonical, plain
 from trimtab.kernel.ids import ALPHABET, Ids, TenantId, new_id
 from trimtab.kernel.verdict import Verdict, worst
@@ -189,6 +189,14 @@ def test_a_stepped_clock_stands_still_and_is_safe_between_threads() -> None:
     for thread in threads:
         thread.join()
     assert clock.now() == max(seen) == NOW + timedelta(seconds=1599)
+
+
+@given(moments, st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=9)))
+def test_moments_of_one_stretch_begin_together(moment: datetime, grain: timedelta) -> None:
+    begin = begin_of(moment, grain)
+    assert begin <= moment < begin + grain
+    assert begin_of(begin, grain) == begin == begin_of(begin + grain - timedelta.resolution, grain)
+    assert begin_of(moment, timedelta(0)) == moment
 
 
 def test_the_clock_of_the_machine_is_in_utc() -> None:

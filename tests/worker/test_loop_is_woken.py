@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from trimtab.audit.work import Reading
 from trimtab.identity.model import PersonAdded
 from trimtab.identity.service import add_person
 from trimtab.kernel.actor import system
+from trimtab.kernel.clock import begin_of
 from trimtab.platform.durable import Job, JobArgs
+from trimtab.platform.durable_dbos import DbosEngine
 from trimtab.platform.settings import Settings
 from trimtab.workflows.loop import Loop, Program, Sweep
 
@@ -71,8 +74,25 @@ def test_an_entry_wakes_the_loop(running: Run, monkeypatch: pytest.MonkeyPatch) 
         going.stop()
 
 
+Asked = list[str]
+"""Keys under which the engine was asked to take a job."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    keys: Asked = []
+    enqueue = DbosEngine.enqueue
+
+    def counted(engine: DbosEngine, job: str, key: str, args: Any) -> bool:
+        keys.append(key)
+        return enqueue(engine, job, key, args)
+
+    monkeypatch.setattr(DbosEngine, "enqueue", counted)
+    return keys
+
+
 def test_what_stays_due_is_handed_over_once_and_again_when_it_moves(
-    running: Run, monkeypatch: pytest.MonkeyPatch
+    running: Run, asked: Asked
 ) -> None:
     ran: list[str] = []
     mark = ["first"]
@@ -80,23 +100,31 @@ def test_what_stays_due_is_handed_over_once_and_again_when_it_moves(
     def due(_reading: Reading) -> list[tuple[str, str]]:
         return [("row", mark[0])]
 
-    def run(args: JobArgs) -> None:
-        ran.append(args.key)
-
-    application = running(Program((), (), (Sweep(Job("look", run, max_attempts=1), due),)))
-    engine = application.parts.engine
-    asked: list[str] = []
-    enqueue = engine.enqueue
-
-    def counted(job: str, key: str, args: Any) -> bool:
-        asked.append(key)
-        return enqueue(job, key, args)
-
-    monkeypatch.setattr(engine, "enqueue", counted)
+    look = Job("look", lambda args: ran.append(args.key), max_attempts=1)
+    application = running(Program((), (), (Sweep(look, due),)))
     passes = [application.loop.turn() for _ in range(5)]
     mark[0] = "second"
     passes += [application.loop.turn() for _ in range(5)]
     assert passes == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0]
     assert asked == ["look:row:first", "look:row:second"]
-    assert engine.wait_idle(PATIENCE_SECONDS)
+    assert application.parts.engine.wait_idle(PATIENCE_SECONDS)
     assert ran == asked
+
+
+def test_by_the_machines_time_what_stays_due_gets_one_turn_a_minute(
+    running: Run, asked: Asked
+) -> None:
+    def due(reading: Reading) -> list[tuple[str, str]]:
+        return [("row", reading.moment)]
+
+    def fail(_args: JobArgs) -> None:
+        raise RuntimeError("for good")
+
+    application = running(Program((), (), (Sweep(Job("look", fail, max_attempts=1), due),)))
+    engine = application.parts.engine
+    begun = begin_of(application.parts.clock.now(), timedelta(minutes=1))
+    for _ in range(20):
+        application.loop.turn()
+        assert engine.wait_idle(PATIENCE_SECONDS)
+    minutes = (application.parts.clock.now() - begun) // timedelta(minutes=1)
+    assert len(asked) == len(engine.failed()) <= 1 + minutes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from trimtab.audit import ledger
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.clock import Clock
+from trimtab.kernel.clock import Clock, begin_of, iso
 from trimtab.kernel.errors import Conflict
 from trimtab.kernel.events import Event
 from trimtab.platform.database import Database, Kind
@@ -29,11 +29,15 @@ _FREE = {Kind.OBSERVATION, Kind.CURSOR, Kind.IDEMPOTENCY, Kind.SESSION}
 
 
 class Reading:
-    """A look at one snapshot of the records."""
+    """A look at one snapshot of the records.
 
-    def __init__(self, connection: Connection, now: datetime):
+    `moment` tells what is done once at each moment which one this is.
+    """
+
+    def __init__(self, connection: Connection, now: datetime, grain: timedelta = timedelta(0)):
         self.connection = connection
         self.now = now
+        self.moment = iso(begin_of(now, grain))
 
     def rows(
         self, query: sa.Select[Any], values: Mapping[str, Any] | None = None
@@ -145,7 +149,7 @@ class Records:
     def look(self) -> Iterator[Reading]:
         """A reading transaction over one snapshot."""
         with self.database.read() as connection:
-            yield Reading(connection, self.clock.now())
+            yield Reading(connection, self.clock.now(), self.clock.grain)
 
 
 @cache

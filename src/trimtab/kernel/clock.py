@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
-    """Where domain time comes from."""
+    """Where domain time comes from.
+
+    Within `grain` all moments are one for whatever is done once at each moment.
+    """
+
+    grain: timedelta
 
     def now(self) -> datetime:
         """The present moment, timezone-aware, in UTC."""
@@ -18,12 +25,18 @@ class Clock(Protocol):
 class SystemClock:
     """Domain time is the machine's time."""
 
+    grain = timedelta(minutes=1)
+    """What is due and does not move gets a turn a minute, not one at each look."""
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
 
 class SteppedClock:
     """Domain time that stands still until somebody moves it; it never goes back."""
+
+    grain = timedelta(0)
+    """It makes the moments itself."""
 
     def __init__(self, start: datetime):
         self._now = start.astimezone(UTC)
@@ -38,6 +51,11 @@ class SteppedClock:
         with self._lock:
             self._now = max(self._now, moment.astimezone(UTC))
             return self._now
+
+
+def begin_of(moment: datetime, grain: timedelta) -> datetime:
+    """When the stretch of `grain` began in which `moment` lies; `moment` itself if that is 0."""
+    return moment - (moment - _EPOCH) % grain if grain else moment
 
 
 def iso(moment: datetime) -> str:

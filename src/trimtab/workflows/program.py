@@ -9,7 +9,6 @@ from trimtab.approvals import store as approval_store
 from trimtab.audit.reactions import Reaction
 from trimtab.audit.work import Reading
 from trimtab.kernel.actor import system
-from trimtab.kernel.clock import iso
 from trimtab.platform.durable import Job
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows import (
@@ -134,4 +133,4 @@ def _expire(parts: Parts, approval_id: str) -> None:
 
 
 def _expiring(reading: Reading) -> list[tuple[str, str]]:
-    return [(found, iso(reading.now)) for found in approval_store.due(reading, reading.now)]
+    return [(found, reading.moment) for found in approval_store.due(reading, reading.now)]

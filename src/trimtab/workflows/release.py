@@ -19,7 +19,6 @@ from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
 from trimtab.kernel.actor import system
-from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput, PolicyRefused
 from trimtab.kernel.ids import TenantId
 from trimtab.kernel.verdict import Verdict
@@ -382,7 +381,7 @@ def due(reading: Reading) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = [(r.id, f"{r.revision}:{mark}") for r in unobserved(reading)]
     for rollout_id in rollout_store.due(reading, reading.now):
         rollout = rollout_store.get(reading, rollout_id)
-        found.append((rollout_id, f"{rollout.revision}:{iso(reading.now)}"))
+        found.append((rollout_id, f"{rollout.revision}:{reading.moment}"))
     return found
 
 

@@ -408,9 +408,7 @@ def resolve(work: Work, incident_id: IncidentId, evidence: dict[str, Any], resol
 
 def due(reading: Reading) -> list[tuple[str, str]]:
     """Remedies whose recovery is to be measured, or that were left alone too long."""
-    return [
-        (found, reading.now.isoformat()) for found in remediation_store.due(reading, reading.now)
-    ]
+    return [(found, reading.moment) for found in remediation_store.due(reading, reading.now)]
 
 
 def turn(parts: Parts, remediation_id: str) -> None:

@@ -18,7 +18,7 @@ from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import Kind, Severity, Signal
 from trimtab.kernel.actor import system
-from trimtab.kernel.clock import iso, parse_iso
+from trimtab.kernel.clock import parse_iso
 from trimtab.kernel.errors import Conflict, InvalidInput
 from trimtab.kernel.ids import TenantId
 from trimtab.monitoring import late_store
@@ -257,14 +257,12 @@ def facts_of(reading: Reading, model: str) -> dict[str, VersionFacts]:
 
 def unscheduled(reading: Reading) -> list[tuple[str, str]]:
     """Models whose present window does not exist yet."""
-    return [(model, iso(reading.now)) for model in monitoring_store.unscheduled(reading)]
+    return [(model, reading.moment) for model in monitoring_store.unscheduled(reading)]
 
 
 def due(reading: Reading) -> list[tuple[str, str]]:
     """Windows that something is to be done with now."""
-    return [
-        (window_id, iso(reading.now)) for window_id in monitoring_store.due(reading, reading.now)
-    ]
+    return [(window_id, reading.moment) for window_id in monitoring_store.due(reading, reading.now)]
 
 
 def open_incident(parts: Parts, entry: Entry) -> None:
