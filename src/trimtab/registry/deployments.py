@@ -44,6 +44,10 @@ class Deployed:
     since: datetime
     revision: int = 0
 
+    def carries(self, version: str, digest: Digest) -> bool:
+        """Whether it is this version, with these bytes: two versions may have the same ones."""
+        return (self.version, self.digest) == (version, digest)
+
     def to(
         self, state: Deployment, *, percent: float, permit: PermitId, why: str, at: datetime
     ) -> tuple[Deployed, DeploymentMoved]:

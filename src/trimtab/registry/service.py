@@ -284,7 +284,7 @@ def set_canary(
     """
     place = (version.model, version.tenant, environment)
     present = deployment_store.in_place(work, *place, Deployment.CANARY)
-    if present is not None and present.digest != version.digest:
+    if present is not None and not present.carries(version.version, version.digest):
         raise Conflict(
             f"version {present.version} is the canary here; one at a time",
             remedy="wait until it is promoted or rolled back",
@@ -327,10 +327,10 @@ def promote_canary(
     """
     place = (version.model, version.tenant, environment)
     stable = deployment_store.in_place(work, *place, Deployment.STABLE)
-    if stable is not None and stable.digest == version.digest:
+    if stable is not None and stable.carries(version.version, version.digest):
         return stable
     canary = deployment_store.in_place(work, *place, Deployment.CANARY)
-    if canary is None or canary.digest != version.digest:
+    if canary is None or not canary.carries(version.version, version.digest):
         raise InvalidMove(f"version {version.version} is not the canary here")
     _consume(work, permit, place, version.version, version.digest, FULL)
     if stable is not None:

@@ -19,7 +19,7 @@ from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
 from trimtab.kernel.actor import system
-from trimtab.kernel.errors import InvalidInput, PolicyRefused
+from trimtab.kernel.errors import Conflict, InvalidInput, PolicyRefused
 from trimtab.kernel.ids import TenantId
 from trimtab.kernel.verdict import Verdict
 from trimtab.observations import frame as frames
@@ -94,7 +94,7 @@ def start(parts: Parts, work: Work, version: Version) -> Rollout:
     Raises:
         PolicyRefused: no approval of exactly these bytes is valid now, or the model's tier
             cannot enter this place.
-        Conflict: another rollout of this place is not settled.
+        Conflict: the version is stable there, or another rollout of this place is not settled.
     """
     model = store.model_named(work, version.model)
     demands, policy_digest = policy_of(parts, model)
@@ -105,6 +105,11 @@ def start(parts: Parts, work: Work, version: Version) -> Rollout:
     active = deployment_store.in_place(
         work, version.model, version.tenant, ENVIRONMENT, Deployment.STABLE
     ) or deployment_store.in_place(work, version.model, None, ENVIRONMENT, Deployment.STABLE)
+    if active is not None and (active.tenant, active.version) == (version.tenant, version.version):
+        raise Conflict(
+            f"version {version.version} is stable there already",
+            remedy="release another version, or roll this one back",
+        )
     return rollouts.start(
         work,
         model=version.model,
@@ -188,7 +193,7 @@ def _take_back(parts: Parts, work: Work, rollout: Rollout, demands: TierPolicy) 
     place = (rollout.model, rollout.tenant, rollout.environment)
     why = rollout.outcome_reason or "taken back"
     stable = deployment_store.in_place(work, *place, Deployment.STABLE)
-    if stable is not None and stable.digest == rollout.digest:
+    if stable is not None and stable.carries(rollout.version, rollout.digest):
         returning.take_back(parts, work, stable, demands, why=why)
         return
     registry.withdraw_canary(work, *place, version=rollout.version, why=why)
@@ -198,10 +203,10 @@ def _brought_about(work: Work, rollout: Rollout) -> bool:
     """Whether the records already give this version what is intended for it."""
     place = (rollout.model, rollout.tenant, rollout.environment)
     stable = deployment_store.in_place(work, *place, Deployment.STABLE)
-    if stable is not None and stable.digest == rollout.digest:
+    if stable is not None and stable.carries(rollout.version, rollout.digest):
         return True
     canary = deployment_store.in_place(work, *place, Deployment.CANARY)
-    same = canary is not None and canary.digest == rollout.digest
+    same = canary is not None and canary.carries(rollout.version, rollout.digest)
     return (
         same
         and canary is not None
@@ -263,7 +268,7 @@ def _seen_percent(parts: Parts, reading: Reading, rollout: Rollout) -> float | N
 def _recorded_percent(reading: Reading, rollout: Rollout) -> float:
     placed = deployment_store.carrying(reading, rollout.environment, model=rollout.model)
     for deployed in placed:
-        if (deployed.tenant, deployed.digest) == (rollout.tenant, rollout.digest):
+        if deployed.tenant == rollout.tenant and deployed.carries(rollout.version, rollout.digest):
             return deployed.percent
     return 0.0
 
@@ -302,8 +307,11 @@ def analyse(reading: Reading, rollout: Rollout, demands: TierPolicy) -> Analysis
     cutoffs = {
         v.version: v.cutoff for v in store.versions_of(reading, rollout.model, everyone=True)
     }
+    features = store.model_named(reading, rollout.model).feature_names
     try:
-        frame = frames.load(reading, rollout.model, rollout.started_at, reading.now)
+        frame = frames.load(
+            reading, rollout.model, rollout.started_at, reading.now, features=features
+        )
     except InvalidInput:
         nothing = Evidence(
             (), 0, reading.now - rollout.step_since, rollout.active_version is not None

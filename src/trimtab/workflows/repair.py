@@ -294,7 +294,8 @@ def _roll_back(parts: Parts, work: Work, begun: Remediation, demands: TierPolicy
     """Put the predecessor back in the place of the version that was found bad there."""
     place = (begun.model, begun.tenant, ENVIRONMENT)
     bad = deployment_store.in_place(work, *place, Deployment.STABLE)
-    if bad is None or bad.digest != begun.args["from_digest"]:
+    found = str(begun.args["from_version"]), str(begun.args["from_digest"])
+    if bad is None or (bad.version, str(bad.digest)) != found:
         returning.give_up(work, begun, "what was found bad is not stable here any more", demands)
         return
     returning.carry_out(parts, work, begun, bad, demands)
