@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -62,26 +63,33 @@ class Worker:
     def _run(self) -> None:
         signed_at, pruned_at = time.monotonic(), -PRUNE_SECONDS
         keep_seconds = 3600.0 * self._application.settings.jobs_keep_hours
-        entered = self._application.parts.records.entered
+        parts = self._application.parts
+        entered = parts.records.entered
         while not self._stopping.is_set():
-            handed = 0
             entered.clear()  # before the look that follows, so that no entry is missed
-            try:
-                self._application.parts.refusals.flush()
-                handed = self._application.loop.go_on()
-                if time.monotonic() - signed_at >= HEAD_SECONDS:
-                    signed_at = time.monotonic()
-                    self._application.parts.heads.sign()
-                if time.monotonic() - pruned_at >= PRUNE_SECONDS:
-                    pruned_at = time.monotonic()
-                    self._application.parts.engine.prune(keep_seconds)
-                    self._application.leftovers.look()
-            except TrimtabError as error:
-                log.error("a pass of the loop failed", code=error.code, what=error.message)
-            except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more
-                log.error("a pass of the loop failed", code="unforeseen", what=repr(error))
+            _tried(parts.refusals.flush)
+            handed = _tried(self._application.loop.go_on)
+            if time.monotonic() - signed_at >= HEAD_SECONDS:
+                signed_at = time.monotonic()
+                _tried(parts.heads.sign)
+            if time.monotonic() - pruned_at >= PRUNE_SECONDS:
+                pruned_at = time.monotonic()
+                _tried(lambda: parts.engine.prune(keep_seconds))
+                _tried(self._application.leftovers.look)
             if not handed and not self._stopping.wait(LEAST_SECONDS):
                 entered.wait(PAUSE_SECONDS)
+
+
+def _tried(act: Callable[[], object]) -> object:
+    """What `act` returns; None, with the reason in the log, where it failed. Whatever else the
+    thread has to do goes on: no head would be signed where no job can be handed over."""
+    try:
+        return act()
+    except TrimtabError as error:
+        log.error("a pass of the loop failed", code=error.code, what=error.message)
+    except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more
+        log.error("a pass of the loop failed", code="unforeseen", what=repr(error))
+    return None
 
 
 def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:

@@ -178,8 +178,12 @@ class Refusals:
             by_actor: dict[Actor, dict[Key, int]] = {}
             for key, count in self._due(everything).items():
                 by_actor.setdefault(key.actor, {})[key] = count
-            for actor, found in by_actor.items():
-                self._enter(actor, found)
+            try:
+                for actor in list(by_actor):
+                    self._enter(actor, by_actor.pop(actor))
+            finally:
+                for found in by_actor.values():  # those that an unforeseen error kept waiting
+                    self._give_back(found)
 
     def _enter(self, actor: Actor, found: dict[Key, int]) -> None:
         reason = next(iter(found)).reason
