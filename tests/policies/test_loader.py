@@ -58,6 +58,7 @@ def changed(old: str, new: str) -> str:
         ("steps_percent: [10, 25, 50, 100]", "steps_percent: [10, 10, 100]", "must rise"),
         ("steps_percent: [10, 25, 50, 100]", "steps_percent: [0, 100]", "from above 0"),
         ("steps_percent: [10, 25, 50, 100]", "steps_percent: []", "at least 1 item"),
+        ("steps_percent: [10, 25, 50, 100]", "steps_percent: [10, 25, 50]", "must be 100"),
         ("max_traffic_percent: 100", "max_traffic_percent: 50", "above max_traffic_percent"),
         ("min_people: 7", "min_people: 8", "min_people is 8, but the steps ask 7"),
         ("role: compliance", "role: legal", "a role has two steps"),

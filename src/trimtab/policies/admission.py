@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 from trimtab.policies import units as u
 from trimtab.policies.units import Direction, Slice, down, free, listed, up
 
+_EVERYBODY = 100.0
+
 
 class CheckName(StrEnum):
     """The checks that a policy can require of a version."""
@@ -187,6 +189,8 @@ class Rollout(Slice):
             raise ValueError("steps_percent must rise from above 0")
         if steps[-1] > self.max_traffic_percent:
             raise ValueError("the last of steps_percent is above max_traffic_percent")
+        if steps[-1] != _EVERYBODY:
+            raise ValueError("the last of steps_percent must be 100: promoted is for everybody")
         return self
 
 
