@@ -18,7 +18,7 @@ from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry.model import Feature, TrainingTrigger, Version
 from trimtab.workflows import intake
 
-ACTOR = system("test")
+ACTOR = replace(system("test"), person="per_who_hands_in")
 MODEL = "late-payment"
 FACTS = RiskFacts(
     customer_facing=False,

@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.workflows import handing_in
 from tests.workflows.handing_in import FACTS
 from tests.workflows.releasing import Plane
 
 from trimtab.approvals.model import Phase
+from trimtab.kernel.actor import system
 from trimtab.registry.model import Lifecycle, TrainingTrigger
 
 pytestmark = pytest.mark.slow
@@ -98,6 +100,34 @@ def test_what_the_sender_says_of_its_metrics_does_not_count(served: Plane) -> No
     assert change["value"] > 5
     met = {c["name"] for c in asked.criteria if c["met"]}
     assert {c["name"] for c in asked.criteria} - met == {"metric_change_percent"}
+
+
+def test_what_no_person_has_handed_in_is_taken_for_retrained(
+    served: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing_in, "ACTOR", system("pipeline"))
+    served.hand_in("1.1.0", training_trigger=TrainingTrigger.MANUAL)
+    served.settle()
+    (asked,) = served.requests("1.1.0")
+    assert not asked.automatic
+    assert criterion(served, "1.1.0", "gain_percent_points")["value"] == 0
+
+
+def test_a_canary_stays_while_people_are_asked_though_its_own_approval_ran_out(
+    served: Plane,
+) -> None:
+    served.hand_in("1.1.0")
+    served.settle()
+    served.day()
+    given, rest = served.requests("1.1.0")
+    assert (given.phase, rest.phase) == (Phase.APPROVED, Phase.PENDING)
+    assert given.due_at is not None
+    served.settle(after=given.due_at - served.now - timedelta(hours=1))
+    served.day()
+    given, rest = served.requests("1.1.0")
+    assert (given.phase, rest.phase) == (Phase.EXPIRED, Phase.PENDING)
+    rollout = served.rollout("1.1.0")
+    assert (rollout.phase.value, rollout.observed_percent) == ("running", 10)
 
 
 def test_a_retrained_version_without_a_measured_gain_is_put_before_people(served: Plane) -> None:

@@ -362,7 +362,9 @@ def _facts(
     conclusion: Conclusion,
     demands: TierPolicy,
 ) -> Facts:
-    """What was measured here on the holdout; nothing of what the sender says of the version."""
+    """What was measured here on the holdout. Of what the sender says of the version counts only
+    that it was retrained: what no person has a part in is taken for that anyway.
+    """
     change = gain = None
     measured = _measured(runs, version, production)
     if measured is not None:
@@ -377,7 +379,8 @@ def _facts(
         percent=percent,
         metric_change_percent=change,
         gain_percent_points=gain,
-        retrained=version.training_trigger is not TrainingTrigger.MANUAL,
+        retrained=version.training_trigger is not TrainingTrigger.MANUAL
+        or not version.contributors,
     )
 
 

@@ -37,6 +37,9 @@ def stops(
     following = FULL if rollout.last_step else rollout.steps[rollout.step + 1]
     known = approval_store.of_version(work, rollout.version_id)
     standing = [a for a in known if a.phase is Phase.APPROVED]
+    ran_out = [a for a in known if a.automatic and a.phase is Phase.EXPIRED]
+    if not standing and ran_out and known[-1].phase is Phase.PENDING:
+        return Waiting(f"approval {known[-1].id} waits for people", refused=False)
     if not standing or not standing[-1].automatic:
         return None  # whether it suffices is judged where the permit is signed
     given = standing[-1]

@@ -178,7 +178,8 @@ def open_verified(parts: Parts, version: Version) -> BinaryIO:
 
 
 def quarantine(parts: Parts, version: Version, why: str) -> None:
-    """Take damaged bytes aside and mark the version; it is never served again."""
+    """Take damaged bytes aside and mark the version. They are never handed out again; gateways
+    that hold verified bytes of a stable version go on with those."""
     parts.metrics.integrity_failures.labels("artifact").inc()
     if parts.blobs.has(version.digest):
         parts.blobs.quarantine(version.digest)
