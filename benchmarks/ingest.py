@@ -162,7 +162,7 @@ def _close(
     alone = time.perf_counter() - began
     began = time.perf_counter()
     with records.look() as reading:
-        frame = load(reading, "model-0000", window.start, window.end)
+        frame = load(reading, "model-0000", window.start, window.end, features=FEATURES)
     looked = survey(frame, references, demands)
     with records.begin(SEEDER, reason="the window is over") as work:
         monitoring.close_window(

@@ -44,11 +44,16 @@ class Feed:
             return store.keep(work, store.LABELS, batch_id, parse_labels("flights", body))
 
     def frame(
-        self, start: datetime | None = None, length: timedelta = DAY, *, model: str = "flights"
+        self,
+        start: datetime | None = None,
+        length: timedelta = DAY,
+        *,
+        model: str = "flights",
+        features: Sequence[str] = ("airline", "distance_miles"),
     ) -> Frame:
         start = start or self.ship.start
         with self.records.look() as reading:
-            return load(reading, model, start, start + length)
+            return load(reading, model, start, start + length, features=features)
 
     def _tick(self) -> None:
         self.clock.step_to(self.clock.now() + timedelta(seconds=1))
@@ -57,6 +62,31 @@ class Feed:
 @pytest.fixture
 def feed(either_database: Database, clock: SteppedClock, ship: SimpleNamespace) -> Feed:
     return Feed(Records(either_database, clock), clock, ship)
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (["X.0", "X.1"], ["b", "a"]),
+        (["X.1", "X.0"], ["a", "b"]),
+        (["a", "X.0"], ["a", "X.0"]),
+        (["X.0", "X.2"], ["X.0", "X.2"]),
+        (["X.0", "Y.1"], ["X.0", "Y.1"]),
+        (["X.0"], ["X.0"]),
+        (["X.0", "X.1", "X.2"], ["X.0", "X.1", "X.2"]),
+    ],
+)
+def test_a_matrix_without_names_has_those_of_the_registered_features(
+    feed: Feed, ship: SimpleNamespace, sent: list[str], found: list[str]
+) -> None:
+    bare = ship.table(ship.keys(1)).drop_columns(["in.distance_miles", "in.airline"])
+    for number, name in enumerate(sent):
+        bare = bare.append_column(f"in.{name}", pa.array([float(number)]))
+    feed.predict("b1", bare)
+    features = feed.frame(features=("b", "a")).features
+    assert {name: column[0] for name, column in features.items()} == {
+        name: float(n) for n, name in enumerate(found)
+    }
 
 
 def test_a_frame_has_what_was_shipped(feed: Feed, ship: SimpleNamespace) -> None:

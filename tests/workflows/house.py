@@ -99,6 +99,8 @@ class House:
     feed: dict[str, str]
     instants: Instants
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    column: str | None = "in.weight_kg"
+    """What gateways call the only feature; None where it does not come."""
 
     @property
     def now(self) -> datetime:
@@ -145,7 +147,7 @@ class House:
                 "deployment": ["stable"] * rows,
                 "at": pa.array(at, pa.timestamp("us", "UTC")),
                 "latency_ms": pa.array([1.5] * rows, pa.float64()),
-                "in.weight_kg": rng.gamma(3.0, 2.0, rows) * factor,
+                **({self.column: rng.gamma(3.0, 2.0, rows) * factor} if self.column else {}),
                 "out.score": pa.array(self._scores, pa.float64()),
             }
         )

@@ -368,8 +368,9 @@ def _top(column: Column) -> tuple[float, int, object]:
 
 def _echo(stretch: Stretch) -> tuple[float, int]:
     """The most common distance between a row and the copy before it, and the share of rows
-    that have one there."""
-    codes = stretch.row_codes()
+    that have one there. Rows without any value are not copies of each other."""
+    empty = np.logical_and.reduce([missing(column) for column in stretch.features.values()])
+    codes = stretch.row_codes()[~empty]
     order = np.argsort(codes, kind="stable")
     copies = codes[order][1:] == codes[order][:-1]
     distances = np.diff(order)[copies]

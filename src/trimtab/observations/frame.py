@@ -104,17 +104,20 @@ def load(
     start: datetime,
     end: datetime,
     *,
+    features: Sequence[str],
     received_by: datetime | None = None,
 ) -> Frame:
     """Predictions of `model` made in [start, end), each once, with the newest label of each;
     with `received_by`, as if what came later had never come.
+
+    `features` are the model's registered ones, in their order.
 
     Raises:
         InvalidInput: no prediction was made there.
     """
     nothing = InvalidInput(f"no prediction of {model} was made between {start} and {end}")
     came = store.bodies(reading, store.PREDICTIONS, model, start, end, received_by=received_by)
-    tables = [read(body) for body in came]
+    tables = [_named(read(body), features) for body in came]
     if not tables:
         raise nothing
     table = _joined(tables)
@@ -130,6 +133,23 @@ def load(
     table = table.take(first)
     labels = store.bodies(reading, store.LABELS, model, start, end, received_by=received_by)
     return _frame(table, _labels(keys, [read(body) for body in labels]))
+
+
+def _named(table: pa.Table, features: Sequence[str]) -> pa.Table:
+    """A batch whose inputs have the names of features. A matrix that its model names no columns
+    of comes as `<input>.0` and on: the registered features in their order, in which the checks
+    score it, too."""
+    sent = [name for name in table.column_names if name.startswith(FEATURE)]
+    if len(sent) != len(features) or {n.removeprefix(FEATURE) for n in sent} & set(features):
+        return table
+    matrix = sent[0].rpartition(".")[0]
+    places = sent if len(sent) == 1 else [f"{matrix}.{place}" for place in range(len(sent))]
+    if set(places) != set(sent):
+        return table
+    names = dict(zip(places, features, strict=True))
+    return table.rename_columns(
+        [FEATURE + names[name] if name in names else name for name in table.column_names]
+    )
 
 
 def _joined(tables: Sequence[pa.Table]) -> pa.Table:

@@ -100,6 +100,11 @@ class Model:
     created_at: datetime
     revision: int = 0
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features, in the order in which a matrix has its columns."""
+        return tuple(feature.name for feature in self.features)
+
 
 @dataclass(frozen=True)
 class Version:

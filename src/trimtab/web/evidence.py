@@ -20,6 +20,7 @@ from trimtab.monitoring.model import Window
 from trimtab.observations import frame as frames
 from trimtab.platform.blobs import BlobStore
 from trimtab.policies.operation import Monitoring
+from trimtab.registry import store
 from trimtab.registry.model import Version
 from trimtab.web import courses, words
 from trimtab.web.charts import NARROW, WIDE, Chart, Spec, svg, token
@@ -178,7 +179,8 @@ def _distributions(
     if version is None:
         raise InvalidInput("no version was stable when it was detected")
     since, until = _seen(incident, demands)
-    frame = frames.load(reading, incident.model, since, until)
+    features = store.model_named(reading, incident.model).feature_names
+    frame = frames.load(reading, incident.model, since, until, features=features)
     now = frame.features.get(incident.feature)
     if now is None:
         raise InvalidInput(f"no prediction since then carries {incident.feature}")

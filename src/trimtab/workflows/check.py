@@ -163,7 +163,7 @@ def _performance(
                 parts.blobs.path(candidate.digest),
                 candidate.digest,
                 parts.blobs.path(version.holdout_digest),
-                features=[feature.name for feature in model.features],
+                features=list(model.feature_names),
                 label=model.label,
                 limits=demands.checks.child,
                 folder=place,

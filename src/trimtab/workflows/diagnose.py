@@ -181,7 +181,12 @@ def _stretch(frame: Frame | None, incident: Incident, model: Model, shared: set[
         frame = frame.where(frame.tenant == incident.tenant)
     else:
         frame = frame.where(np.isin(frame.version.astype(str), sorted(shared)))
-    registered = {f.name: frame.features[f.name] for f in model.features}
+    missing = {
+        "category": np.full(len(frame), None, dtype=object),
+        "numeric": np.full(len(frame), np.nan),
+    }
+    # A feature that did not come is missing in every row, which is what is to be explained.
+    registered = {f.name: frame.features.get(f.name, missing[f.kind]) for f in model.features}
     stretch = Stretch.of(frame)
     return Stretch(registered, stretch.score, stretch.label, stretch.version, stretch.deployment)
 

@@ -46,7 +46,7 @@ def demand_table(stream: BinaryIO, model: Model, field: str) -> int:
     """
     begins = stream.tell()
     kinds = column_kinds(stream, field=field)
-    wanted = {feature.name for feature in model.features} | {model.label}
+    wanted = {*model.feature_names, model.label}
     missing = sorted(wanted - set(kinds))
     if missing:
         raise InvalidInput(

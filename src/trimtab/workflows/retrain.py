@@ -131,7 +131,7 @@ def train(parts: Parts, entry: Entry) -> None:
         result = training.train(
             pq.read_table(io.BytesIO(content)),
             training.Recipe(
-                features=tuple(f.name for f in model.features),
+                features=model.feature_names,
                 label=model.label,
                 time=TIME,
                 seed=SEED,
@@ -344,7 +344,7 @@ def _scored(
             parts.blobs.path(digest),
             digest,
             parts.blobs.path(data),
-            features=[f.name for f in model.features],
+            features=list(model.feature_names),
             label=model.label,
             limits=demands.checks.child,
             folder=place,

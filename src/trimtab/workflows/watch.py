@@ -231,8 +231,9 @@ def rows_between(
     `received_by`, as if what came later had never come."""
     if not observations.count_between(reading, observations.PREDICTIONS, model, start, end):
         return None
+    features = store.model_named(reading, model).feature_names
     try:
-        return frames.load(reading, model, start, end, received_by=received_by)
+        return frames.load(reading, model, start, end, features=features, received_by=received_by)
     except InvalidInput:
         return None
 
