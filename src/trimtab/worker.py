@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from trimtab.api.patience import Patience, PatientConnection
 from trimtab.app import ADMINISTRATOR, Application
 from trimtab.kernel.errors import TrimtabError
+from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
 from trimtab.platform.settings import load_settings
 
@@ -135,6 +136,11 @@ def serve(*, port: int | None = None) -> None:
     if port is not None:  # before anything is joined: the port is part of our address
         settings = settings.model_copy(update={"port": port})
     configure_logs(settings.log_level)
+    demand_free(
+        settings.host,
+        settings.port,
+        remedy="end what listens there, or choose another one: --port, or TRIMTAB_PORT",
+    )
     run(Application(settings))
 
 

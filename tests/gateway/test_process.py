@@ -107,6 +107,9 @@ def test_killed_and_started_again_without_a_control_plane(kit: Any, start: Any) 
     answer = again.http.post("/v2/models/delay/infer", json=BODY, headers=headers)
     assert answer.json()["parameters"]["version"] == "1.0.0"
     assert again.http.get("/v2/health", headers=headers).json()["unreachable"]
+    said = again.log.read_text()
+    assert f"listening on http://127.0.0.1:{again.port}" in said
+    assert said.count("no routing table: ") == 1, "once, not at every look"
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from trimtab.kernel.errors import Unavailable
+from trimtab.kernel.ports import demand_free
 
 STARTING_SECONDS = 60.0
 STOPPING_SECONDS = 10.0
@@ -84,6 +85,7 @@ def start_control_plane(
         Unavailable: it does not come up.
     """
     chosen = port or free_port()
+    demand_free("127.0.0.1", chosen, remedy="leave --port out, or name another one")
     password = new_password()
     environment = {
         **_clean_environment(),

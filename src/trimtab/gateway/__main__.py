@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +20,9 @@ from trimtab.gateway.shipping import Buffer, Pace, Shipper
 from trimtab.gateway.state import StateFolder
 from trimtab.kernel.clock import Clock, SystemClock
 from trimtab.kernel.errors import TrimtabError
+from trimtab.kernel.ports import demand_free
+
+log = logging.getLogger(__name__)
 
 
 def assemble(settings: Settings, clock: Clock) -> Gateway:
@@ -42,9 +46,18 @@ def assemble(settings: Settings, clock: Clock) -> Gateway:
     return Gateway(settings, link, Shipper(buffer, control.ship, pace), buffer)
 
 
+class _Announced(uvicorn.Server):
+    """A server that says where it is once it can be reached."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            log.info("listening on http://%s:%d", self.config.host, self.config.port)
+
+
 def server(settings: Settings, gateway: Gateway) -> uvicorn.Server:
     """The HTTP server around `gateway`; one process, one event loop, no access log."""
-    return uvicorn.Server(
+    return _Announced(
         uvicorn.Config(
             gateway,
             host=settings.host,
@@ -68,6 +81,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = read_settings(arguments, environment)
+        demand_free(settings.host, settings.port, remedy="choose another one: --port")
         gateway = assemble(settings, SystemClock())
     except (TrimtabError, OSError) as error:
         logging.error("%s", error)

@@ -20,6 +20,8 @@ from trimtab.sdk.routing import VersionEntry
 _TRY_AGAIN = frozenset({401, 403, 404, 408, 409, 425, 429})
 """Answers that say something about us or the moment, not about the batch."""
 
+_WHOSE_KEY = ": TRIMTAB_GATEWAY_API_KEY has to be the key of a gateway's account"
+
 
 class ControlPlane:
     """The control plane over HTTP. Redirects are not followed: the key goes to one host."""
@@ -118,7 +120,8 @@ class ControlPlane:
         try:
             with self._http.stream("GET", path, headers=headers) as answer:
                 if answer.status_code not in good:
-                    raise Unavailable(f"{path} was answered with {answer.status_code}")
+                    hint = _WHOSE_KEY if answer.status_code in (401, 403) else ""
+                    raise Unavailable(f"{path} was answered with {answer.status_code}{hint}")
                 parts: list[bytes] = []
                 size = 0
                 for part in answer.iter_bytes():

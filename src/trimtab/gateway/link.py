@@ -124,6 +124,8 @@ class Link:
             self._note(table_refused=error.message)
             log.error("the routing table is refused: %s", error.message)
         except TrimtabError as error:
+            if self.state.unreachable != error.message:  # once, not at every look
+                log.warning("no routing table: %s", error.message)
             self._note(unreachable=error.message)
         except OSError as error:  # the state folder: full, or gone
             self._note(table_refused=f"it cannot be kept: {error.strerror}")

@@ -42,6 +42,8 @@ class TrimtabError(Exception):
         self.message = message
         self.field = field
         self.remedy = remedy
+        if remedy is not None:
+            self.add_note(remedy)  # so that a traceback says it, too
 
 
 class InvalidInput(TrimtabError):
