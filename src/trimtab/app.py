@@ -20,7 +20,7 @@ from trimtab.identity import store as people
 from trimtab.identity.tokens import Tokens, load_or_create_rsa
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
-from trimtab.kernel.errors import InvalidInput, Unavailable
+from trimtab.kernel.errors import Unavailable
 from trimtab.platform import migrate, soundness
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.database import Database, Kind, metadata
@@ -30,7 +30,7 @@ from trimtab.platform.logs import logger
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
-from trimtab.policies.loader import load_preset, load_text, preset_names
+from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.workflows.gauges import Gauges
@@ -76,6 +76,7 @@ class Application:
         keys = home / "keys"
         keys.mkdir(exist_ok=True, mode=0o700)
         _sound(settings, home)
+        policy = load_chosen(settings.policy, field="TRIMTAB_POLICY")
         database = Database(
             settings.database(),
             pool_size=settings.database_pool_size,
@@ -102,8 +103,8 @@ class Application:
             ),
             signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
             permit_key=load_or_create_key(keys / "permits.pem"),
-            policies=_policies(settings.policy),
-            default_policy=_default_policy(settings.policy),
+            policies=_policies(policy),
+            default_policy=policy.name,
             metrics=Metrics(),
             refusals=Refusals(records),
             started_at=real_clock.now(),
@@ -194,34 +195,12 @@ def _jobs(database: Database, home: Path) -> DbosSettings:
     return DbosSettings(url, EXECUTOR, queues=QUEUES)
 
 
-def _policies(chosen: str) -> dict[str, Policy]:
-    found = {name: load_preset(name) for name in preset_names()}
-    if chosen not in found:
-        own = _own_policy(Path(chosen))
-        found[own.name] = own
-    return found
+def _policies(chosen: Policy) -> dict[str, Policy]:
+    return {name: load_preset(name) for name in preset_names()} | {chosen.name: chosen}
 
 
 def _own_policies(chosen: str) -> Path | None:
     return None if chosen in preset_names() else Path(chosen).parent
-
-
-def _default_policy(chosen: str) -> str:
-    if chosen in preset_names():
-        return chosen
-    return _own_policy(Path(chosen)).name
-
-
-def _own_policy(path: Path) -> Policy:
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            f"the policy {ascii(str(path))[:200]} is no preset, and no file that can be read",
-            field="TRIMTAB_POLICY",
-            remedy="name one of " + ", ".join(preset_names()) + ", or a file of policy",
-        ) from error
-    return load_text(text, path.name)
 
 
 def _publish_keys(parts: Parts, folder: Path) -> None:

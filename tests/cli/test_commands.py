@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,9 @@ from trimtab.sdk.client import Client
 pytestmark = pytest.mark.slow
 
 
-def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str, columns: str = "200") -> subprocess.CompletedProcess[str]:
     """`trimtab ARGUMENTS` over the data folder `home`."""
-    environment = {**os.environ, "TRIMTAB_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1"}
+    environment = {**os.environ, "TRIMTAB_HOME": str(home), "COLUMNS": columns, "NO_COLOR": "1"}
     command = [sys.executable, "-m", "trimtab", *arguments]
     return subprocess.run(
         command, env=environment, cwd=home.parent, capture_output=True, text=True, check=False
@@ -111,6 +113,29 @@ def test_a_policy_is_explained_tier_by_tier(tmp_path: Path) -> None:
     unknown = run(tmp_path / "home", "policy", "explain", "nonsense")
     assert unknown.returncode == 2
     assert "Traceback" not in unknown.stderr
+
+
+def test_a_policy_of_ones_own_is_explained_and_no_name_is_cut(tmp_path: Path) -> None:
+    preset = resources.files("trimtab.policies") / "presets" / "standard.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text(preset.read_text("utf-8").replace("name: standard", "name: own"), "utf-8")
+    keys = [row["key"] for row in json.loads(run(tmp_path, "policy", "explain", "--json").stdout)]
+    for width in ("40", "80", "200"):
+        said = run(tmp_path, "policy", "explain", str(own), columns=width)
+        assert said.returncode == 0, said.stderr
+        assert "tier 1" in said.stdout.splitlines()[0]
+        assert [key for key in keys if f"{key} " not in said.stdout] == []
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for command in (("serve", "--port", port), ("demo", "--exit", "--port", port)):
+            said = run(tmp_path / "home", *command)
+            assert said.returncode == 2
+            assert f"port {port} of 127.0.0.1: Address already in use" in said.stderr
+            assert "password" not in said.stdout
+    assert not (tmp_path / "home").exists()
 
 
 def test_the_ledger_is_verified_here_and_from_an_export(lived_in: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def audit_export(
 
 @policy.command("explain")
 def policy_explain(
-    name: Annotated[str, typer.Argument(help="Name of a preset.")] = "standard",
+    name: Annotated[str, typer.Argument(help="Name of a preset, or a file.")] = "standard",
     tier: Annotated[int, typer.Option(min=1, max=4, help="Risk tier; 1 is the highest.")] = 1,
     as_json: Json = False,
 ) -> None:

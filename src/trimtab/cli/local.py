@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 
 from trimtab.kernel.errors import NotFound, Unavailable
+
+_IN = "    "
+_LEAST_SENTENCE = 40
+"""Characters that a sentence needs beside other columns, so that it can be read there."""
 
 
 def show_settings(*, as_json: bool) -> None:
@@ -28,12 +33,13 @@ def show_settings(*, as_json: bool) -> None:
 def show_policy(name: str, tier: int, *, as_json: bool) -> None:
     """Print every number of a policy for one tier."""
     from trimtab.policies.explain import explain
-    from trimtab.policies.loader import load_preset
+    from trimtab.policies.loader import load_chosen
 
-    rows = explain(load_preset(name), tier)
+    rows = explain(load_chosen(name), tier)
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2, default=str))
         return
+    print(f"policy {name}, tier {tier} (1 is the highest; --tier shows another one)\n")
     _table(
         ("key", "value", "unit", "meaning"),
         [(row.key, str(row.value), row.unit, row.description) for row in rows],
@@ -95,10 +101,21 @@ def local_token(email: str) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows whose last column is a sentence: beside the others where there is room for it, else,
+    and for programs, below them. Names are never cut."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    console = Console()
+    names = [max(map(len, column)) for column in zip(columns, *rows, strict=True)][:-1]
+    if sum(names) + 2 * len(names) + _LEAST_SENTENCE > console.width:
+        for *named, sentence in rows:
+            print("  ".join(named).rstrip())
+            print(textwrap.fill(sentence, console.width, initial_indent=_IN, subsequent_indent=_IN))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column != columns[-1])
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)

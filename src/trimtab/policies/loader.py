@@ -6,6 +6,7 @@ import difflib
 import functools
 import hashlib
 import json
+import pathlib
 from importlib import resources
 from typing import Any
 
@@ -43,6 +44,26 @@ def load_preset(name: str) -> Policy:
         )
     file = resources.files("trimtab.policies") / "presets" / f"{name}.yaml"
     return load_text(file.read_bytes().decode(), f"{name}.yaml")
+
+
+def load_chosen(chosen: str, *, field: str = "policy") -> Policy:
+    """The preset called `chosen`, else the policy in the file of this name.
+
+    Raises:
+        InvalidInput: neither; or what the file says is no policy, as `load_text`.
+    """
+    if chosen in preset_names():
+        return load_preset(chosen)
+    path = pathlib.Path(chosen)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"the policy {ascii(chosen)[:200]} is no preset, and no file that can be read",
+            field=field,
+            remedy="name one of " + ", ".join(preset_names()) + ", or a file of policy",
+        ) from error
+    return load_text(text, path.name)
 
 
 def load_text(text: str, source: str = "policy.yaml") -> Policy:
