@@ -63,6 +63,22 @@ def test_a_picture_of_nothing_says_so_and_is_still_drawn() -> None:
     assert lifeline_picture.draw(empty).wide.startswith("<svg")
 
 
+def test_what_began_this_very_moment_is_how_it_stands() -> None:
+    lane = "1.1.0"
+    stretches = (
+        Stretch(lane, days(1), days(30), "canary", 50.0, "/"),
+        Stretch(lane, days(30), days(30), "stable", 100.0, "/"),
+    )
+    said = life(lanes=(lane,), stretches=stretches).says()
+    assert "1 version, 1 of them released. Now: 1.1.0 stable." in said
+    assert lifeline_picture.draw(life(lanes=(lane,), stretches=stretches)).wide.startswith("<svg")
+
+
+def test_input_that_cannot_be_measured_is_not_said_to_be_unseen() -> None:
+    said = life(drift=(Line("fleet", (drift(0, None),)),)).says()
+    assert "Its input could not be measured: " in said
+
+
 def test_a_young_model_has_ticks_that_can_be_told_apart() -> None:
     hours = tuple(rate(0, 0.004) for _ in range(2))
     young = life(end=START + timedelta(hours=20), rates=hours, stretches=(), marks=(), drift=())

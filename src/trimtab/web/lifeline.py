@@ -75,10 +75,11 @@ class Lifeline:
     def says(self) -> str:
         """What the picture shows, in a sentence or three."""
         stable = sorted({s.lane for s in self.stretches if s.exposure == "stable"})
+        newest = {s.lane: s for s in self.stretches}  # the last of each lane
         now = [
             f"{s.lane} {s.exposure}"
             + (f" at {s.percent:g} %" if s.exposure in ("canary", "shadow") else "")
-            for s in self.stretches
+            for s in newest.values()
             if s.end == self.end and s.exposure in ("stable", "canary", "shadow")
         ]
         back = sum(1 for s in self.stretches if s.exposure == "rolled back")
@@ -92,9 +93,12 @@ class Lifeline:
         return told + self._drift_says() + " " + self._rate_says()
 
     def _drift_says(self) -> str:
-        known = [p for line in self.drift[:1] for p in line.points if p.ratio is not None]
-        if not known:
+        seen = [p for line in self.drift[:1] for p in line.points]
+        known = [p for p in seen if p.ratio is not None]
+        if not seen:
             return "Its input has not been looked at yet."
+        if not known:
+            return f"Its input could not be measured: {seen[-1].reason}."
         last = known[-1]
         over = sum(1 for p in known if p.moved)
         return (

@@ -268,11 +268,12 @@ def _stretches(version: Version, past: Past) -> list[Stretch]:
         percent = float(entry.data["percent_after"])
         changes.append((entry.at, words.words(str(entry.data["after"])), percent))
     ends = [at for at, _, _ in changes[1:]] + [past.now]
-    return [
+    found = [
         Stretch(lane, at, end, exposure, percent, address)
         for (at, exposure, percent), end in zip(changes, ends, strict=True)
-        if end > at
     ]
+    # What began this very moment takes no time yet, and is how it stands.
+    return [stretch for stretch in found[:-1] if stretch.end > stretch.start] + found[-1:]
 
 
 def _marks(past: Past) -> list[Mark]:
