@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -30,6 +30,7 @@ from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.watching import Glance, glance
+from trimtab.workflows import condition
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.proof import Verified
 
@@ -73,6 +74,8 @@ class Home:
     others: tuple[Approval, ...]
     incidents: tuple[Incident, ...]
     stopped: tuple[Switch, ...]
+    set_aside: tuple[tuple[str, int], ...]
+    """Jobs that failed for good, by name: what they were to do has not been done."""
     moving: tuple[Rollout, ...]
     models: tuple[ModelRow, ...]
     record: Record
@@ -80,8 +83,9 @@ class Home:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing waits, moves, is broken or is stopped."""
-        return not (self.mine or self.incidents or self.moving or self.stopped)
+        """Whether nothing waits, moves, is broken, is stopped or was left undone."""
+        disturbed = self.incidents or self.stopped or self.set_aside
+        return not (self.mine or self.moving or disturbed)
 
     @property
     def looked_at(self) -> datetime | None:
@@ -140,6 +144,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, verified: Verified | 
         pending if visitor.may("approvals:read") else [],
         broken,
         _stopped(reading, visitor),
+        condition.set_aside(parts) if visitor.tenant is None else {},
         moving if visitor.may("rollouts:read") else [],
         model_rows(reading, visitor, broken),
         _record(parts, reading, verified),
@@ -152,6 +157,7 @@ def build(
     pending: Sequence[Approval],
     broken: Sequence[Incident],
     stopped: Sequence[Switch],
+    set_aside: Mapping[str, int],
     moving: Sequence[Rollout],
     models: Sequence[ModelRow],
     record: Record,
@@ -172,6 +178,7 @@ def build(
         others=tuple(a for a in pending if not mine(a)),
         incidents=tuple(worst_first),
         stopped=tuple(stopped),
+        set_aside=tuple(sorted(set_aside.items())),
         moving=tuple(moving),
         models=tuple(models),
         record=record,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from trimtab.kernel.errors import Unavailable
 from trimtab.workflows.parts import Parts
 
@@ -16,6 +18,15 @@ def components(parts: Parts) -> dict[str, str]:
         "jobs": _jobs(parts),
         "refusals": "recorded" if parts.refusals.failing is None else "failing",
     }
+
+
+def set_aside(parts: Parts) -> Counter[str]:
+    """Jobs that failed for good, by name; none where the engine does not answer, which
+    `components` says."""
+    try:
+        return Counter(job.name for job in parts.engine.failed())
+    except Unavailable:
+        return Counter()
 
 
 def _jobs(parts: Parts) -> str:
