@@ -15,7 +15,9 @@ from trimtab.app import Application
 from trimtab.identity.service import add_person
 from trimtab.kernel.actor import system
 from trimtab.platform.settings import Settings
-from trimtab.worker import PAUSE_SECONDS, Worker
+from trimtab.worker import Worker
+
+PAUSE_SECONDS = 0.2
 
 
 def renamed(application: Application, old: str, new: str) -> None:
@@ -35,6 +37,7 @@ def test_a_pass_that_fails_for_a_reason_nobody_thought_of_is_not_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "HEAD_SECONDS", 0.0)
+    monkeypatch.setattr(worker_module, "PAUSE_SECONDS", PAUSE_SECONDS)
     settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
     application = Application(Settings(**settings))
     worker = Worker(application)
