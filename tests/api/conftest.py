@@ -225,6 +225,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, material: Material) -> Itera
         for client in found.people.values():
             client.close()
     finally:
+        control.process.handle.kill()  # in peace it would wait for jobs that pause before a retry
         control.process.stop()
 
 
