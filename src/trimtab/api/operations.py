@@ -18,7 +18,7 @@ from trimtab.workflows.parts import Parts
 router = strict.router(tag="operations")
 
 NOT_CONFIGURED = "not configured"
-SETTLE_SECONDS = 300.0
+SETTLE_SECONDS = 120.0
 """How long a step of the clock waits for what became due, in real time."""
 
 

@@ -22,7 +22,7 @@ from trimtab.kernel.clock import Clock, SystemClock
 from trimtab.kernel.errors import TrimtabError
 from trimtab.kernel.ports import demand_free
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("trimtab.gateway")  # __name__ is __main__ here
 
 
 def assemble(settings: Settings, clock: Clock) -> Gateway:

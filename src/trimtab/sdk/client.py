@@ -27,7 +27,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 _POLL_SECONDS = 0.25
 
-_STEP_SECONDS = 330.0
+_STEP_SECONDS = 150.0
 """How long a step of the clock is waited for: longer than the control plane waits itself."""
 
 _BY_CODE = {
