@@ -25,7 +25,7 @@ from trimtab.integrations import inbox
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotYours
 from trimtab.kernel.events import Event, plain
-from trimtab.kernel.ids import IncidentId
+from trimtab.kernel.ids import Digest, IncidentId
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.operation import ActionName
 from trimtab.registry import deployment_store, store
@@ -294,8 +294,8 @@ def _roll_back(parts: Parts, work: Work, begun: Remediation, demands: TierPolicy
     """Put the predecessor back in the place of the version that was found bad there."""
     place = (begun.model, begun.tenant, ENVIRONMENT)
     bad = deployment_store.in_place(work, *place, Deployment.STABLE)
-    found = str(begun.args["from_version"]), str(begun.args["from_digest"])
-    if bad is None or (bad.version, str(bad.digest)) != found:
+    version, digest = str(begun.args["from_version"]), Digest(str(begun.args["from_digest"]))
+    if bad is None or not bad.carries(version, digest):
         returning.give_up(work, begun, "what was found bad is not stable here any more", demands)
         return
     returning.carry_out(parts, work, begun, bad, demands)
