@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import sqlalchemy as sa
 from fastapi import FastAPI
 
 from trimtab import web
+from trimtab.api import operations
 from trimtab.api.server import create_app
 from trimtab.artifacts.keys import load_or_create_key, public_pem
 from trimtab.artifacts.signing import ArtifactSigner
@@ -20,21 +23,23 @@ from trimtab.identity import store as people
 from trimtab.identity.tokens import Tokens, load_or_create_rsa
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
-from trimtab.kernel.errors import Unavailable
+from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
 from trimtab.platform import migrate, soundness
 from trimtab.platform.blobs import BlobStore
 from trimtab.platform.database import Database, Kind, metadata
 from trimtab.platform.durable import Hook
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
+from trimtab.platform.executors import new_executor_id
 from trimtab.platform.logs import logger
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
-from trimtab.remediation.gate_process import GateProcess
+from trimtab.remediation.gate_elsewhere import GateElsewhere
+from trimtab.remediation.gate_process import Gate, GateProcess
 from trimtab.workflows.gauges import Gauges
-from trimtab.workflows.jobs import QUEUES
+from trimtab.workflows.jobs import Role, queues, served_by
 from trimtab.workflows.leftovers import Leftovers
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
@@ -61,16 +66,33 @@ class Application:
         confirm: Refuse a ledger that does not continue its published heads. Only who
             wants to look at such a ledger says no.
         hook: Told of every step of every job.
+        roles: What it does of all that is to be done; all of it, unless other processes share
+            in it. What it answers over HTTP does not depend on that.
+        beside: Other processes are beside it, whatever its roles.
 
     Raises:
         IntegrityFailed: the database is older than, or another one than, what was
             published.
-        InvalidInput: a setting, a key or a policy file that cannot be used.
+        InvalidInput: a setting, a key or a policy file that cannot be used, or roles apart
+            where there can be one process only.
         Unavailable: a disk or a database that cannot be used, or a damaged one.
     """
 
-    def __init__(self, settings: Settings, *, confirm: bool = True, hook: Hook | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        confirm: bool = True,
+        hook: Hook | None = None,
+        roles: Collection[Role] = tuple(Role),
+        beside: bool = False,
+    ):
         self.settings = settings
+        self.roles = frozenset(roles)
+        self.lost = threading.Event()
+        """Set when another process has taken this one for dead, and its work over."""
+        if beside or self.roles != frozenset(Role):
+            _demand_room(settings)
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = home / "keys"
@@ -83,49 +105,41 @@ class Application:
             pool_timeout_seconds=settings.database_pool_timeout_seconds,
         )
         self.migrated = migrate.upgrade(database)
-        clock, real_clock = settings.new_clock(), SystemClock()
-        records = Records(database, clock)
+        records = Records(database, settings.new_clock())
         head_key = load_or_create_key(keys / "ledger.pem")
         heads = Heads(database, HeadSigner(ledger_origin(head_key), head_key), home / "heads")
         if confirm:
             heads.confirm()
-        self.parts = Parts(
-            settings=settings,
-            clock=clock,
-            real_clock=real_clock,
-            records=records,
-            blobs=BlobStore(home / "blobs"),
-            scratch=Scratch(home / "scratch"),
-            engine=DbosEngine(_jobs(database, home), hook=hook),
-            heads=heads,
-            tokens=Tokens(
-                settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock
-            ),
-            signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
-            permit_key=load_or_create_key(keys / "permits.pem"),
-            policies=_policies(policy),
-            default_policy=policy.name,
-            metrics=Metrics(),
-            refusals=Refusals(records),
-            started_at=real_clock.now(),
-        )
+        engine = DbosEngine(_jobs(settings, database, self.roles), hook=hook, on_lost=self.lost.set)
+        records.fence = engine.fence
+        self.parts = _parts(settings, policy, records, heads, engine)
         self.parts.metrics.read_with(Gauges(self.parts).read)
         _publish_keys(self.parts, keys)
-        self.gate = GateProcess(
-            key=keys / "gate.pem",
-            database=settings.database(),
-            seconds=GATE_SECONDS,
-            policies=_own_policies(settings.policy),
-        )
+        self.gate = self._gate(keys)
         self.leftovers = Leftovers(self.parts)
-        self.loop = Loop(self.parts, program(self.parts, self.gate))
+        self.loop = Loop(self.parts, program(self.parts, self.gate), served_by(self.roles))
         self.loop.register()
+
+    def _gate(self, keys: Path) -> Gate:
+        if Role.GATE not in self.roles:
+            return GateElsewhere(keys / "gate.pub.pem")
+        return GateProcess(
+            key=keys / "gate.pem",
+            database=self.settings.database(),
+            seconds=GATE_SECONDS,
+            policies=_own_policies(self.settings.policy),
+            public_key=keys / "gate.pub.pem",
+        )
 
     def http(self) -> FastAPI:
         """The application that answers HTTP: the interface, and the pages beside it."""
         app = create_app(self.parts, self.loop)
         web.install(app)
         return app
+
+    def probes(self) -> FastAPI:
+        """What answers only how this process is."""
+        return create_app(self.parts, self.loop, routers=(operations.router,))
 
     def first_start(self) -> str | None:
         """Add the first administrator; return the password that was made, if one was.
@@ -139,14 +153,19 @@ class Application:
         made = None if given is not None else _password()
         password = made if given is None else given.get_secret_value()
         assert password is not None
-        with self.parts.records.begin(system("start"), reason="first start") as work:
-            identity.add_person(
-                work,
-                email=ADMINISTRATOR,
-                name="Administrator",
-                roles=("admin",),
-                password=password,
-            )
+        try:
+            with self.parts.records.begin(system("start"), reason="first start") as work:
+                identity.add_person(
+                    work,
+                    email=ADMINISTRATOR,
+                    name="Administrator",
+                    roles=("admin",),
+                    password=password,
+                )
+        except Conflict:
+            if self.parts.records.database.is_sqlite:
+                raise
+            return None  # another process was first, and has said its password
         return made
 
     def start(self) -> None:
@@ -161,6 +180,33 @@ class Application:
         self.parts.refusals.flush(everything=True)
         self.parts.heads.sign()
         self.parts.records.database.close()
+
+
+def _parts(
+    settings: Settings, policy: Policy, records: Records, heads: Heads, engine: DbosEngine
+) -> Parts:
+    home, real_clock = settings.home, SystemClock()
+    keys = home / "keys"
+    return Parts(
+        settings=settings,
+        clock=records.clock,
+        real_clock=real_clock,
+        records=records,
+        blobs=BlobStore(home / "blobs"),
+        scratch=Scratch(home / "scratch"),
+        engine=engine,
+        heads=heads,
+        tokens=Tokens(
+            settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock
+        ),
+        signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
+        permit_key=load_or_create_key(keys / "permits.pem"),
+        policies=_policies(policy),
+        default_policy=policy.name,
+        metrics=Metrics(),
+        refusals=Refusals(records),
+        started_at=real_clock.now(),
+    )
 
 
 def _password() -> str:
@@ -186,13 +232,36 @@ def _sound(settings: Settings, home: Path) -> None:
             log.warning("not every table was looked at", path=str(path), tables=seen.unseen)
 
 
-def _jobs(database: Database, home: Path) -> DbosSettings:
+def _demand_room(settings: Settings) -> None:
+    """Make sure that there can be processes beside this one."""
+    if sa.make_url(settings.database()).get_backend_name() == "sqlite":
+        raise InvalidInput(
+            "roles cannot be apart on SQLite: its file has room for one process",
+            field="DATABASE_URL",
+            remedy="run `trimtab serve` alone, or set DATABASE_URL to a PostgreSQL database",
+        )
+    if settings.clock != "real":
+        raise InvalidInput(
+            "roles cannot be apart on a clock that is stepped: each process would have its own",
+            field="TRIMTAB_CLOCK",
+            remedy="run `trimtab serve` alone, or leave TRIMTAB_CLOCK out",
+        )
+
+
+def _jobs(settings: Settings, database: Database, roles: frozenset[Role]) -> DbosSettings:
     """Jobs live in a second file beside SQLite, and in the same server on PostgreSQL."""
+    at_once = queues(settings.jobs_at_once)
     if database.is_sqlite:  # nobody else adds a job to the file: what is added here is told
-        url = f"sqlite:///{home / 'jobs.sqlite'}"
-        return DbosSettings(url, EXECUTOR, queues=QUEUES, poll_seconds=JOBS_SECONDS)
+        url = f"sqlite:///{settings.home / 'jobs.sqlite'}"
+        return DbosSettings(url, EXECUTOR, queues=at_once, poll_seconds=JOBS_SECONDS)
     url = sa.make_url(database.url).render_as_string(hide_password=False)
-    return DbosSettings(url, EXECUTOR, queues=QUEUES)
+    return DbosSettings(
+        url,
+        new_executor_id(),
+        queues=at_once,
+        listen=served_by(roles),
+        roles=tuple(role for role in Role if role in roles),
+    )
 
 
 def _policies(chosen: Policy) -> dict[str, Policy]:

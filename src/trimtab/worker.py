@@ -1,4 +1,4 @@
-"""The process that runs the loops, and answers HTTP beside them."""
+"""The process that runs the loops, or some of them, and answers HTTP beside them, or does not."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from trimtab.api.patience import Patience, PatientConnection
 from trimtab.app import ADMINISTRATOR, Application
-from trimtab.kernel.errors import TrimtabError
+from trimtab.kernel.errors import InvalidInput, TrimtabError
 from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
 from trimtab.platform.settings import load_settings
+from trimtab.workflows.jobs import Role
 
 log = logger(__name__)
 
@@ -41,6 +43,12 @@ KEEP_ALIVE_SECONDS = 15
 
 MAX_CONNECTIONS = 1000
 """Open at once; one more is told to come back later."""
+
+LOST_SECONDS = 0.5
+"""Between two looks whether another process has taken this one for dead."""
+
+TAKEN_OVER = 75
+"""The exit code of a process whose work was taken over: start it anew, it is not at fault."""
 
 
 class Worker:
@@ -111,27 +119,33 @@ def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
 
 
 class Announced(uvicorn.Server):
-    """A server that says where it is once it can be reached; a log of JSON is for programs."""
+    """A server that says where it is once it can be reached; a log of JSON is for programs.
 
-    def __init__(self, config: uvicorn.Config, origin: str):
+    Args:
+        config: How it serves.
+        said: What is said after its address.
+    """
+
+    def __init__(self, config: uvicorn.Config, *said: str):
         super().__init__(config)
-        self._origin = origin
+        self._said = said
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets=sockets)
         if self.started:
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            print(  # noqa: T201 - for whoever started it, and not for the log
-                f"listening on http://{host}:{self.config.port}\n"
-                f"pages:       {self._origin}/\n"
-                f"interface:   {self._origin}/docs",
-                flush=True,
-            )
+            lines = (f"listening on http://{host}:{self.config.port}", *self._said)
+            print("\n".join(lines), flush=True)  # noqa: T201 - for whoever started it
 
 
-def serve(*, port: int | None = None) -> None:
-    """Run the control plane until it is told to stop."""
+def serve(*, port: int | None = None, work: bool = True) -> int:
+    """Run the control plane until it is told to stop; the code to exit with.
+
+    Args:
+        port: To listen on, instead of the one in the settings.
+        work: Whether it does all that is to be done, or leaves it to `trimtab work`.
+    """
     settings = load_settings()
     if port is not None:  # before anything is joined: the port is part of our address
         settings = settings.model_copy(update={"port": port})
@@ -141,28 +155,93 @@ def serve(*, port: int | None = None) -> None:
         settings.port,
         remedy="end what listens there, or choose another one: --port, or TRIMTAB_PORT",
     )
-    run(Application(settings))
+    return run(Application(settings, roles=tuple(Role) if work else ()))
 
 
-def run(application: Application) -> None:
-    """Run one that has been joined, until it is told to stop."""
+def run(application: Application) -> int:
+    """Run one that has been joined, until it is told to stop; the code to exit with."""
     settings = application.settings
     made = application.first_start()
     if made is not None:
         log.warning("first start: keep the password that is shown once", who=ADMINISTRATOR)
         print(f"first administrator: {ADMINISTRATOR}\ninitial password:    {made}", flush=True)  # noqa: T201 - shown once, and not to the log
+    origin = settings.public_origin()
+    server = Announced(
+        configuration(application.http(), host=settings.host, port=settings.port),
+        f"pages:       {origin}/",
+        f"interface:   {origin}/docs",
+    )
+    return _until_told(application, server)
+
+
+def work(roles: Sequence[str], *, port: int | None = None) -> int:
+    """Do what is to be done, beside processes that answer HTTP; the code to exit with.
+
+    Args:
+        roles: What to do of it; nothing named is all of it.
+        port: To answer `/health` and `/metrics` on; without one, nothing listens.
+
+    Raises:
+        InvalidInput: there is no such role, or roles cannot be apart here.
+    """
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    application = Application(settings, roles=_roles(roles), beside=True)
+    if port is None:
+        return _until_told(application, None)
+    demand_free(settings.host, port, remedy="end what listens there, or choose another --port")
+    config = configuration(application.probes(), host=settings.host, port=port)
+    return _until_told(application, Announced(config))
+
+
+def _roles(names: Sequence[str]) -> tuple[Role, ...]:
+    unknown = sorted(set(names) - {role.value for role in Role})
+    if unknown:
+        raise InvalidInput(
+            f"there is no role {ascii(unknown[0])[:40]}",
+            field="--role",
+            remedy="the roles are " + ", ".join(Role),
+        )
+    return tuple(Role(name) for name in names) or tuple(Role)
+
+
+def _until_told(application: Application, server: uvicorn.Server | None) -> int:
+    """Work, and answer by `server`, until a signal comes or the work was taken over."""
+    told = threading.Event()
+    # uvicorn hands a signal on after its own clean end; what is left to do then is ours.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
     application.start()
     worker = Worker(application)
     worker.start()
-    server = Announced(
-        configuration(application.http(), host=settings.host, port=settings.port),
-        settings.public_origin(),
-    )
-    # uvicorn hands a signal on after its own clean end; what is left to do then is ours.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     try:
-        server.run()
+        if server is None:
+            log.info("working", roles=sorted(application.roles))
+            while not told.wait(LOST_SECONDS) and not application.lost.is_set():
+                pass
+        else:
+            with _ending(server, application.lost):
+                server.run()
     finally:
         worker.stop()
         application.stop(DRAIN_SECONDS)
+    return TAKEN_OVER if application.lost.is_set() else 0
+
+
+@contextmanager
+def _ending(server: uvicorn.Server, lost: threading.Event) -> Iterator[None]:
+    """Let `server` end, too, when this process was taken for dead."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOST_SECONDS):
+            if lost.is_set():
+                server.should_exit = True
+
+    watcher = threading.Thread(target=look, name="lost", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.workflows.test_metrics import WATCHED
 
 from trimtab.platform.metrics import Metrics
+from trimtab.workflows.jobs import queues
 
 MOVED_HERE = {
     "trimtab_approvals_waiting",
@@ -64,8 +65,7 @@ def test_a_story_moves_the_figures(house: Any) -> None:
     }
     assert moved >= MOVED_HERE - {"trimtab_jobs_waiting"}  # which may be done before one looks
     assert after["trimtab_jobs_waiting"].keys() == {
-        "trimtab_jobs_waiting[('queue', 'default')]",
-        "trimtab_jobs_waiting[('queue', 'in-order')]",
+        f"trimtab_jobs_waiting[('queue', '{queue}')]" for queue in queues(1)
     }
 
     def grew(name: str, series: str, upto: dict[str, dict[str, float]] = after) -> float:

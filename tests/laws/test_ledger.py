@@ -26,6 +26,7 @@ EXEMPT = {
     "gateways": "what gateways say of themselves; the newest counts",
     "cursors": "how far a reader has come; nothing was decided",
     "sessions": "who is logged in; the log-in has an entry",
+    "executors": "which processes are alive, by the time of the database",
 }
 """Tables that are written without an event, and why."""
 
@@ -34,6 +35,7 @@ WRITES_ITSELF = {
     "audit/ledger.py": "the ledger",
     "audit/heads.py": "signed heads of the ledger",
     "identity/service.py": "ends a session, through the unit of work",
+    "platform/executors.py": "leases of processes, outside any unit of work",
     "monitoring/late_store.py": "counts of what came late, through the unit of work",
     "registry/routing.py": "reports of gateways, through the unit of work",
 }

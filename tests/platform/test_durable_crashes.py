@@ -9,6 +9,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,11 @@ from trimtab.kernel.errors import Conflict, Unavailable
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.durable_dbos_store import open_engine
-from trimtab.platform.durable_lease import lease_for
+from trimtab.platform.durable_lease import RowLease
+from trimtab.platform.executors import EXECUTORS, Claim, taken_over
+
+LEASE_SECONDS = 2.0
+"""As the children of the script have it."""
 
 SCRIPT = Path(__file__).parent / "durable_scenarios" / "crash.py"
 
@@ -29,6 +35,10 @@ class Yard:
 
     def __init__(self, folder: Path, url: str):
         self.folder, self.url = folder, url
+        if url.startswith("postgresql"):
+            engine = open_engine(url, 1)
+            EXECUTORS.create(engine)
+            engine.dispose()
         self._children: list[subprocess.Popen[str]] = []
         self._engines: list[DbosEngine] = []
         with sqlite3.connect(folder / "effects.sqlite") as ledger:
@@ -67,9 +77,23 @@ class Yard:
             assert time.monotonic() < deadline, "the child begins nothing"
             time.sleep(0.01)
 
-    def engine(self, executor: str, run: Callable[[JobArgs], None]) -> DbosEngine:
-        """An engine in this process, knowing the jobs of the children; not yet started."""
-        engine = DbosEngine(DbosSettings(self.url, executor, {"default": 2}))
+    def engine(
+        self, executor: str, run: Callable[[JobArgs], None], *, alone: bool = False
+    ) -> DbosEngine:
+        """An engine in this process, knowing the jobs of the children; not yet started.
+
+        `alone` does not look by itself for what the dead have left.
+        """
+        looks = 3600.0 if alone else 0.1
+        engine = DbosEngine(
+            DbosSettings(
+                self.url,
+                executor,
+                {"default": 2},
+                lease_seconds=LEASE_SECONDS,
+                takeover_seconds=looks,
+            )
+        )
         for number in range(8):
             engine.register(Job(f"job-{number}", run, max_attempts=3))
         self._engines.append(engine)
@@ -160,15 +184,16 @@ def test_a_dead_executor_is_taken_over_and_a_living_one_is_not(shared: Yard) -> 
     done: list[str] = []
     with pytest.raises(Conflict, match="alive"):
         shared.engine("dead", lambda _args: None).start()
-    rescuer = shared.engine("rescuer", lambda args: done.append(args.key))
+    rescuer = shared.engine("rescuer", lambda args: done.append(args.key), alone=True)
     rescuer.start()
+    time.sleep(1.5 * LEASE_SECONDS)  # it is renewed, so it does not run out
     with pytest.raises(Conflict, match="alive"):
         rescuer.recover(["dead"])
     with pytest.raises(Conflict, match="this executor"):
         rescuer.recover(["rescuer"])
     holder.kill()
     holder.wait()
-    assert not rescuer.wait_idle(0.6)  # begun jobs stay with a dead executor until then
+    assert not rescuer.wait_idle(LEASE_SECONDS / 4)  # begun jobs stay with it until then
     taken = [0] * 4
     askers = [threading.Thread(target=_ask, args=(rescuer, taken, n)) for n in range(4)]
     for asker in askers:
@@ -178,6 +203,23 @@ def test_a_dead_executor_is_taken_over_and_a_living_one_is_not(shared: Yard) -> 
     assert sum(taken) == 2
     assert rescuer.wait_idle(PATIENCE_SECONDS)
     assert rescuer.recover(["dead", "never-was"]) == 0
+    assert rescuer.stop(5)
+    assert sorted(done) == ["key:0", "key:1"]
+
+
+@pytest.mark.slow
+def test_what_the_dead_have_left_is_found_by_whoever_lives(shared: Yard) -> None:
+    """And what the living do is left to them."""
+    holder = shared.spawn("dead", "hold", 2)
+    shared.until_begun(2)
+    done: list[str] = []
+    rescuer = shared.engine("rescuer", lambda args: done.append(args.key))
+    rescuer.start()
+    time.sleep(2 * LEASE_SECONDS)
+    assert done == []
+    holder.kill()
+    holder.wait()
+    assert rescuer.wait_idle(PATIENCE_SECONDS)
     assert rescuer.stop(5)
     assert sorted(done) == ["key:0", "key:1"]
 
@@ -194,14 +236,14 @@ def _ask(rescuer: DbosEngine, taken: list[int], number: int) -> None:
 
 @pytest.mark.slow
 def test_a_zombie_does_not_change_what_was_done_without_it(shared: Yard) -> None:
+    """Stopped for longer than its lease lasts, then woken: neither the outcome of its job nor
+    anything that the job still wants to write counts."""
     zombie = shared.spawn("zombie", "hold", 1)
     shared.until_begun(1)
     os.kill(zombie.pid, signal.SIGSTOP)
-    _end_sessions(shared.url)
     done: list[str] = []
     heir = shared.engine("heir", lambda args: done.append(args.key))
     heir.start()
-    assert heir.recover(["zombie"]) == 1
     assert heir.wait_idle(PATIENCE_SECONDS)
     assert done == ["key:0"]
     before = heir.counts()
@@ -209,8 +251,80 @@ def test_a_zombie_does_not_change_what_was_done_without_it(shared: Yard) -> None
     os.kill(zombie.pid, signal.SIGCONT)
     shared.finished(zombie)  # it ends its run, finds that the job is not its own, and ends
     assert heir.counts() == before
+    assert shared.lines("refused") == ["key:0 zombie"]
+    assert shared.effects() == {}
     assert heir.stop(5)
     assert done == ["key:0"]
+
+
+@pytest.mark.slow
+def test_a_stopped_transaction_does_not_hold_up_whoever_takes_over(shared: Yard) -> None:
+    """The server ends it; what was open in it is not written."""
+    engine = open_engine(shared.url, 2)
+    claim = Claim(engine, "stopped", (), LEASE_SECONDS)
+    assert claim.acquire()
+    with pytest.raises(sa.exc.DBAPIError), engine.begin() as connection:
+        claim.demand(connection)
+        time.sleep(0.1)
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            taking = pool.submit(_taken, shared.url, "stopped")
+            assert taking.result(PATIENCE_SECONDS) > LEASE_SECONDS / 2
+        assert time.monotonic() - began > 5
+        connection.execute(sa.text("SELECT 1"))  # its session is gone
+    with pytest.raises(Unavailable, match="taken over"), engine.begin() as connection:
+        claim.demand(connection)
+    engine.dispose()
+
+
+def _taken(url: str, executor: str) -> float:
+    engine, began = open_engine(url, 2), time.monotonic()
+    try:
+        while True:
+            try:
+                with taken_over(engine, executor):
+                    return time.monotonic() - began
+            except Conflict:
+                time.sleep(0.05)
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.slow
+def test_after_an_outage_nobody_takes_from_the_living(shared: Yard) -> None:
+    """Every lease has run out then; each has the time to renew its own first."""
+    holder = shared.spawn("living", "hold", 2)
+    shared.until_begun(2)
+    done: list[str] = []
+    other = shared.engine("other", lambda args: done.append(args.key))
+    other.start()
+    time.sleep(1.5 * LEASE_SECONDS)
+    with _nobody_connects(shared.url):
+        time.sleep(2 * LEASE_SECONDS)
+    time.sleep(2 * LEASE_SECONDS)
+    assert done == []
+    (shared.folder / "go").touch()
+    shared.finished(holder)
+    assert set(shared.effects()) == {"key:0", "key:1"}
+    assert other.stop(5)
+
+
+@contextmanager
+def _nobody_connects(url: str) -> Iterator[None]:
+    """An outage of this database, and of no other on the server."""
+    address = sa.make_url(url)
+    engine = open_engine(address.set(database="postgres").render_as_string(False), 1)
+    allow = f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS"
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(sa.text(f"{allow} false"))
+        connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": address.database},
+        )
+        yield
+        connection.execute(sa.text(f"{allow} true"))
+    engine.dispose()
 
 
 def _end_sessions(url: str) -> None:
@@ -262,7 +376,7 @@ def test_sessions_that_the_server_drops_lose_nothing(shared: Yard) -> None:
             except Unavailable:
                 time.sleep(0.05)
     assert engine.wait_idle(PATIENCE_SECONDS)
-    time.sleep(2.5)  # the lease is asked for again
+    time.sleep(LEASE_SECONDS)  # it was renewed all the same
     with pytest.raises(Conflict, match="alive"):
         _lease_of(shared.url, "one")
     assert engine.stop(5)
@@ -272,7 +386,7 @@ def test_sessions_that_the_server_drops_lose_nothing(shared: Yard) -> None:
 def _lease_of(url: str, executor: str) -> None:
     engine = open_engine(url, 2)
     try:
-        with lease_for(engine, executor).held(0.0):
+        with RowLease(Claim(engine, executor, (), LEASE_SECONDS), LEASE_SECONDS).held(0.0):
             pass
     finally:
         engine.dispose()

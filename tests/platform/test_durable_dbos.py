@@ -23,6 +23,7 @@ from trimtab.kernel.errors import Conflict, InvalidInput, InvalidMove, NotFound,
 from trimtab.platform.durable import Counts, Engine, Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.durable_dbos_store import assert_durable, open_engine
+from trimtab.platform.executors import EXECUTORS
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,9 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     url = f"sqlite:///{tmp_path}/jobs.sqlite"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql")()
+        engine = open_engine(url, 1)
+        EXECUTORS.create(engine)
+        engine.dispose()
     bench = Bench(url)
     yield bench
     bench.stop()

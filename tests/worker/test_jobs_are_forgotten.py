@@ -13,6 +13,7 @@ from trimtab.app import Application
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.settings import Settings
 from trimtab.worker import Worker
+from trimtab.workflows.jobs import Role
 
 HOUR_MS = 3_600_000
 
@@ -21,8 +22,8 @@ def test_the_worker_forgets_jobs_that_were_done_long_ago(tmp_path: Path) -> None
     settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home", "TRIMTAB_JOBS_KEEP_HOURS": 2}
     application = Application(Settings(**settings))
     engine = application.parts.engine
-    engine.register(Job("note", lambda _args: None, max_attempts=1))
-    engine.register(Job("fail", _fail, max_attempts=1))
+    engine.register(Job("note", lambda _args: None, Role.WATCH, max_attempts=1))
+    engine.register(Job("fail", _fail, Role.WATCH, max_attempts=1))
     application.start()
     for number in range(1, 31):
         engine.enqueue("note", f"old-{number}", {})

@@ -20,7 +20,7 @@ from trimtab.platform.settings import Settings
 from trimtab.registry import routing
 from trimtab.worker import PAUSE_SECONDS, Worker
 from trimtab.workflows import release
-from trimtab.workflows.jobs import reaction
+from trimtab.workflows.jobs import Role, reaction, served_by
 from trimtab.workflows.loop import Loop, Program
 from trimtab.workflows.parts import Parts
 
@@ -53,8 +53,10 @@ def house(tmp_path: Path) -> Iterator[Application]:
         "TRIMTAB_CLOCK": f"lockstep:{START.isoformat()}",
     }
     application = Application(Settings(**settings))
-    reacting, job = reaction(application.parts, "test.fan", (Happened.kind,), fan_out)
-    application.loop = Loop(application.parts, Program([reacting], [job], []))
+    reacting, job = reaction(
+        application.parts, "test.fan", (Happened.kind,), fan_out, queue=Role.WATCH
+    )
+    application.loop = Loop(application.parts, Program([reacting], [job], []), served_by(Role))
     application.loop.register()
     application.start()
     yield application

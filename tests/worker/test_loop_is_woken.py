@@ -22,6 +22,7 @@ from trimtab.kernel.clock import begin_of
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine
 from trimtab.platform.settings import Settings
+from trimtab.workflows.jobs import Role, served_by
 from trimtab.workflows.loop import Loop, Program, Sweep
 
 NEVER = 3600.0
@@ -37,7 +38,7 @@ def running(tmp_path: Path) -> Iterator[Run]:
     def start(program: Program) -> Application:
         settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
         application = Application(Settings(**settings))
-        application.loop = Loop(application.parts, program)
+        application.loop = Loop(application.parts, program, served_by(Role))
         application.loop.register()
         application.start()
         started.append(application)
@@ -51,7 +52,7 @@ def running(tmp_path: Path) -> Iterator[Run]:
 def test_an_entry_wakes_the_loop(running: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PAUSE_SECONDS", NEVER)
     seen: list[str] = []
-    job = Job("greet", lambda args: seen.append(args.key), max_attempts=1)
+    job = Job("greet", lambda args: seen.append(args.key), Role.RELEASE, max_attempts=1)
     reaction = Reaction("greet", (PersonAdded.kind,), "greet")
     application = running(Program((reaction,), (job,), ()))
     going = worker.Worker(application)
@@ -100,7 +101,7 @@ def test_what_stays_due_is_handed_over_once_and_again_when_it_moves(
     def due(_reading: Reading) -> list[tuple[str, str]]:
         return [("row", mark[0])]
 
-    look = Job("look", lambda args: ran.append(args.key), max_attempts=1)
+    look = Job("look", lambda args: ran.append(args.key), Role.RELEASE, max_attempts=1)
     application = running(Program((), (), (Sweep(look, due),)))
     passes = [application.loop.turn() for _ in range(5)]
     mark[0] = "second"
@@ -120,7 +121,9 @@ def test_by_the_machines_time_what_stays_due_gets_one_turn_a_minute(
     def fail(_args: JobArgs) -> None:
         raise RuntimeError("for good")
 
-    application = running(Program((), (), (Sweep(Job("look", fail, max_attempts=1), due),)))
+    application = running(
+        Program((), (), (Sweep(Job("look", fail, Role.RELEASE, max_attempts=1), due),))
+    )
     engine = application.parts.engine
     begun = begin_of(application.parts.clock.now(), timedelta(minutes=1))
     for _ in range(20):

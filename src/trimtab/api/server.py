@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
@@ -54,8 +55,8 @@ MAX_DOCUMENT_BYTES = 1 << 26
 """Largest body of any other kind: it is held in memory."""
 
 
-def create_app(parts: Parts, loop: Loop) -> FastAPI:
-    """The application over `parts`."""
+def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS) -> FastAPI:
+    """The application over `parts`, which answers what `routers` say."""
     app = FastAPI(
         title="Trimtab",
         version=__version__,
@@ -67,7 +68,7 @@ def create_app(parts: Parts, loop: Loop) -> FastAPI:
     app.state.parts = parts
     app.state.loop = loop
     problems.install(app)
-    for router in ROUTERS:
+    for router in routers:
         app.include_router(router)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
     app.add_middleware(Observed, parts=parts)

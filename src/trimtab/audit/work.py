@@ -9,7 +9,7 @@ the ledger's lock is always the last one taken, and both commit or neither does.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
@@ -127,6 +127,8 @@ class Records:
     def __init__(self, database: Database, clock: Clock):
         self.database = database
         self.clock = clock
+        self.fence: Callable[[Connection], None] | None = None
+        """Asked at the end of every unit of work whether it may still be written."""
         self.entered = threading.Event()
         """Set after each unit of work of this process that left an entry; whoever waits for
         the next one clears it."""
@@ -141,6 +143,8 @@ class Records:
         with self.database.write() as connection:
             work = Work(connection, self.clock.now(), actor, reason, cause)
             yield work
+            if self.fence is not None:
+                self.fence(connection)
             newest = work.close()
         if newest is not None:
             self.entered.set()

@@ -57,11 +57,28 @@ def demo(
 @app.command()
 def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    no_work: Annotated[
+        bool, typer.Option("--no-work", help="Only interface and pages: see `trimtab work`.")
+    ] = False,
 ) -> None:
-    """Run the control plane: interface, pages and workers in one process."""
+    """Run the control plane: interface, pages and all work in one process."""
     from trimtab.worker import serve as run
 
-    run(port=port)
+    raise typer.Exit(run(port=port, work=not no_work))
+
+
+@app.command()
+def work(
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="release, watch, repair or gate; may be repeated. Default: all."),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port for /health and /metrics.")] = None,
+) -> None:
+    """Do the work of an installation on PostgreSQL, beside `trimtab serve --no-work`."""
+    from trimtab.worker import work as run
+
+    raise typer.Exit(run(role or [], port=port))
 
 
 @app.command(

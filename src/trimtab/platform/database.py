@@ -54,6 +54,8 @@ class Kind(StrEnum):
     """Answers kept so that a repeated request gets the same one."""
     SESSION = "session"
     """Who is logged in."""
+    LEASE = "lease"
+    """Which process does the work; written by `platform` alone."""
     LEDGER = "ledger"
     """The audit ledger itself; written by `audit` alone."""
 

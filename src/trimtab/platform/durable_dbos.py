@@ -5,8 +5,9 @@ its claim, retries and recovers. Added here is what it leaves open:
 
 - On SQLite it sets neither journal mode nor synchronous; both are set and read back.
 - Two executors under one name would each take the other's running jobs for its own
-  leftovers. A lease (a locked file on SQLite, an advisory lock on PostgreSQL) is held for
-  life and freed by the system at death; without it nobody starts or takes over.
+  leftovers. A lease (a locked file on SQLite, a row on PostgreSQL) is held for life; without
+  it nobody starts, and what an executor whose lease has run out had begun is taken over by
+  one that lives.
 - Its queue loops sleep between two looks. Ours run the same loop, but are woken by every
   enqueue and every finished job; the polling interval only bounds how late work that
   *another process* enqueued is seen.
@@ -27,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,6 +53,7 @@ from trimtab.platform.durable_dbos_store import (
     CLAIMED,
     COUNTS,
     DEAD,
+    DEAD_EXECUTORS,
     DONE,
     EXECUTORS,
     FAILED,
@@ -62,7 +65,11 @@ from trimtab.platform.durable_dbos_store import (
     forwarded_logs,
     open_engine,
 )
-from trimtab.platform.durable_lease import lease_for
+from trimtab.platform.durable_lease import FileLease, RowLease
+from trimtab.platform.executors import Claim, taken_over
+from trimtab.platform.logs import logger
+
+log = logger(__name__)
 
 APPLICATION = "trimtab"
 JOB_FORMAT = "trimtab-jobs-1"
@@ -70,6 +77,7 @@ JOB_FORMAT = "trimtab-jobs-1"
 changes only when jobs enqueued by an older release can no longer be run."""
 
 _PRUNE_BATCH = 500
+_in_job: contextvars.ContextVar[bool] = contextvars.ContextVar("in_job", default=False)
 _in_use = threading.Lock()  # DBOS is one object per process, so is its user
 
 
@@ -95,19 +103,40 @@ class DbosSettings:
     letter. A job that runs beside the one to blame is begun again as often, so few would
     take the innocent along."""
     lease_wait_seconds: float = 0.0
+    lease_seconds: float = 10.0
+    """How long an executor on PostgreSQL is held to be alive after its last sign of life."""
+    takeover_seconds: float = 1.0
+    """Between two looks for what the dead have left."""
+    roles: tuple[str, ...] = ()
+    """What this process says that it does, for people."""
+
+    @property
+    def served(self) -> Mapping[str, int]:
+        """The queues that this process takes jobs from, with their limits."""
+        if self.listen is None:
+            return self.queues
+        return {name: self.queues[name] for name in self.listen}
 
     @property
     def connections(self) -> int:
         """One for each place in a queue and each loop, and some for those who ask."""
-        return sum(self.queues.values()) + len(self.queues) + 8
+        return sum(self.served.values()) + len(self.served) + 8
 
 
 class DbosEngine:
     """`Engine` on DBOS, over SQLite or PostgreSQL."""
 
-    def __init__(self, settings: DbosSettings, *, hook: Hook | None = None):
+    def __init__(
+        self,
+        settings: DbosSettings,
+        *,
+        hook: Hook | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ):
         self._settings = settings
         self._hook: Hook = hook or (lambda _instant: None)
+        self._on_lost = on_lost
+        self._claim: Claim | None = None
         self._jobs: dict[str, Job] = {}
         self._workflows: dict[str, Callable[[str, dict[str, JSON]], None]] = {}
         self._loops: dict[str, Loop] = {}
@@ -139,13 +168,66 @@ class DbosEngine:
             undo.callback(_in_use.release)
             engine = open_engine(self._settings.url, self._settings.connections)
             undo.callback(engine.dispose)
-            lease = lease_for(engine, self._settings.executor_id)
-            undo.enter_context(lease.held(self._settings.lease_wait_seconds, self._halt))
+            lease = self._lease(engine)
+            undo.enter_context(lease.held(self._settings.lease_wait_seconds, self._lost))
             if engine.dialect.name == "sqlite":
                 assert_durable(engine)
             self._launch(engine, undo)
             self._engine = engine
+            if isinstance(lease, RowLease):
+                undo.enter_context(self._watching(lease))
             self._running = undo.pop_all()
+
+    def _lease(self, engine: sa.Engine) -> FileLease | RowLease:
+        settings = self._settings
+        if engine.dialect.name == "sqlite":
+            return FileLease(Path(str(engine.url.database)))
+        self._claim = Claim(engine, settings.executor_id, settings.roles, settings.lease_seconds)
+        return RowLease(self._claim, settings.lease_seconds)
+
+    def fence(self, connection: sa.Connection) -> None:
+        """In a job: make sure that nobody has taken this executor's work over, until the
+        transaction of `connection` ends. On SQLite nobody can.
+
+        Raises:
+            Unavailable: somebody has. Nothing of this transaction may be written.
+        """
+        if self._claim is not None and _in_job.get():
+            self._claim.demand(connection)
+
+    @contextlib.contextmanager
+    def _watching(self, lease: RowLease) -> Iterator[None]:
+        """Look for what the dead have left, as long as this lasts."""
+        stop = threading.Event()
+
+        def look() -> None:
+            while not stop.wait(self._settings.takeover_seconds):
+                if lease.steady:
+                    self._take_over_the_dead()
+
+        watcher = threading.Thread(target=look, name="takeover", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+    def _take_over_the_dead(self) -> None:
+        own = {"own": self._settings.executor_id}
+        try:
+            with self._reading() as conn:
+                dead = list(conn.execute(DEAD_EXECUTORS, own).scalars())
+            for executor_id in dead:
+                taken = self.recover([executor_id])
+                log.warning("an executor is dead", executor=executor_id, jobs_taken_over=taken)
+        except (Conflict, Unavailable) as error:  # it came back, or the database is gone
+            log.warning("nothing was taken over", why=error.message)
+
+    def _lost(self) -> None:
+        self._halt()
+        if self._on_lost is not None:
+            self._on_lost()
 
     def _launch(self, engine: sa.Engine, undo: contextlib.ExitStack) -> None:
         undo.enter_context(forwarded_logs())
@@ -170,8 +252,7 @@ class DbosEngine:
         undo.callback(self._loops.clear)
         undo.callback(self._stop_loops)
         left = self._leftovers(engine)
-        listen = self._settings.listen
-        for name in self._settings.queues if listen is None else listen:
+        for name in self._settings.served:
             self._loops[name] = Loop(self._dbos, name, left[name], self._settings.busy_poll_seconds)
 
     def _leftovers(self, engine: sa.Engine) -> Counter[str]:
@@ -248,10 +329,13 @@ class DbosEngine:
     def _workflow(self, job: Job) -> Callable[[str, dict[str, JSON]], None]:
         def attempt(key: str, values: dict[str, JSON]) -> bool:
             self._hook(f"before:{job.name}")
+            _in_job.set(True)  # in the context of this run, which DBOS makes anew for each
             try:
                 job.run(JobArgs(key, values))
             except SystemExit as left:  # DBOS takes note of an Exception only
                 raise RuntimeError(f"the job asked to exit with {left.code!r}") from left
+            finally:
+                _in_job.set(False)
             self._hook(f"after:{job.name}")
             return True  # DBOS cannot tell a stored None from nothing stored
 
@@ -339,7 +423,7 @@ class DbosEngine:
         for executor_id in executor_ids:
             if executor_id == self._settings.executor_id:
                 raise Conflict(f"{executor_id!r} is this executor", field="executor_ids")
-            with lease_for(engine, executor_id).held(0.0):
+            with self._answering(), taken_over(engine, executor_id):
                 taken += len(DBOS._recover_pending_workflows([executor_id]))
         for loop in self._loops.values():
             loop.wake.nudge()
@@ -359,9 +443,13 @@ class DbosEngine:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
+        with self._answering(), self._started().connect() as conn:
+            yield conn
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
         try:
-            with self._started().connect() as conn:
-                yield conn
+            yield
         except SQLAlchemyError as error:
             raise Unavailable(f"the job database does not answer: {error}") from error
 
@@ -386,7 +474,7 @@ def _config(settings: DbosSettings, engine: sa.Engine) -> DBOSConfig:
         enable_otlp=False,
         log_level="WARNING",
         use_listen_notify=False,
-        max_executor_threads=sum(settings.queues.values()) + 2,
+        max_executor_threads=sum(settings.served.values()) + 2,
         notification_listener_polling_interval_sec=0.25,  # unused; how long a stop may take
     )
 

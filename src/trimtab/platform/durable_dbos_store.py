@@ -86,7 +86,11 @@ def open_engine(url: str, connections: int) -> sa.Engine:
             remedy="give sqlite:///<file> or postgresql://...",
         )
     address = address.set(drivername="postgresql+psycopg")
-    connect = {"options": "-c idle_in_transaction_session_timeout=60000", "connect_timeout": 10}
+    connect = {
+        # A process that is stopped in the middle of a transaction holds up whoever takes over.
+        "options": "-c idle_in_transaction_session_timeout=10000",
+        "connect_timeout": 10,
+    }
     return sa.create_engine(address, pool_pre_ping=True, connect_args=connect, **options)
 
 
@@ -161,3 +165,10 @@ EXECUTORS = sa.text(
     "SELECT DISTINCT executor_id FROM workflow_status"
     " WHERE status = 'PENDING' AND executor_id <> :own"
 )
+
+DEAD_EXECUTORS = sa.text(
+    "SELECT DISTINCT executor_id FROM dbos.workflow_status"
+    " WHERE status = 'PENDING' AND executor_id <> :own AND NOT EXISTS (SELECT FROM executors"
+    " WHERE id = executor_id AND expires_at > clock_timestamp())"
+)
+"""Those on PostgreSQL that have begun something and whose lease has run out."""

@@ -1,16 +1,14 @@
-"""Proof that an executor is alive, which the system itself takes back when it dies.
+"""Proof that an executor is alive.
 
-On SQLite one file has one executor: the lock is on a file beside the database. On
-PostgreSQL a name has one executor: the lock is an advisory one, held by a session of its
-own (so no pooler in transaction mode may stand between), and asked for again when the
-server has dropped that session.
+On SQLite one file has one executor: the lock is on a file beside the database, and the system
+takes it back when the process dies. On PostgreSQL there are many: each has a row that it renews,
+and that runs out by the time of the database (`executors.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import threading
@@ -20,15 +18,17 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from trimtab.kernel.errors import Conflict, Unavailable
+from trimtab.platform.executors import Claim
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.05
-_CHECK_SECONDS = 1.0
+
+RENEWALS = 5
+"""Of a lease within its time: one that is late does not cost it."""
 
 
 class Lease(Protocol):
@@ -46,13 +46,6 @@ class Lease(Protocol):
             Unavailable: the database does not answer.
         """
         ...
-
-
-def lease_for(engine: sa.Engine, executor_id: str) -> Lease:
-    """The lease that an executor of this name needs on this database."""
-    if engine.dialect.name == "sqlite":
-        return FileLease(Path(str(engine.url.database)))
-    return AdvisoryLease(engine, executor_id)
 
 
 class FileLease:
@@ -92,29 +85,32 @@ def _flocked(descriptor: int) -> bool:
     return True
 
 
-class AdvisoryLease:
-    """One executor per name on PostgreSQL."""
+class RowLease:
+    """One executor per name on PostgreSQL, alive for as long as its row says so."""
 
-    def __init__(self, engine: sa.Engine, executor_id: str):
-        self._engine = engine
-        self._executor_id = executor_id
-        name = f"trimtab.executor.{executor_id}"
-        digest = hashlib.sha256(name.encode()).digest()
-        self._key = int.from_bytes(digest[:8], "big", signed=True)
-        self._session: sa.Connection | None = None
+    def __init__(self, claim: Claim, seconds: float):
+        self._claim = claim
+        self._seconds = seconds
+        self._steady_since: float | None = None
+
+    @property
+    def steady(self) -> bool:
+        """Whether it was renewed without a break for as long as a lease lasts.
+
+        After an outage of the database every lease has run out. Whoever took work over at
+        once would take it from the living, who had no chance to renew theirs.
+        """
+        since = self._steady_since
+        return since is not None and time.monotonic() - since >= self._seconds
 
     @contextmanager
     def held(
         self, wait_seconds: float, on_lost: Callable[[], None] | None = None
     ) -> Iterator[None]:
         try:
-            _until(self._locked, wait_seconds, self._refusal)
+            _until(self._claim.acquire, wait_seconds, self._refusal)
         except SQLAlchemyError as error:
-            self._drop()
             raise Unavailable(f"the job database does not answer: {error}") from error
-        except Conflict:
-            self._drop()
-            raise
         stop = threading.Event()
         keeper = threading.Thread(
             target=self._keep, args=(stop, on_lost), name="executor-lease", daemon=True
@@ -125,53 +121,34 @@ class AdvisoryLease:
         finally:
             stop.set()
             keeper.join()
-            self._unlock()
-            self._drop()
-
-    def _unlock(self) -> None:
-        """Free the lock before the session goes: the server ends a session when it likes, and
-        whoever asks next must not meet a lease of nobody."""
-        if self._session is not None:
-            # A session that is broken frees its lock by itself.
-            with contextlib.suppress(SQLAlchemyError):
-                self._asked("SELECT pg_advisory_unlock(:key)", {"key": self._key})
-
-    def _locked(self) -> bool:
-        return bool(self._asked("SELECT pg_try_advisory_lock(:key)", {"key": self._key}))
-
-    def _asked(self, sql: str, values: dict[str, int]) -> object:
-        if self._session is None:
-            session = self._engine.connect()
-            self._session = session.execution_options(isolation_level="AUTOCOMMIT")
-        return self._session.execute(sa.text(sql), values).scalar_one()
-
-    def _drop(self) -> None:
-        if self._session is not None:
-            self._session.invalidate()  # closes the session itself, which frees the lock
-            self._session.close()
-            self._session = None
+            with contextlib.suppress(SQLAlchemyError):  # it runs out by itself
+                self._claim.release()
 
     def _keep(self, stop: threading.Event, on_lost: Callable[[], None] | None) -> None:
-        """Notice a dropped session, and ask for the lock again."""
-        while not stop.wait(_CHECK_SECONDS):
+        """Renew in good time; say so once when somebody has taken over."""
+        renewed = self._steady_since = time.monotonic()
+        while not stop.wait(self._seconds / RENEWALS):
             try:
-                if self._session is None:
-                    if not self._locked():
-                        log.critical("executor %s was taken over", self._executor_id)
-                        if on_lost is not None:
-                            on_lost()
-                        return
-                    log.warning("executor %s holds its lease again", self._executor_id)
-                self._asked("SELECT 1", {})
+                held = self._claim.renew()
             except SQLAlchemyError as error:
-                log.warning("executor %s has no lease now: %s", self._executor_id, error)
-                self._drop()
+                log.warning("executor %s is not renewed: %s", self._claim.executor_id, error)
+                self._steady_since = None
+                continue
+            if not held:
+                log.critical("executor %s was taken over", self._claim.executor_id)
+                if on_lost is not None:
+                    on_lost()
+                return
+            now = time.monotonic()
+            if self._steady_since is None or now - renewed > self._seconds:
+                self._steady_since = now
+            renewed = now
 
     def _refusal(self) -> Conflict:
         return Conflict(
-            f"executor {self._executor_id!r} is alive, or being taken over: its lease is held",
+            f"executor {self._claim.executor_id!r} is alive: its lease has not run out",
             field="executor_id",
-            remedy="give each process a name of its own, or end that session first",
+            remedy="give each process a name of its own, or end that process first",
         )
 
 

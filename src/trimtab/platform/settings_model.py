@@ -129,6 +129,11 @@ class Settings(BaseSettings):
         "DATABASE_POOL_TIMEOUT_SECONDS", "Longest wait for a free connection.", 10
     )
 
+    jobs_at_once: Count = variable(
+        "TRIMTAB_JOBS_AT_ONCE",
+        "How many jobs of one role run at once, over all processes of an installation.",
+        4,
+    )
     unreferenced_blobs_keep_hours: Count = variable(
         "TRIMTAB_UNREFERENCED_BLOBS_KEEP_HOURS",
         "How long blobs that no record refers to stay, in real time since their bytes were last "

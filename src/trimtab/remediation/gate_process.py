@@ -17,13 +17,13 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import trimtab
 from trimtab.artifacts.envelope import key_id
-from trimtab.artifacts.keys import load_public_key
+from trimtab.artifacts.keys import load_public_key, public_pem
 from trimtab.kernel import errors
 from trimtab.kernel.errors import IntegrityFailed, TrimtabError, Unavailable
 from trimtab.remediation.guards import Answer
@@ -43,6 +43,26 @@ _ERRORS: dict[str, type[TrimtabError]] = {
 }
 
 
+class Gate(Protocol):
+    """The safety gate, as far as the rest of the house may use it."""
+
+    def start(self) -> None:
+        """Make sure that it answers."""
+        ...
+
+    def stop(self) -> None:
+        """Let go of it."""
+        ...
+
+    def public_keys(self) -> Mapping[str, Ed25519PublicKey]:
+        """What its permits are verified with, by key id."""
+        ...
+
+    def ask(self, remediation_id: str) -> Answer:
+        """Its answer about a proposed remediation."""
+        ...
+
+
 class GateProcess:
     """The safety gate as a child process. Safe to be asked from several threads.
 
@@ -51,10 +71,20 @@ class GateProcess:
         database: Address of the database that the gate reads.
         policies: Folder of policies that are no presets.
         seconds: How long an answer, or the start, may take.
+        public_key: File that its public key is written to, for processes beside this one.
     """
 
-    def __init__(self, *, key: Path, database: str, seconds: float, policies: Path | None = None):
+    def __init__(
+        self,
+        *,
+        key: Path,
+        database: str,
+        seconds: float,
+        policies: Path | None = None,
+        public_key: Path | None = None,
+    ):
         self._key = key
+        self._published = public_key
         self._database = database
         self._policies = policies
         self._seconds = seconds
@@ -138,6 +168,10 @@ class GateProcess:
                 remedy="somebody has replaced its key file; find out who, then restart",
             )
         self._public = (key_id(public), public)
+        if self._published is not None:
+            whole = self._published.with_suffix(f".{os.getpid()}")
+            whole.write_bytes(public_pem(public))
+            whole.replace(self._published)
         return process
 
     def _spawn(self) -> subprocess.Popen[bytes]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from trimtab.kernel.errors import Unavailable
+from trimtab.platform import executors
+from trimtab.workflows.jobs import Role
 from trimtab.workflows.parts import Parts
 
-GOOD = frozenset({"connected", "accessible", "running", "recorded"})
+GOOD = frozenset({"connected", "accessible", "running", "recorded", "attended"})
 
 
 def components(parts: Parts) -> dict[str, str]:
@@ -16,8 +18,22 @@ def components(parts: Parts) -> dict[str, str]:
         "database": parts.records.database.state(),
         "artifacts": "accessible" if parts.blobs.unhealthy is None else "failing",
         "jobs": _jobs(parts),
+        "roles": _roles(parts),
         "refusals": "recorded" if parts.refusals.failing is None else "failing",
     }
+
+
+def _roles(parts: Parts) -> str:
+    """Whether each role has a process that is alive; this one's own on SQLite has them all."""
+    if parts.records.database.is_sqlite:
+        return "attended"
+    try:
+        with parts.records.look() as reading:
+            found = executors.living(reading.connection)
+    except Unavailable:
+        return "unknown"
+    nobody = [role for role in Role if not any(role in one.roles for one in found)]
+    return "nobody does " + ", ".join(nobody) if nobody else "attended"
 
 
 def set_aside(parts: Parts) -> Counter[str]:

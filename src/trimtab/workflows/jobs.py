@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 
 from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
@@ -11,11 +12,35 @@ from trimtab.kernel.errors import NotFound
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.workflows.parts import Parts
 
-AT_ONCE = "default"
+
+class Role(StrEnum):
+    """What a process does of all that is to be done; the queue of its jobs has the same name."""
+
+    RELEASE = "release"
+    """Takes versions in, checks them, asks for approval, releases them."""
+    WATCH = "watch"
+    """Closes and judges windows, opens incidents."""
+    REPAIR = "repair"
+    """Diagnoses, plans, carries out what is permitted, retrains."""
+    GATE = "gate"
+    """Permits actions, or refuses them; alone has the key for that."""
+
+
 IN_ORDER = "in-order"
-QUEUES = {AT_ONCE: 4, IN_ORDER: 1}
-"""How many jobs run at once. What is in order is done one after the other, as the ledger tells
-it: who comes first must not be drawn by lot where the first one decides what the others are."""
+"""Jobs of `watch` that are done one after the other, as the ledger tells it: who comes first
+must not be drawn by lot where the first one decides what the others are."""
+
+
+def queues(at_once: int) -> Mapping[str, int]:
+    """Every queue, with how many of its jobs run at once, over all processes."""
+    return {role.value: at_once for role in Role} | {Role.GATE.value: 1, IN_ORDER: 1}
+
+
+def served_by(roles: Iterable[Role]) -> frozenset[str]:
+    """The queues that a process of these roles takes jobs from."""
+    own = frozenset(role.value for role in roles)
+    return own | {IN_ORDER} if Role.WATCH in own else own
+
 
 MAX_ATTEMPTS = 5
 """Tries of one job before it is a dead letter; a property of the house, not of a model."""
@@ -40,7 +65,7 @@ def entry_of(parts: Parts, args: JobArgs) -> Entry:
 
 
 def reaction(
-    parts: Parts, name: str, kinds: tuple[str, ...], react: Reacts, *, queue: str = AT_ONCE
+    parts: Parts, name: str, kinds: tuple[str, ...], react: Reacts, *, queue: str
 ) -> tuple[Reaction, Job]:
     """A reaction and the job that carries it out, under one name."""
 
@@ -50,7 +75,7 @@ def reaction(
     return Reaction(name, kinds, name), Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
 
 
-def sweep(name: str, turn: Callable[[str], None], *, queue: str = AT_ONCE) -> Job:
+def sweep(name: str, turn: Callable[[str], None], *, queue: str) -> Job:
     """A job that gives one row, by its id, one turn."""
 
     def run(args: JobArgs) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from trimtab.audit import reactions
@@ -48,12 +48,25 @@ class Program:
     sweeps: Sequence[Sweep]
 
 
-class Loop:
-    """One pass after the other, by whoever asks."""
+def _queue_of(program: Program, reaction: Reaction) -> str:
+    return next(job.queue for job in program.jobs if job.name == reaction.job)
 
-    def __init__(self, parts: Parts, program: Program):
+
+class Loop:
+    """One pass after the other, by whoever asks.
+
+    Args:
+        parts: What the process is made of.
+        program: Everything that is to be done.
+        served: Queues of this process: it hands over work for these. All jobs are known to its
+            engine all the same, since a row of any of them may be asked about here.
+    """
+
+    def __init__(self, parts: Parts, program: Program, served: Collection[str]):
         self._parts = parts
         self._program = program
+        self._reactions = [r for r in program.reactions if _queue_of(program, r) in served]
+        self._sweeps = [sweep for sweep in program.sweeps if sweep.job.queue in served]
         self._lockstep = parts.settings.lockstep
         self._lock = threading.Lock()
         self._handed = 0
@@ -88,9 +101,7 @@ class Loop:
         """Hand over what has happened and what is due; return how much was new."""
         parts = self._parts
         with self._lock:
-            handed = reactions.dispatch(
-                parts.records.database, parts.engine, self._program.reactions
-            )
+            handed = reactions.dispatch(parts.records.database, parts.engine, self._reactions)
             due = self._looked()
             for key, (job, row_id) in due.items():
                 if key not in self._due:
@@ -104,7 +115,7 @@ class Loop:
         with self._parts.records.look() as reading:
             return {
                 f"{sweep.job.name}:{row_id}:{mark}": (sweep.job.name, row_id)
-                for sweep in self._program.sweeps
+                for sweep in self._sweeps
                 for row_id, mark in sweep.due(reading)
             }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from trimtab.approvals import service as approvals
@@ -10,7 +11,7 @@ from trimtab.audit.reactions import Reaction
 from trimtab.audit.work import Reading
 from trimtab.kernel.actor import system
 from trimtab.platform.durable import Job
-from trimtab.remediation.gate_process import GateProcess
+from trimtab.remediation.gate_process import Gate
 from trimtab.workflows import (
     check,
     close,
@@ -23,25 +24,15 @@ from trimtab.workflows import (
     retrain,
     watch,
 )
-from trimtab.workflows.jobs import IN_ORDER, reaction, sweep
-from trimtab.workflows.loop import Program, Sweep
+from trimtab.workflows.jobs import IN_ORDER, Reacts, Role, reaction, sweep
+from trimtab.workflows.loop import Due, Program, Sweep
 from trimtab.workflows.parts import Parts
 
 
-def program(parts: Parts, gate: GateProcess) -> Program:
+def program(parts: Parts, gate: Gate) -> Program:
     """What runs by itself, over these parts and with the answers of this gate."""
-    watcher = watch.Watch(parts)
     reacting = [
-        reaction(parts, "intake.check", ("version.registered",), check.run),
-        reaction(parts, "intake.ask", ("check.finished",), intake.request_approval),
-        reaction(
-            parts,
-            "intake.decide",
-            ("approval.voted", "approval.approved_automatically"),
-            intake.follow_approval,
-        ),
-        reaction(parts, "release.start", ("version.moved",), release.start_approved),
-        reaction(parts, "release.next", ("rollout.step_observed",), release.start_next),
+        *_releasing(parts),
         reaction(
             parts,
             "watch.signal",
@@ -57,74 +48,92 @@ def program(parts: Parts, gate: GateProcess) -> Program:
         *_repairing(parts, gate),
         *_retraining(parts),
     ]
-    sweeps = [
-        Sweep(sweep("intake.again", partial(check.again, parts)), check.due_again),
-        Sweep(sweep("watch.schedule", watcher.schedule), watch.unscheduled),
-        Sweep(sweep("watch.window", watcher.turn), watch.due),
-        Sweep(sweep("watch.again", watcher.judge_again), late.due),
-        Sweep(sweep("repair.turn", partial(repair.turn, parts)), repair.due),
-        Sweep(sweep("repair.recheck", partial(repair.recheck, parts)), recovery.due),
-        Sweep(sweep("release.turn", partial(release.turn, parts)), release.due),
-        Sweep(sweep("approvals.expire", partial(_expire, parts)), _expiring),
+    return Program([r for r, _ in reacting], [j for _, j in reacting], _sweeps(parts))
+
+
+def _sweeps(parts: Parts) -> list[Sweep]:
+    watcher = watch.Watch(parts)
+    due: list[tuple[Role, str, Callable[[str], None], Due]] = [
+        (Role.RELEASE, "intake.again", partial(check.again, parts), check.due_again),
+        (Role.WATCH, "watch.schedule", watcher.schedule, watch.unscheduled),
+        (Role.WATCH, "watch.window", watcher.turn, watch.due),
+        (Role.WATCH, "watch.again", watcher.judge_again, late.due),
+        (Role.REPAIR, "repair.turn", partial(repair.turn, parts), repair.due),
+        (Role.REPAIR, "repair.recheck", partial(repair.recheck, parts), recovery.due),
+        (Role.RELEASE, "release.turn", partial(release.turn, parts), release.due),
+        (Role.RELEASE, "approvals.expire", partial(_expire, parts), _expiring),
     ]
-    return Program([r for r, _ in reacting], [j for _, j in reacting], sweeps)
+    return [Sweep(sweep(name, turn, queue=role), found) for role, name, turn, found in due]
 
 
-def _repairing(parts: Parts, gate: GateProcess) -> list[tuple[Reaction, Job]]:
+def _releasing(parts: Parts) -> list[tuple[Reaction, Job]]:
+    reacting: list[tuple[str, tuple[str, ...], Reacts]] = [
+        ("intake.check", ("version.registered",), check.run),
+        ("intake.ask", ("check.finished",), intake.request_approval),
+        (
+            "intake.decide",
+            ("approval.voted", "approval.approved_automatically"),
+            intake.follow_approval,
+        ),
+        ("release.start", ("version.moved",), release.start_approved),
+        ("release.next", ("rollout.step_observed",), release.start_next),
+    ]
     return [
-        reaction(
-            parts,
+        reaction(parts, name, kinds, react, queue=Role.RELEASE) for name, kinds, react in reacting
+    ]
+
+
+def _repairing(parts: Parts, gate: Gate) -> list[tuple[Reaction, Job]]:
+    ending = (
+        "plan.drawn_up",
+        "remediation.recovered",
+        "remediation.refused",
+        "remediation.aborted",
+        "rollout.step_observed",
+    )
+    reacting: list[tuple[Role, str, tuple[str, ...], Reacts]] = [
+        (
+            Role.REPAIR,
             "repair.diagnose",
             ("incident.opened", "incident.signal_added"),
             diagnose.diagnose,
         ),
-        reaction(parts, "repair.plan", ("incident.diagnosed",), repair.plan),
-        reaction(
-            parts,
+        (Role.REPAIR, "repair.plan", ("incident.diagnosed",), repair.plan),
+        (
+            Role.GATE,
             "repair.gate",
             ("remediation.proposed",),
             lambda p, entry: repair.ask_gate(p, gate, entry),
         ),
-        reaction(
-            parts,
+        (
+            Role.REPAIR,
             "repair.carry_out",
             ("remediation.permitted",),
             lambda p, entry: repair.carry_out(p, gate, entry),
         ),
-        reaction(
-            parts,
-            "repair.close",
-            (
-                "plan.drawn_up",
-                "remediation.recovered",
-                "remediation.refused",
-                "remediation.aborted",
-                "rollout.step_observed",
-            ),
-            close.without_harm,
-        ),
+        (Role.REPAIR, "repair.close", ending, close.without_harm),
     ]
+    return [reaction(parts, name, kinds, act, queue=role) for role, name, kinds, act in reacting]
 
 
 def _retraining(parts: Parts) -> list[tuple[Reaction, Job]]:
-    return [
-        reaction(parts, "retrain.check", ("retraining.requested",), retrain.check),
-        reaction(
-            parts,
+    reacting: list[tuple[str, tuple[str, ...], Reacts]] = [
+        ("retrain.check", ("retraining.requested",), retrain.check),
+        (
             "retrain.train",
             ("retraining.data_checked", "retraining.attempt_failed"),
             retrain.train,
         ),
-        reaction(parts, "retrain.judge", ("retraining.trained",), retrain.judge),
-        reaction(parts, "retrain.submit", ("retraining.judged",), retrain.submit),
-        reaction(
-            parts,
+        ("retrain.judge", ("retraining.trained",), retrain.judge),
+        ("retrain.submit", ("retraining.judged",), retrain.submit),
+        (
             "retrain.ended",
             ("retraining.refused", "retraining.kept", "retraining.failed"),
             retrain.ended,
         ),
-        reaction(parts, "retrain.promoted", ("rollout.step_observed",), retrain.promoted),
+        ("retrain.promoted", ("rollout.step_observed",), retrain.promoted),
     ]
+    return [reaction(parts, name, kinds, act, queue=Role.REPAIR) for name, kinds, act in reacting]
 
 
 def _expire(parts: Parts, approval_id: str) -> None:

@@ -36,7 +36,7 @@ from trimtab.remediation import endings
 from trimtab.remediation import service as remediation
 from trimtab.remediation import store as remediation_store
 from trimtab.remediation.causes import Cause
-from trimtab.remediation.gate_process import GateProcess
+from trimtab.remediation.gate_process import Gate
 from trimtab.remediation.model import Phase, Remediation
 from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
@@ -227,7 +227,7 @@ def execute_on_request(
         return propose(work, incident, found, action, model, demands, policy_digest=policy_digest)
 
 
-def ask_gate(parts: Parts, gate: GateProcess, entry: Entry) -> None:
+def ask_gate(parts: Parts, gate: Gate, entry: Entry) -> None:
     """Put what was proposed to the safety gate, and write down what it says."""
     with parts.records.look() as reading:
         if remediation_store.get(reading, entry.subject).phase is not Phase.PROPOSED:
@@ -238,7 +238,7 @@ def ask_gate(parts: Parts, gate: GateProcess, entry: Entry) -> None:
         remediation.record_decision(work, answer, trusted=trusted)
 
 
-def carry_out(parts: Parts, gate: GateProcess, entry: Entry) -> None:
+def carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:
     """Use the permit up, and do what it permits."""
     trusted = gate.public_keys()
     with parts.records.begin(_REPAIR, reason="it is permitted", cause=entry.sequence) as work:

@@ -26,6 +26,7 @@ from pathlib import Path
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
+from trimtab.platform.durable_dbos_store import open_engine
 
 JOBS = [f"job-{number}" for number in range(8)]
 PLAN = [f"{when}:{job}" for job in JOBS for when in ("enqueued", "before", "after")]
@@ -52,13 +53,36 @@ class Scenario:
             runs.write(f"{args.key} {self.executor}\n")
         while self.mode == "hold" and not (self.folder / "go").exists():
             time.sleep(0.01)
+        if self.fenced_off(args):
+            return
         ledger = sqlite3.connect(self.folder / "effects.sqlite", timeout=30, isolation_level=None)
         ledger.execute("INSERT OR IGNORE INTO effects VALUES (?, ?)", (args.key, self.executor))
         ledger.close()
 
+    def fenced_off(self, args: JobArgs) -> bool:
+        """Whether somebody has taken this job over; then nothing of it may be written."""
+        if self.mode != "hold" or self.url.startswith("sqlite"):
+            return False
+        database = open_engine(self.url, 1)
+        try:
+            with database.begin() as connection:
+                self.running.fence(connection)
+        except Unavailable:
+            with (self.folder / "refused").open("a") as refused:
+                refused.write(f"{args.key} {self.executor}\n")
+            return True
+        finally:
+            database.dispose()
+        return False
+
     def engine(self, limit: int = 2, max_recoveries: int = 100) -> DbosEngine:
         settings = DbosSettings(
-            self.url, self.executor, {"default": limit}, max_recoveries=max_recoveries
+            self.url,
+            self.executor,
+            {"default": limit},
+            max_recoveries=max_recoveries,
+            lease_seconds=2.0,
+            lease_wait_seconds=60.0,  # one that was killed just now is not dead yet
         )
         engine = DbosEngine(settings, hook=self.die_at)
         for name in JOBS:
@@ -66,7 +90,7 @@ class Scenario:
         return engine
 
     def once(self, keys: int, **settings: int) -> None:
-        engine = self.engine(**settings)
+        engine = self.running = self.engine(**settings)
         engine.start()
         if self.mode == "share":
             self.line_up()

@@ -125,6 +125,17 @@ CREATE INDEX ix_diagnoses_incident ON diagnoses (incident, made_at)
 ;
 CREATE INDEX ix_diagnoses_model ON diagnoses (model, made_at)
 ;
+CREATE TABLE executors (
+	id VARCHAR(120) NOT NULL,
+	token VARCHAR(32) NOT NULL,
+	host VARCHAR(120) NOT NULL,
+	process BIGINT NOT NULL,
+	roles VARCHAR(200) NOT NULL,
+	started_at VARCHAR(27) NOT NULL,
+	expires_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_executors PRIMARY KEY (id)
+)
+;
 CREATE TABLE gateways (
 	name VARCHAR(80) NOT NULL,
 	epoch BIGINT NOT NULL,
