@@ -20,10 +20,13 @@ from trimtab.audit import reactions
 from trimtab.audit.reactions import Reaction
 from trimtab.audit.work import Reading
 from trimtab.platform.durable import Job, JobArgs
+from trimtab.platform.logs import logger
 from trimtab.registry import routing
 from trimtab.workflows import release
 from trimtab.workflows.jobs import IN_ORDER
 from trimtab.workflows.parts import Parts
+
+log = logger(__name__)
 
 Due = Callable[[Reading], Sequence[tuple[str, str]]]
 """Rows that are to get a turn now: id, and what tells this turn from the next one."""
@@ -86,6 +89,9 @@ class Loop:
             try:
                 job.run(args)
                 outcome = "done"
+            except Exception as error:
+                log.warning("a try of a job failed", job=job.name, key=args.key, what=repr(error))
+                raise
             finally:
                 seconds = time.perf_counter() - started
                 self._parts.metrics.job_seconds.labels(job.name, outcome).observe(seconds)
