@@ -45,7 +45,25 @@ class Installation:
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """`trimtab ARGUMENTS`, known here as `name`; ends with this test, however that ends."""
-        environment = {
+        self.home.mkdir(exist_ok=True)
+        with self.log(name).open("ab") as sink:
+            self.processes[name] = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "trimtab.demo.leash", str(os.getpid())),
+                    *(sys.executable, "-m", "trimtab", *arguments),
+                ],
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                cwd=self.home,
+                start_new_session=True,
+            )
+        return self.processes[name]
+
+    def environment(self) -> dict[str, str]:
+        """What every process of this installation is told."""
+        return {
             "PATH": os.defpath,
             "PYTHONPATH": str(Path(trimtab.__file__).parents[1]),
             "TRIMTAB_HOME": str(self.home),
@@ -55,21 +73,6 @@ class Installation:
             "LOG_LEVEL": "WARNING",
             **self.settings,
         }
-        self.home.mkdir(exist_ok=True)
-        with self.log(name).open("ab") as sink:
-            self.processes[name] = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "trimtab.demo.leash", str(os.getpid())),
-                    *(sys.executable, "-m", "trimtab", *arguments),
-                ],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                cwd=self.home,
-                start_new_session=True,
-            )
-        return self.processes[name]
 
     def serve(self, name: str = "serve", *arguments: str) -> None:
         """A process that answers HTTP and leaves the work to others, once it answers."""

@@ -70,12 +70,10 @@ def test_each_role_does_its_part_and_the_gate_alone_permits(installation: Instal
     order = ["incident.opened", "remediation.proposed", "remediation.permitted"]
     assert [kind for kind in kinds if kind in order] == order
     with installation.engine() as connection:
-        done_by = dict(
-            connection.execute(
-                sa.text("SELECT name, executor_id FROM dbos.workflow_status")
-            ).tuples()
-        )
-        roles = dict(connection.execute(sa.text("SELECT id, roles FROM executors")).tuples())
+        jobs = connection.execute(sa.text("SELECT name, executor_id FROM dbos.workflow_status"))
+        done_by = dict(jobs.tuples().all())
+        alive = connection.execute(sa.text("SELECT id, roles FROM executors"))
+        roles = dict(alive.tuples().all())
     assert roles[done_by["watch.signal"]] == "watch"
     assert roles[done_by["repair.gate"]] == "gate"
     assert roles[done_by["repair.carry_out"]] == "repair"
@@ -152,14 +150,14 @@ def test_two_that_start_at_once_on_an_empty_database_agree(installation: Install
 def test_on_sqlite_roles_cannot_be_apart(tmp_path: Path) -> None:
     for arguments in (["work"], ["work", "--role", "gate"], ["serve", "--no-work"]):
         refused = _run(tmp_path, arguments)
-        assert refused.returncode == 1
+        assert refused.returncode == 2
         assert "its file has room for one process" in refused.stderr
         assert "PostgreSQL" in refused.stderr
 
 
 def test_a_role_that_there_is_not_is_named(tmp_path: Path) -> None:
     refused = _run(tmp_path, ["work", "--role", "watcher"])
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "watcher" in refused.stderr
     assert "release, watch, repair, gate" in refused.stderr
 
@@ -167,7 +165,7 @@ def test_a_role_that_there_is_not_is_named(tmp_path: Path) -> None:
 def test_a_stepped_clock_has_room_for_one_process(installation: Installation) -> None:
     installation.settings["TRIMTAB_CLOCK"] = "stepped:2015-03-01T00:00:00Z"
     process = installation.start("work", "work")
-    assert process.wait(PATIENCE_SECONDS) == 1
+    assert process.wait(PATIENCE_SECONDS) == 2
     assert "on a clock that is stepped" in installation.said("work")
 
 
