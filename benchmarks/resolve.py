@@ -28,7 +28,7 @@ def measure(*, tiny: bool) -> list[Figure]:
         port = free_port()
         bare = ["uvicorn", "benchmarks.bare:app", "--port", str(port), "--log-level", "error"]
         with control_plane(Path(folder)) as ours, server(bare, port, "/constant") as floor:
-            wanted = _requests(house)
+            wanted = requests(house)
             _one(ours, wanted, 1.0)  # connections, prepared statements, first imports
             rounds = [
                 (_one(ours, wanted, seconds), _one(floor, [get("/constant")], seconds))
@@ -46,7 +46,7 @@ def measure(*, tiny: bool) -> list[Figure]:
     ]
 
 
-def _requests(house: House) -> list[bytes]:
+def requests(house: House) -> list[bytes]:
     """Models and tenants in turn, by two numbers without a common divisor."""
     return [
         get(

@@ -63,11 +63,13 @@ def empty(url: str) -> Iterator[Database]:
     database.close()
 
 
-def furnish(home: Path, *, models: int, tenants: int, dedicated: int) -> House:
-    """Fill `home`: every model has a global stable version, and every `dedicated`-th (model,
-    tenant) a stable version of its own."""
+def furnish(
+    home: Path, *, models: int, tenants: int, dedicated: int, url: str | None = None
+) -> House:
+    """Fill `home`, or the empty database at `url`: every model has a global stable version, and
+    every `dedicated`-th (model, tenant) a stable version of its own."""
     home.mkdir(parents=True, exist_ok=True)
-    database = Database(f"sqlite:///{home / 'trimtab.sqlite'}")
+    database = Database(url or f"sqlite:///{home / 'trimtab.sqlite'}")
     migrate.upgrade(database)
     records = Records(database, SystemClock())
     names = tuple(f"model-{number:04}" for number in range(models))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+NAMES = ["ledger", "verify", "resolve", "mixed", "gateway", "ingest", "startup"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ledger", "verify", "resolve", "gateway", "ingest", "startup"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_runs(tmp_path: Path, name: str) -> None:
     kept = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", name, "--tiny", "--json", str(kept)]

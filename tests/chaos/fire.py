@@ -33,7 +33,7 @@ from trimtab.sdk import shapes
 
 ROWS = 20
 WORKERS = ("one", "two")
-COMMANDS = {"serve": ["serve", "--no-work"], **dict.fromkeys(WORKERS, ["work"])}
+COMMANDS = {"serve": ("serve", "--no-work"), **dict.fromkeys(WORKERS, ("work",))}
 """What every supervisor knows: by which command something is started anew."""
 
 ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
