@@ -36,6 +36,10 @@ demo: $(READY) ## the whole story on real data, live (ARGS='--exit --report out.
 up: $(READY) ## the control plane with its pages, on the data in ./var
 	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/trimtab serve $(ARGS)
 
+.PHONY: work
+work: $(READY) ## the work of an installation on PostgreSQL (ARGS='--role watch'), beside `make up`
+	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/trimtab work $(ARGS)
+
 .PHONY: dev
 dev: $(READY) ## the same, started anew whenever the source changes
 	@TRIMTAB_HOME=$${TRIMTAB_HOME:-var} $(BIN)/watchfiles --filter python '$(BIN)/trimtab serve $(ARGS)' src

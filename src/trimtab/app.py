@@ -91,7 +91,8 @@ class Application:
         self.roles = frozenset(roles)
         self.lost = threading.Event()
         """Set when another process has taken this one for dead, and its work over."""
-        if beside or self.roles != frozenset(Role):
+        apart = beside or self.roles != frozenset(Role)
+        if apart:
             _demand_room(settings)
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -110,6 +111,8 @@ class Application:
         heads = Heads(database, HeadSigner(ledger_origin(head_key), head_key), home / "heads")
         if confirm:
             heads.confirm()
+        if apart:
+            heads.demand_own()
         engine = DbosEngine(_jobs(settings, database, self.roles), hook=hook, on_lost=self.lost.set)
         records.fence = engine.fence
         self.parts = _parts(settings, policy, records, heads, engine)

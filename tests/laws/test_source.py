@@ -29,6 +29,7 @@ CLOCK = {"kernel/clock.py": "here the machine is asked"}
 BROAD = {
     "demo/processes.py": "ends the process it has begun, then raises on",
     "platform/database.py": "rolls back, then raises on",
+    "workflows/loop.py": "says which job failed, then raises on",
     "workflows/serving.py": "closes the file, then raises on",
 }
 CARRIES_ON = {

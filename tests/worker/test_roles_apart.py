@@ -147,6 +147,22 @@ def test_two_that_start_at_once_on_an_empty_database_agree(installation: Install
         other.close()
 
 
+def test_a_process_with_keys_of_its_own_is_refused(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """It would sign what nobody can verify."""
+    installation.serve()
+    installation.work("worker")
+    installation.end("worker")  # it signs a head at its end
+    stranger = Installation(tmp_path / "elsewhere", installation.database)
+    try:
+        process = stranger.start("work", "work")
+        assert process.wait(PATIENCE_SECONDS) == 2
+        assert "the keys here are those of" in stranger.said("work")
+    finally:
+        stranger.close()
+
+
 def test_on_sqlite_roles_cannot_be_apart(tmp_path: Path) -> None:
     for arguments in (["work"], ["work", "--role", "gate"], ["serve", "--no-work"]):
         refused = _run(tmp_path, arguments)

@@ -119,6 +119,24 @@ class Heads:
                 remedy=_REMEDY,
             )
 
+    def demand_own(self) -> None:
+        """Make sure that the newest head in the database was signed with this key.
+
+        Raises:
+            IntegrityFailed: another key signed it: this process has the keys of another
+                installation, or has made its own.
+        """
+        with self._database.read() as connection:
+            newest = sa.select(HEADS.c.note).order_by(HEADS.c.size.desc()).limit(1)
+            note = connection.execute(newest).scalar()
+        origin = self.signer.origin if note is None else note.partition("\n")[0]
+        if origin != self.signer.origin:
+            raise IntegrityFailed(
+                f"this database is of the installation {origin}, and the keys here are those of "
+                f"{self.signer.origin}",
+                remedy="give this process the TRIMTAB_HOME of the others, or at least its keys",
+            )
+
     def _publish(self, size: int, note: str) -> None:
         path = self._folder / f"{size:012d}.note"
         if path.exists():
