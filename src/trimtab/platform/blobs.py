@@ -95,6 +95,9 @@ class BlobStore:
                 remedy="Let the process own the folder, and check that the disk is writable.",
             ) from error
 
+    bucket: str | None = None
+    """There is none: these are local files."""
+
     @property
     def unhealthy(self) -> str | None:
         """Why nothing can be stored or served until it is opened anew; None when it can."""
@@ -156,6 +159,16 @@ class BlobStore:
         """
         name = _hex(digest)
         return self._blobs / name[:2] / name[2:]
+
+    @contextlib.contextmanager
+    def held(self, digest: Digest) -> Iterator[Path]:
+        """The file of the blob, for a child process to read. Nothing is verified: the child
+        hashes what it reads.
+
+        Raises:
+            InvalidInput: not a digest.
+        """
+        yield self.path(digest)
 
     def read_verified(self, digest: Digest, *, max_bytes: int) -> bytes:
         """All bytes of a small blob, verified.
