@@ -62,13 +62,15 @@ def server(
 
 
 @contextmanager
-def control_plane(home: Path) -> Iterator[Server]:
-    """The real control plane over the data in `home`: interface, pages and loops."""
+def control_plane(home: Path, more: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """The real control plane over the data in `home`: interface, pages and loops. `more` are
+    further settings."""
     port = free_port()
     settings = {
         "TRIMTAB_HOME": str(home),
         "TRIMTAB_ADMIN_PASSWORD": secrets.token_urlsafe(16),
         "LOG_LEVEL": "ERROR",
+        **(more or {}),
     }
     with server(["trimtab", "serve", "--port", str(port)], port, "/health", settings) as running:
         yield running
@@ -76,7 +78,7 @@ def control_plane(home: Path) -> Iterator[Server]:
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """Ours, without what would send a process of the benchmark elsewhere."""
-    foreign = ("TRIMTAB_", "DATABASE_", "DBOS", "http_proxy", "https_proxy")
+    foreign = ("TRIMTAB_", "DATABASE_", "DBOS", "S3_", "AWS_", "http_proxy", "https_proxy")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **more}
 

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ledger", "verify", "resolve", "gateway", "ingest", "startup"])
+@pytest.mark.parametrize(
+    "name", ["ledger", "verify", "resolve", "gateway", "ingest", "download", "startup"]
+)
 def test_a_benchmark_runs(tmp_path: Path, name: str) -> None:
     kept = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", name, "--tiny", "--json", str(kept)]

@@ -46,7 +46,8 @@ _STATE_SECONDS = 5.0  # a look counts so long
 
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"status code: (4\d\d[\w ]{0,40})")
-_HEAD_SAYS_MISSING = "404 Not Found"  # without a word of the store's own
+_MISSING = ("NoSuchKey",)
+_HEAD_MISSING = (*_MISSING, "404 Not Found")  # a look at the head is answered without a word
 _LATER = ("408", "429")  # the two of these that say: not now
 _WRONG_KEY = {
     "InvalidAccessKeyId": "S3_ACCESS_KEY_ID",
@@ -119,9 +120,13 @@ class Bucket:
             )
 
     def name(self, source: str, key: str) -> bool:
-        """Give an object a second name, unless an object has that; whether it was given."""
+        """Give an object a second name, unless an object has that; whether it was given.
+
+        Raises:
+            NotFound: there is no such object.
+        """
         try:
-            with self._answered("PutObject"):
+            with self._answered("PutObject", _HEAD_MISSING):
                 obstore.copy(self._store, source, key, overwrite=False)
         except AlreadyExistsError:
             return False
@@ -139,7 +144,7 @@ class Bucket:
     def changed_at(self, key: str) -> int | None:
         """When an object was stored, in ns; None where there is none."""
         try:
-            with self._answered("GetObject", _HEAD_SAYS_MISSING):
+            with self._answered("GetObject", _HEAD_MISSING):
                 return _nanoseconds(obstore.head(self._store, key)["last_modified"])
         except NotFound:
             return None
@@ -208,8 +213,8 @@ class Bucket:
         return True
 
     @contextlib.contextmanager
-    def _answered(self, right: str, missing: str = "NoSuchKey") -> Iterator[None]:
-        """Around one call: what the store says, in our words; `missing` is its own for an
+    def _answered(self, right: str, missing: tuple[str, ...] = _MISSING) -> Iterator[None]:
+        """Around one call: what the store says, in our words; `missing` are its own for an
         object that is not there."""
         try:
             yield
@@ -217,7 +222,7 @@ class Bucket:
             raise
         except (FileNotFoundError, BaseError) as error:
             refusal = _refusal(str(error))
-            if refusal == missing:
+            if refusal in missing:
                 raise NotFound(f"no such object in {self}") from None
             log.error("a call to the bucket failed", right=right, why=refusal or "no answer")
             raise self._failed(refusal, right) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from trimtab.kernel.errors import InvalidInput, Unavailable
 from trimtab.platform.blobs import BlobStore
