@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.floor import Figure, Goal
+from benchmarks.floor import Figure, Goal, cpu_seconds
 from benchmarks.load import get
 from benchmarks.processes import Server, control_plane, free_port, server
 from benchmarks.seeding import SEEDER, furnish, version_registered
@@ -31,6 +31,7 @@ from trimtab.app import Application
 from trimtab.artifacts.binding import Binding
 from trimtab.identity import service as identity
 from trimtab.kernel.ids import VersionId, new_id
+from trimtab.platform.logs import configure_logs
 from trimtab.platform.settings import Settings
 from trimtab.registry import store
 
@@ -62,7 +63,7 @@ def measure(*, tiny: bool) -> list[Figure]:
 
 
 def _local(home: Path, house: Stored, runs: int) -> list[Figure]:
-    port = free_port()
+    port, plain = free_port(), get("/")
     bare = ["uvicorn", "benchmarks.bare:plain", "--port", str(port), "--log-level", "error"]
     more = {"BENCHMARK_FILE": str(house.file)}
     with control_plane(home) as ours, server(bare, port, "/", more) as floor:
@@ -70,20 +71,22 @@ def _local(home: Path, house: Stored, runs: int) -> list[Figure]:
         download(ours, wanted)  # first imports
         reset_peak(ours.pid)
         before = resident_mib(ours.pid)
-        rounds = [(download(ours, wanted), download(floor, get("/"))) for _ in range(runs)]
+        rounds = [(_round(ours, wanted), _round(floor, plain)) for _ in range(runs)]
         grown = peak_mib(ours.pid) - before
-    bare_name = "the same file from a bare uvicorn"
+    speed, spent = (([r[0][i] for r in rounds], [r[1][i] for r in rounds]) for i in (0, 1))
+    name = "the same file from a bare uvicorn"
     return [
-        Figure(
-            "download, local files",
-            "MB/s",
-            [r[0] for r in rounds],
-            [r[1] for r in rounds],
-            bare_name,
-            FAST,
-        ),
+        Figure("download, local files", "MB/s", *speed, name, FAST),
+        Figure("download, local files: server CPU", "ms", *spent, name),
         Figure("the server's memory grows by", "MiB", [grown], goal=LITTLE),
     ]
+
+
+def _round(process: Server, wanted: bytes) -> tuple[float, float]:
+    """MB/s of a download, and the milliseconds of processor time that the server spent on it."""
+    before = cpu_seconds(process.pid)
+    speed = download(process, wanted)
+    return speed, (cpu_seconds(process.pid) - before) * 1000
 
 
 def _from_bucket(home: Path, house: Stored, settings: Mapping[str, str], runs: int) -> list[Figure]:
@@ -124,6 +127,7 @@ def store_large(home: Path, size: int, settings: Mapping[str, str]) -> Stored:
     """A house with a version of `size` bytes, stored and signed by the house's own parts."""
     furnish(home, models=1, tenants=1, dedicated=1)
     values: dict[str, Any] = {"TRIMTAB_HOME": home, **settings}
+    configure_logs("ERROR")
     application = Application(Settings(**values))
     parts = application.parts
     blob = parts.blobs.put(_Noise(size), max_bytes=size)
@@ -175,7 +179,8 @@ class _Noise:
 def bucket() -> Iterator[dict[str, str]]:
     """An empty bucket of a server on the loopback, as settings."""
     port = free_port()
-    with server(["moto.server", "-H", "127.0.0.1", "-p", str(port)], port, "/moto-api/"):
+    command = ["moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with server(command, port, "/moto-api/", quiet=True):
         endpoint = f"http://127.0.0.1:{port}"
         with httpx.Client(trust_env=False) as client:
             client.put(f"{endpoint}/artifacts").raise_for_status()

@@ -39,15 +39,22 @@ def free_port() -> int:
 
 @contextmanager
 def server(
-    arguments: Sequence[str], port: int, ready: str, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    port: int,
+    ready: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    quiet: bool = False,
 ) -> Iterator[Server]:
-    """Run `python -m arguments...` until the end of the block; it is there when `ready` answers."""
+    """Run `python -m arguments...` until the end of the block; it is there when `ready` answers.
+    A `quiet` one is not heard when something is wrong with it, either."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         env=_environment(environment or {}),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if quiet else None,
     )
     try:
         _wait(process, f"http://127.0.0.1:{port}{ready}")

@@ -200,10 +200,7 @@ class BlobStore:
         """
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(self._opened(digest))
-            seen = hashlib.sha256()
-            while chunk := _from_disk(file, _CHUNK):
-                seen.update(chunk)
-            _compare(digest, seen.hexdigest())
+            _compare(digest, _hashed(file))
             file.seek(0)
             stack.pop_all()
             return file
@@ -444,6 +441,13 @@ def _from_caller(stream: Readable, size: int) -> bytes:
 def _from_disk(file: IO[bytes], size: int) -> bytes:
     try:
         return file.read(size)
+    except OSError as error:
+        raise Unavailable(f"the disk does not give the bytes: {error.strerror}") from error
+
+
+def _hashed(file: BinaryIO) -> str:
+    try:
+        return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise Unavailable(f"the disk does not give the bytes: {error.strerror}") from error
 
