@@ -248,7 +248,12 @@ def _sent(file: Path) -> float:
     def sent() -> int:
         near, far = socket.socketpair()
         with near, far, file.open("rb") as content:
-            sender = threading.Thread(target=lambda: (near.sendfile(content), near.close()))
+
+            def send() -> None:
+                near.sendfile(content)
+                near.close()
+
+            sender = threading.Thread(target=send)
             sender.start()
             room, size = bytearray(MIB), 0
             while taken := far.recv_into(room):

@@ -27,6 +27,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
@@ -385,7 +386,7 @@ class BlobStore:
             remedy="Check the disk and the rights of the folder, then try again.",
         )
 
-    def _opened(self, digest: Digest) -> BinaryIO:
+    def _opened(self, digest: Digest) -> BufferedReader:
         path = self.path(digest)
         try:
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -445,7 +446,7 @@ def _from_disk(file: IO[bytes], size: int) -> bytes:
         raise Unavailable(f"the disk does not give the bytes: {error.strerror}") from error
 
 
-def _hashed(file: BinaryIO) -> str:
+def _hashed(file: BufferedReader) -> str:
     try:
         return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

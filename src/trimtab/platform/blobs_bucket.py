@@ -70,7 +70,7 @@ class Place:
     secret: str | None = None
 
 
-class Refused(Unavailable):
+class BucketRefused(Unavailable):
     """The store answers, and says no; `reason` is its own word for why."""
 
     def __init__(self, message: str, reason: str, remedy: str):
@@ -195,7 +195,7 @@ class Bucket:
             self.delete(probe, probe + "-copy")
         except NotFound:
             raise self._no_bucket() from None
-        except Refused as refused:
+        except BucketRefused as refused:
             raise self._unusable(refused) from None
         if (first, second, copied, kept) != (True, False, True, b"1"):
             raise InvalidInput(
@@ -233,7 +233,7 @@ class Bucket:
                 f"{self} does not answer",
                 remedy="try again shortly; /health says when it answers",
             )
-        return Refused(
+        return BucketRefused(
             f"{self} refuses to be used: {refusal} ({right})",
             refusal,
             f"the operator looks at the bucket, and whether its key has s3:{right}",
@@ -246,7 +246,7 @@ class Bucket:
             remedy="make it, or correct S3_BUCKET, S3_ENDPOINT or S3_REGION",
         )
 
-    def _unusable(self, refused: Refused) -> InvalidInput:
+    def _unusable(self, refused: BucketRefused) -> InvalidInput:
         if refused.reason == "NoSuchBucket":
             return self._no_bucket()
         if refused.reason in _WRONG_KEY:

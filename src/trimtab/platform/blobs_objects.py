@@ -44,6 +44,7 @@ TEMPORARY_KEPT = timedelta(hours=24)
 _BLOBS, _STORED, _QUARANTINE = "sha256/", "stored/", "quarantine/"
 _KEY = re.compile(r"sha256/([0-9a-f]{2})/([0-9a-f]{62})")
 _READ_BYTES = 1 << 20
+_WAIT_SECONDS = 30.0  # for a fetch that another thread has begun
 _TRIES = 3
 
 
@@ -223,11 +224,18 @@ class ObjectBlobs:
         """The copy, fetched before if need be; one thread fetches, others wait for it."""
         with contextlib.suppress(NotFound):
             return self._copies.open_verified(digest)
-        with self._fetching[int(_hex(digest)[:2], 16) % len(self._fetching)]:
+        fetching = self._fetching[int(_hex(digest)[:2], 16) % len(self._fetching)]
+        if not fetching.acquire(timeout=_WAIT_SECONDS):
+            raise Unavailable(f"{digest} is still on its way from {self._bucket}; try again")
+        try:
             with contextlib.suppress(NotFound):
                 return self._copies.open_verified(digest)
             self._fetch(digest)
-            return self._copies.open_verified(digest)
+            with contextlib.suppress(NotFound):
+                return self._copies.open_verified(digest)
+            raise _not_kept(digest)
+        finally:
+            fetching.release()
 
     def _fetch(self, digest: Digest) -> None:
         incoming = self._bucket.read(self._key(digest))
@@ -251,10 +259,7 @@ class ObjectBlobs:
             try:
                 path = stack.enter_context(self._copies.held(digest))
             except NotFound:
-                raise Unavailable(
-                    f"the copy of {digest} did not stay",
-                    remedy="try again; the operator gives S3_COPIES_MIB more room",
-                ) from None
+                raise _not_kept(digest) from None
             yield path
 
     def _upload(self, blob: Blob, path: Path) -> None:
@@ -345,6 +350,14 @@ def _pieces(path: Path, seen: hashlib._Hash) -> Iterator[bytes]:
                 yield piece
     except OSError as error:
         raise Unavailable(f"the disk does not give the bytes: {error.strerror}") from error
+
+
+def _not_kept(digest: Digest) -> Unavailable:
+    """Of a copy that was made a moment ago; the blob itself is no worse for it."""
+    return Unavailable(
+        f"the copy of {digest} did not stay",
+        remedy="try again; the operator gives S3_COPIES_MIB more room",
+    )
 
 
 def _demand_same(digest: Digest, seen: str) -> None:
