@@ -368,6 +368,7 @@ def test_the_settings_choose_the_bucket_and_leave_nothing_of_the_trial(
         ({"S3_BUCKET": "nobody-has-this"}, "S3_BUCKET"),
         ({"S3_ACCESS_KEY_ID": None}, "S3_ACCESS_KEY_ID"),
         ({"S3_SECRET_ACCESS_KEY": None}, "S3_SECRET_ACCESS_KEY"),
+        ({"S3_ACCESS_KEY_ID": None, "S3_SECRET_ACCESS_KEY": None}, "S3_ACCESS_KEY_ID"),
     ],
 )
 def test_a_start_with_a_wrong_bucket_or_half_a_key_is_refused(

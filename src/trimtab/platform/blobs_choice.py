@@ -69,18 +69,19 @@ def _key(settings: Settings) -> tuple[str | None, str | None]:
     """The key of the bucket, whole or not at all.
 
     Raises:
-        InvalidInput: half of one.
+        InvalidInput: half of one, or none for a store that is not Amazon's.
     """
     given = {
         "S3_ACCESS_KEY_ID": settings.s3_access_key_id,
         "S3_SECRET_ACCESS_KEY": settings.s3_secret_access_key,
     }
     absent = [name for name, value in given.items() if value is None]
-    if len(absent) == 1:
+    if len(absent) == 1 or (absent and settings.s3_endpoint is not None):
         raise InvalidInput(
-            f"{absent[0]} is missing, and the other half of the key is there",
+            f"{absent[0]} is missing",
             field=absent[0],
-            remedy="set both; or neither, to use the role of the machine",
+            remedy="set both halves of the key; only Amazon's own store, without S3_ENDPOINT, "
+            "can be used by the role of the machine",
         )
     key, secret = (None if value is None else value.get_secret_value() for value in given.values())
     return key, secret

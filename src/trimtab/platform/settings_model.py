@@ -187,7 +187,8 @@ class Settings(BaseSettings):
     )
     s3_access_key_id: SecretStr | None = variable(
         "S3_ACCESS_KEY_ID",
-        "Access key of the bucket. Without one the role of the machine is used.",
+        "Access key of the bucket. Without one the role of the machine is used, which needs "
+        "Amazon's own store.",
         secret=True,
     )
     s3_secret_access_key: SecretStr | None = variable(
