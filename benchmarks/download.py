@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.floor import Figure, Goal, cpu_seconds
+from benchmarks.floor import TICKS, Figure, Goal, cpu_seconds
 from benchmarks.load import get
 from benchmarks.processes import Server, control_plane, free_port, server
 from benchmarks.seeding import SEEDER, furnish, version_registered
@@ -83,10 +83,11 @@ def _local(home: Path, house: Stored, runs: int) -> list[Figure]:
 
 
 def _round(process: Server, wanted: bytes) -> tuple[float, float]:
-    """MB/s of a download, and the milliseconds of processor time that the server spent on it."""
+    """MB/s of a download, and the milliseconds of processor time that the server spent on it,
+    which the system counts in ticks: one at least."""
     before = cpu_seconds(process.pid)
     speed = download(process, wanted)
-    return speed, (cpu_seconds(process.pid) - before) * 1000
+    return speed, max(cpu_seconds(process.pid) - before, 1 / TICKS) * 1000
 
 
 def _from_bucket(home: Path, house: Stored, settings: Mapping[str, str], runs: int) -> list[Figure]:
