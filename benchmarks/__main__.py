@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import gateway, ingest, ledger, mixed, resolve, startup, verify
+from benchmarks import download, gateway, ingest, ledger, mixed, resolve, startup, verify
 from benchmarks.floor import Figure, load, machine
 
 Measure = Callable[..., list[Figure]]
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Measure] = {
     "mixed": mixed.measure,
     "gateway": gateway.measure,
     "ingest": ingest.measure,
+    "download": download.measure,
     "startup": startup.measure,
 }
 

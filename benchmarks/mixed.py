@@ -61,7 +61,7 @@ def measure(*, tiny: bool) -> list[Figure]:
         bare = ["uvicorn", "benchmarks.bare:app", "--port", str(port), "--log-level", "error"]
         with (
             working(Path(folder), url),
-            control_plane(Path(folder), "--no-work", url=url) as ours,
+            control_plane(Path(folder), "--no-work", more={"DATABASE_URL": url}) as ours,
             server(bare, port, "/constant") as floor,
         ):
             load = Load(ours, company)

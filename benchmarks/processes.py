@@ -40,15 +40,22 @@ def free_port() -> int:
 
 @contextmanager
 def server(
-    arguments: Sequence[str], port: int, ready: str, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    port: int,
+    ready: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    quiet: bool = False,
 ) -> Iterator[Server]:
-    """Run `python -m arguments...` until the end of the block; it is there when `ready` answers."""
+    """Run `python -m arguments...` until the end of the block; it is there when `ready` answers.
+    A `quiet` one is not heard when something is wrong with it, either."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         env=_environment(environment or {}),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if quiet else None,
     )
     try:
         _wait(process, f"http://127.0.0.1:{port}{ready}")
@@ -63,22 +70,19 @@ def server(
 
 
 @contextmanager
-def control_plane(home: Path, *more: str, url: str | None = None) -> Iterator[Server]:
-    """The real control plane over the data in `home`: interface, pages and loops.
-
-    Args:
-        home: Folder of its keys and, without `url`, of its database.
-        more: Arguments of `trimtab serve`.
-        url: Address of its database.
-    """
+def control_plane(
+    home: Path, *arguments: str, more: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """The real control plane over the data in `home`: interface, pages and loops. `arguments` go
+    to `trimtab serve`; `more` are further settings."""
     port = free_port()
     settings = {
         "TRIMTAB_HOME": str(home),
         "TRIMTAB_ADMIN_PASSWORD": secrets.token_urlsafe(16),
         "LOG_LEVEL": "ERROR",
-        **({} if url is None else {"DATABASE_URL": url}),
+        **(more or {}),
     }
-    command = ["trimtab", "serve", "--port", str(port), *more]
+    command = ["trimtab", "serve", "--port", str(port), *arguments]
     with server(command, port, "/health", settings) as running:
         yield running
 
@@ -108,7 +112,7 @@ def postgresql() -> Iterator[str]:
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """Ours, without what would send a process of the benchmark elsewhere."""
-    foreign = ("TRIMTAB_", "DATABASE_", "DBOS", "http_proxy", "https_proxy")
+    foreign = ("TRIMTAB_", "DATABASE_", "DBOS", "S3_", "AWS_", "http_proxy", "https_proxy")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **more}
 

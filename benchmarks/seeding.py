@@ -174,7 +174,7 @@ def _stable(work: Work, model: str, tenant: TenantId | None, number: str) -> Non
         created_by="usr_benchmark",
         created_at=work.now,
     )
-    store.add_version(work, version, _registered(version))
+    store.add_version(work, version, version_registered(version))
     deployed = Deployed(
         id=new_id("dep"),
         model=model,
@@ -191,7 +191,7 @@ def _stable(work: Work, model: str, tenant: TenantId | None, number: str) -> Non
     deployment_store.begin(work, deployed, begun(deployed, "benchmark"))
 
 
-def _registered(version: Version) -> VersionRegistered:
+def version_registered(version: Version) -> VersionRegistered:
     return VersionRegistered(
         subject=version.id,
         tenant=version.tenant,

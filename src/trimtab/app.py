@@ -25,7 +25,7 @@ from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
 from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
 from trimtab.platform import migrate, soundness
-from trimtab.platform.blobs import BlobStore
+from trimtab.platform.blobs_choice import open_blobs
 from trimtab.platform.database import Database, Kind, metadata
 from trimtab.platform.durable import Hook
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
@@ -195,7 +195,7 @@ def _parts(
         clock=records.clock,
         real_clock=real_clock,
         records=records,
-        blobs=BlobStore(home / "blobs"),
+        blobs=open_blobs(settings, real_clock.now()),
         scratch=Scratch(home / "scratch"),
         engine=engine,
         heads=heads,

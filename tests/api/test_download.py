@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
+from trimtab.api import serving
 from trimtab.artifacts import binding as bindings
 from trimtab.artifacts.keys import load_public_key
 from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust, verify_artifact
@@ -302,3 +304,27 @@ def test_a_canary_is_given_to_who_serves_and_a_version_beside_it_is_not(house: A
         with house.http(who) as http:
             assert http.get(DOWNLOAD, params=query(version)).status_code == 200
             assert http.get(DOWNLOAD, params=query(waiting)).status_code == 403
+
+
+def test_what_the_machine_has_dropped_is_read_from_the_disk(tmp_path: Path) -> None:
+    """The loop copies what is at hand; for the rest it waits in a thread, and misses nothing."""
+    content = os.urandom(3_000_000)
+    (tmp_path / "blob").write_bytes(content)
+
+    async def taken(first: int, last: int, drop: bool) -> bytes:
+        found = b""
+        with (tmp_path / "blob").open("rb") as file:
+            os.fsync(file.fileno())
+            async for piece in serving._pieces(file, first, last):
+                found += piece
+                if drop:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return found
+
+    last = len(content) - 1
+    for drop in (False, True):
+        assert anyio.run(taken, 0, last, drop) == content
+        assert anyio.run(taken, 700_000, 1_500_000, drop) == content[700_000:1_500_001]
+        assert anyio.run(taken, last, last, drop) == content[-1:]
+    (tmp_path / "blob").write_bytes(content[:1_000_000])
+    assert anyio.run(taken, 0, last, False) == content[:1_000_000], "and ends, where it is cut"

@@ -20,7 +20,13 @@ from trimtab.artifacts.binding import Binding
 from trimtab.artifacts.digest import sha256_of
 from trimtab.artifacts.envelope import pre_authentication_encoding
 from trimtab.artifacts.keys import key_id
-from trimtab.artifacts.verifying import Expected, Trust, VerifiedArtifact, verify_artifact
+from trimtab.artifacts.verifying import (
+    MODEL_FILE,
+    Expected,
+    Trust,
+    VerifiedArtifact,
+    verify_artifact,
+)
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput
 
 LIMIT = 100_000
@@ -97,6 +103,27 @@ def check(
 
 def test_a_bundle_written_by_hand_verifies() -> None:
     assert check(BUNDLE).binding == BINDING
+
+
+@pytest.mark.parametrize(("content", "whole"), [(MODEL, True), (MODEL + b"!", False)])
+def test_a_file_that_the_caller_has_hashed_is_not_read_again(content: bytes, whole: bool) -> None:
+    rest = {name: held for name, held in FILES.items() if name != MODEL_FILE}
+
+    def look() -> VerifiedArtifact:
+        return verify_artifact(
+            rest,
+            BUNDLE,
+            trust=Trust(IDS),
+            expected=EXPECTED,
+            max_metadata_bytes=LIMIT,
+            hashed={MODEL_FILE: sha256_of(content)},
+        )
+
+    if whole:
+        assert look().binding == BINDING
+    else:
+        with pytest.raises(IntegrityFailed, match=r"changed: 'model\.onnx'"):
+            look()
 
 
 def test_two_keys_count_as_two_and_one_key_as_one() -> None:

@@ -86,7 +86,7 @@ def test_the_variables_of_a_well_known_start_are_all_accepted(
     assert settings.mlflow_tracking_uri == "http://localhost:5000"
     assert settings.vault_addr is None  # an empty value counts as none
     assert row(settings, "VAULT_ADDR").source is Source.DEFAULT
-    assert row(settings, "S3_BUCKET").note == "Accepted, not used yet."
+    assert row(settings, "S3_BUCKET").note == ""
     assert row(settings, "MLFLOW_TRACKING_URI").note == "Accepted, not used yet."
 
 
@@ -112,7 +112,7 @@ def test_each_value_names_its_source_and_the_first_source_wins(
     assert row(settings, "TRIMTAB_PORT").source is Source.SECRET_FILE
     assert row(settings, "REDIS_PASSWORD").source is Source.SECRET_FILE
     assert row(settings, "S3_BUCKET") == Row(
-        "S3_BUCKET", "b", Source.ENV_FILE, row(settings, "S3_BUCKET").description, False
+        "S3_BUCKET", "b", Source.ENV_FILE, row(settings, "S3_BUCKET").description, True
     )
     assert row(settings, "LOG_LEVEL").source is Source.ENVIRONMENT
     assert row(settings, "TRIMTAB_HOST").source is Source.DEFAULT

@@ -26,11 +26,11 @@ SETTLE_SECONDS = 120.0
 def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     """Every part that this process depends on; 503 while one does not answer."""
     components = {
-        **condition.components(parts),
         "redis": NOT_CONFIGURED,
         "s3": NOT_CONFIGURED,
         "mlflow": NOT_CONFIGURED,
         "prometheus": NOT_CONFIGURED,
+        **condition.components(parts),
     }
     good = {*condition.GOOD, NOT_CONFIGURED}
     healthy = all(state in good for state in components.values())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, BinaryIO, Literal
 
 from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import checkpoint
 from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
@@ -35,7 +37,9 @@ AsOf = Annotated[
 ]
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-_CHUNK = 1 << 16
+_PIECE_BYTES = 256 << 10
+"""Of an answer. What a caller does not take waits in memory, and has to be taken in time: larger
+pieces would cut slow callers, smaller ones cost more turns of the loop than copying."""
 
 
 _LOOKING = CapacityLimiter(2)
@@ -115,7 +119,7 @@ def download(
     if range_header is not None:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size_bytes}"
     return StreamingResponse(
-        _chunks(file, first, last),
+        _pieces(file, first, last),
         status_code=200 if range_header is None else 206,
         headers=headers,
         media_type="application/octet-stream",
@@ -163,12 +167,33 @@ def _range(header: str | None, size: int) -> tuple[int, int]:
     return first, last
 
 
-def _chunks(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
-    file.seek(first)
-    left = last - first + 1
-    while left > 0:
-        chunk = file.read(min(_CHUNK, left))
-        if not chunk:
-            return
-        left -= len(chunk)
-        yield chunk
+async def _pieces(file: BinaryIO, first: int, last: int) -> AsyncIterator[memoryview]:
+    """The bytes of a file from `first` to `last`, as they are wanted.
+
+    They were hashed a moment ago, so the machine holds them: the loop copies them itself, and
+    gives way to others between two pieces. Only what is not there any more, and would have to
+    be waited for, is read in a thread.
+    """
+    at = first
+    while at <= last:
+        size = min(_PIECE_BYTES, last + 1 - at)
+        piece = _at_hand(file, at, size) or await to_thread.run_sync(_from_disk, file, at, size)
+        if not piece:
+            return  # cut short under our hands: the answer lacks what its length promised
+        at += len(piece)
+        yield piece
+        await checkpoint()
+
+
+def _at_hand(file: BinaryIO, at: int, size: int) -> memoryview | None:
+    """What the machine can give without waiting for a disk; None where that is nothing."""
+    room = bytearray(size)
+    try:
+        taken = os.preadv(file.fileno(), [room], at, os.RWF_NOWAIT)
+    except OSError:
+        return None  # it would wait, or this kind of disk cannot tell
+    return memoryview(room)[:taken] if taken else None
+
+
+def _from_disk(file: BinaryIO, at: int, size: int) -> memoryview:
+    return memoryview(os.pread(file.fileno(), size, at))

@@ -108,7 +108,13 @@ def folder_files(folder: Path) -> dict[str, Path]:
 
 
 def verify_artifact(
-    files: Files, bundle: bytes, *, trust: Trust, expected: Expected, max_metadata_bytes: int
+    files: Files,
+    bundle: bytes,
+    *,
+    trust: Trust,
+    expected: Expected,
+    max_metadata_bytes: int,
+    hashed: Mapping[str, Digest] | None = None,
 ) -> VerifiedArtifact:
     """Verify that `bundle` signs exactly `files`, for what is expected, by a trusted key.
 
@@ -121,6 +127,8 @@ def verify_artifact(
         trust: Whose signatures count.
         expected: Model, version and tenant that the artifact is about to be used for.
         max_metadata_bytes: A larger bundle or binding is refused unread.
+        hashed: Digests of further files, which the caller has hashed itself and holds open,
+            so that a large one is read once.
 
     Raises:
         IntegrityFailed: anything is not as it was signed; `field` names the part:
@@ -132,7 +140,7 @@ def verify_artifact(
     # Read once: the bytes that are hashed are the bytes that are parsed.
     binding_bytes = _small(files.get(bindings.FILE_NAME, b""), max_metadata_bytes)
     held = {**files, bindings.FILE_NAME: binding_bytes} if bindings.FILE_NAME in files else files
-    found = {name: sha256_of(content) for name, content in held.items()}
+    found = {**(hashed or {}), **{name: sha256_of(content) for name, content in held.items()}}
     _require_same(signed, found)
     binding = bindings.parse_binding(binding_bytes, max_bytes=max_metadata_bytes)
     _require_expected(binding, found[MODEL_FILE], expected)

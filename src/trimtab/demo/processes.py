@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +76,17 @@ def new_password() -> str:
 
 
 def start_control_plane(
-    home: Path, clock: str, *, port: int | None, lockstep: bool = False
+    home: Path,
+    clock: str,
+    *,
+    port: int | None,
+    lockstep: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> ControlPlane:
     """Start a control plane whose clock is stepped, on an empty folder.
 
     In `lockstep` nothing happens between two steps, and the same calls write the same record.
+    `more` are further settings.
 
     Raises:
         Unavailable: it does not come up.
@@ -94,6 +101,7 @@ def start_control_plane(
         "TRIMTAB_CLOCK": f"{'lockstep' if lockstep else 'stepped'}:{clock}",
         "TRIMTAB_ADMIN_PASSWORD": password,
         "LOG_LEVEL": "WARNING",
+        **(more or {}),
     }
     process = _start("control plane", [sys.executable, "-m", "trimtab", "serve"], environment, home)
     url = f"http://127.0.0.1:{chosen}"

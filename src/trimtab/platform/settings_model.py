@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -37,6 +38,7 @@ class Source(StrEnum):
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[int, Field(ge=0)]
+_KEY_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -171,17 +173,32 @@ class Settings(BaseSettings):
     )
     s3_bucket: str | None = variable(
         "S3_BUCKET",
-        "Bucket for artifacts. Artifacts are kept in files below TRIMTAB_HOME.",
-        used=False,
+        "Bucket that artifacts and data are kept in. Without one they are files below "
+        "TRIMTAB_HOME.",
     )
     s3_endpoint: str | None = variable(
-        "S3_ENDPOINT", "Address of an S3-compatible store, such as MinIO.", used=False
+        "S3_ENDPOINT",
+        "Address of an S3-compatible store, such as https://minio.example.org:9000. Without "
+        "one the bucket is Amazon's.",
+    )
+    s3_region: str = variable("S3_REGION", "Region of the bucket.", "us-east-1")
+    s3_prefix: str = variable(
+        "S3_PREFIX", "What every key in the bucket begins with, such as trimtab/production.", ""
     )
     s3_access_key_id: SecretStr | None = variable(
-        "S3_ACCESS_KEY_ID", "Access key of the bucket.", used=False, secret=True
+        "S3_ACCESS_KEY_ID",
+        "Access key of the bucket. Without one the role of the machine is used, which needs "
+        "Amazon's own store.",
+        secret=True,
     )
     s3_secret_access_key: SecretStr | None = variable(
-        "S3_SECRET_ACCESS_KEY", "Secret key of the bucket.", used=False, secret=True
+        "S3_SECRET_ACCESS_KEY", "Secret key of the bucket.", secret=True
+    )
+    s3_copies_mib: Count = variable(
+        "S3_COPIES_MIB",
+        "Room below TRIMTAB_HOME for verified copies of what is in the bucket, in MiB. It must "
+        "hold the largest artifact.",
+        10_240,
     )
     vault_addr: str | None = variable(
         "VAULT_ADDR",
@@ -271,6 +288,24 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or value.rstrip("/") != bare or "@" in bare:
             raise ValueError("write a scheme, a host and, if need be, a port, and nothing else")
         return bare
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _plain_endpoint(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value is not None and (
+            parts.scheme not in {"http", "https"} or not parts.netloc or "@" in value
+        ):
+            raise ValueError("start it with `https://` or `http://`, without a key in it")
+        return None if value is None else value.rstrip("/")
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _plain_prefix(cls, value: str) -> str:
+        parts = value.strip("/").split("/")
+        if value and not all(_KEY_PART.fullmatch(part) for part in parts):
+            raise ValueError("write letters, digits, `.`, `_` and `-`, in parts divided by `/`")
+        return "/".join(parts)
 
     @field_validator("database_url")
     @classmethod

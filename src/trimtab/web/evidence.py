@@ -18,7 +18,7 @@ from trimtab.incidents.model import Incident
 from trimtab.kernel.errors import InvalidInput, TrimtabError
 from trimtab.monitoring.model import Window
 from trimtab.observations import frame as frames
-from trimtab.platform.blobs import BlobStore
+from trimtab.platform.blobs_port import Blobs
 from trimtab.policies.operation import Monitoring
 from trimtab.registry import store
 from trimtab.registry.model import Version
@@ -78,7 +78,7 @@ class Evidence:
 
 def read(
     reading: Reading,
-    blobs: BlobStore,
+    blobs: Blobs,
     incident: Incident,
     version: Version | None,
     windows: Sequence[Window],
@@ -169,7 +169,7 @@ def spec(found: Distributions, width: int) -> Spec:
 
 def _distributions(
     reading: Reading,
-    blobs: BlobStore,
+    blobs: Blobs,
     incident: Incident,
     version: Version | None,
     demands: Monitoring,

@@ -115,14 +115,18 @@ def _checks(
             columns = files.column_kinds(holdout)
         return artifact_checks.schema(version.inspection, features, columns, model.label)
 
+    def integrity() -> Result:
+        with parts.blobs.held(version.digest) as stored:
+            return artifact_checks.integrity(
+                files_of(stored, version),
+                version.signature.encode(),
+                trust=trust_of(parts),
+                expected=expected_of(version),
+                max_metadata_bytes=METADATA_BYTES,
+            )
+
     return {
-        artifact_checks.INTEGRITY: lambda: artifact_checks.integrity(
-            files_of(parts, version),
-            version.signature.encode(),
-            trust=trust_of(parts),
-            expected=expected_of(version),
-            max_metadata_bytes=METADATA_BYTES,
-        ),
+        artifact_checks.INTEGRITY: integrity,
         artifact_checks.SCHEMA: schema,
         artifact_checks.SECURITY: lambda: artifact_checks.security(version.inspection),
         performance.NAME: lambda: _performance(parts, model, version, production, demands),
@@ -158,11 +162,15 @@ def _performance(
         return Result(performance.NAME, Verdict.FAIL, reason)
 
     def scored(candidate: Version) -> performance.Scored:
-        with parts.scratch.folder() as place:
+        with (
+            parts.blobs.held(candidate.digest) as stored,
+            parts.blobs.held(version.holdout_digest) as holdout,
+            parts.scratch.folder() as place,
+        ):
             return performance.score(
-                parts.blobs.path(candidate.digest),
+                stored,
                 candidate.digest,
-                parts.blobs.path(version.holdout_digest),
+                holdout,
                 features=list(model.feature_names),
                 label=model.label,
                 limits=demands.checks.child,

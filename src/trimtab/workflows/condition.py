@@ -14,7 +14,9 @@ GOOD = frozenset({"connected", "accessible", "running", "recorded", "attended"})
 
 def components(parts: Parts) -> dict[str, str]:
     """What each part says of itself; whatever is not in `GOOD` does not answer."""
+    bucket = parts.blobs.bucket
     return {
+        **({} if bucket is None else {"s3": bucket}),
         "database": parts.records.database.state(),
         "artifacts": "accessible" if parts.blobs.unhealthy is None else "failing",
         "jobs": _jobs(parts),

@@ -77,7 +77,8 @@ class Gauges:
             self._metrics.children.labels(*labels).inc(more)
             self._children[labels] = number
         try:
-            blobs: Values = {("local",): self._parts.blobs.quarantined()}
+            store = "local" if self._parts.blobs.bucket is None else "bucket"
+            blobs: Values = {(store,): self._parts.blobs.quarantined()}
         except Unavailable:
             blobs = {}
         replace(self._metrics.blobs_quarantined, blobs)

@@ -149,8 +149,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     artifact = _stored(parts, given, limit)
     reference = parts.blobs.put(given.reference, max_bytes=limit).digest
     holdout = parts.blobs.put(given.holdout, max_bytes=limit).digest
-    with parts.scratch.folder() as place:
-        path = parts.blobs.path(artifact.digest)
+    with parts.blobs.held(artifact.digest) as path, parts.scratch.folder() as place:
         inspection = artifact_checks.inspect(path, demands.checks.child, place)
     person = {actor.person} if actor.person else set()
     unsigned = Registration(
@@ -268,8 +267,8 @@ def _numbered(parts: Parts, given: Upload, registration: Registration) -> Regist
 
 def _signed(parts: Parts, artifact: Digest, binding: Binding) -> bytes:
     try:
-        with parts.scratch.folder() as place:
-            return parts.signer.sign(parts.blobs.path(artifact), binding, scratch=place)
+        with parts.blobs.held(artifact) as path, parts.scratch.folder() as place:
+            return parts.signer.sign(path, binding, scratch=place)
     except OSError as error:  # it needs room for a copy
         raise Unavailable(
             f"the version cannot be signed here now: {error.strerror}",

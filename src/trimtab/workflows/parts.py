@@ -14,7 +14,7 @@ from trimtab.audit.work import Records
 from trimtab.identity.tokens import Tokens
 from trimtab.kernel.clock import Clock, SteppedClock
 from trimtab.kernel.errors import PolicyRefused
-from trimtab.platform.blobs import BlobStore
+from trimtab.platform.blobs_port import Blobs
 from trimtab.platform.durable import Engine
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
@@ -36,7 +36,7 @@ class Parts:
     real_clock: Clock
     """For tokens, sessions, time-outs: what must follow the machine, not the domain."""
     records: Records
-    blobs: BlobStore
+    blobs: Blobs
     scratch: Scratch
     engine: Engine
     heads: Heads

@@ -339,11 +339,15 @@ def _scored(
     data: Digest,
     demands: TierPolicy,
 ) -> Scored:
-    with parts.scratch.folder() as place:
+    with (
+        parts.blobs.held(digest) as stored,
+        parts.blobs.held(data) as rows,
+        parts.scratch.folder() as place,
+    ):
         scored = performance.score(
-            parts.blobs.path(digest),
+            stored,
             digest,
-            parts.blobs.path(data),
+            rows,
             features=list(model.feature_names),
             label=model.label,
             limits=demands.checks.child,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
-from trimtab.artifacts.verifying import verify_artifact
+from trimtab.artifacts.verifying import MODEL_FILE, verify_artifact
 from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
 from trimtab.kernel.actor import Actor, system
@@ -19,7 +19,7 @@ from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store as rollout_store
 from trimtab.sdk.routing import Rejected
 from trimtab.workflows.parts import ENVIRONMENT, Parts
-from trimtab.workflows.signed import METADATA_BYTES, expected_of, files_of, trust_of
+from trimtab.workflows.signed import METADATA_BYTES, binding_of, expected_of, trust_of
 
 _CANDIDATES = 50
 _COUNT = re.compile(r"[1-9][0-9]{0,8}")
@@ -165,11 +165,12 @@ def open_verified(parts: Parts, version: Version) -> BinaryIO:
     file = parts.blobs.open_verified(version.digest)
     try:
         verify_artifact(
-            files_of(parts, version),
+            binding_of(version),
             version.signature.encode(),
             trust=trust_of(parts),
             expected=expected_of(version),
             max_metadata_bytes=METADATA_BYTES,
+            hashed={MODEL_FILE: version.digest},  # of the very file that is open
         )
     except BaseException:
         file.close()

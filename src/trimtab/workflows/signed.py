@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from trimtab.artifacts import binding as bindings
@@ -13,12 +14,14 @@ METADATA_BYTES = 1 << 20
 """Bound on a signature bundle or a binding; ours are a few kilobytes."""
 
 
-def files_of(parts: Parts, version: Version) -> dict[str, Any]:
-    """The files that a version's signature is about, as stored."""
-    return {
-        MODEL_FILE: parts.blobs.path(version.digest),
-        bindings.FILE_NAME: version.binding.encode(),
-    }
+def files_of(model: Path, version: Version) -> dict[str, Any]:
+    """The files that a version's signature is about, as stored; `model` holds its bytes."""
+    return {MODEL_FILE: model, **binding_of(version)}
+
+
+def binding_of(version: Version) -> dict[str, Any]:
+    """The file that says what a version's bytes are for, as stored."""
+    return {bindings.FILE_NAME: version.binding.encode()}
 
 
 def trust_of(parts: Parts) -> Trust:
