@@ -75,11 +75,17 @@ def new_password() -> str:
 
 
 def start_control_plane(
-    home: Path, clock: str, *, port: int | None, lockstep: bool = False
+    home: Path,
+    clock: str,
+    *,
+    port: int | None,
+    lockstep: bool = False,
+    database: str | None = None,
 ) -> ControlPlane:
     """Start a control plane whose clock is stepped, on an empty folder.
 
     In `lockstep` nothing happens between two steps, and the same calls write the same record.
+    Its records are in a file in the folder, or in the empty `database` of this address.
 
     Raises:
         Unavailable: it does not come up.
@@ -94,6 +100,7 @@ def start_control_plane(
         "TRIMTAB_CLOCK": f"{'lockstep' if lockstep else 'stepped'}:{clock}",
         "TRIMTAB_ADMIN_PASSWORD": password,
         "LOG_LEVEL": "WARNING",
+        **({} if database is None else {"DATABASE_URL": database}),
     }
     process = _start("control plane", [sys.executable, "-m", "trimtab", "serve"], environment, home)
     url = f"http://127.0.0.1:{chosen}"
