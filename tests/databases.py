@@ -31,15 +31,13 @@ _NO_POWER_CUTS = "fsync = off\nfull_page_writes = off\n"
 
 
 class Server:
-    """A PostgreSQL server of this process; one that is not `durable` survives no power cut.
+    """A PostgreSQL server of this process. It outlives every process that a test starts and
+    kills; what is about its own end has a server of its own, with the defaults."""
 
-    A server outlives every process that a test starts and kills.
-    """
-
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self) -> None:
         # A short path: the server listens on a socket below it, and those have a length limit.
         self._folder = tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)
-        self._server = _started(self._folder.name, _ALWAYS + ("" if durable else _NO_POWER_CUTS))
+        self._server = _started(self._folder.name, _ALWAYS + _NO_POWER_CUTS)
         self._address = sa.make_url(self._server.get_uri())
         self._session = psycopg.connect(self._server.get_uri(), autocommit=True)
 
