@@ -81,9 +81,24 @@ format: $(READY) ## put the source into its one form
 browser: $(READY) ## make sure of the Chromium that the tests of the pages drive
 	@scripts/browser.sh
 
+# What decides, measures or waits in the database itself, and one whole story in processes.
+ON_BOTH := $(addprefix tests/,approvals checks diagnosis identity incidents monitoring \
+  observations registry rollouts remediation retraining workflows worker audit \
+  journeys/test_first_window.py)
+
 .PHONY: test
-test: $(READY) browser ## every test
+test: $(READY) browser ## every test on SQLite; those of the records on PostgreSQL too
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-records)
+
+.PHONY: test-records
+test-records: $(READY) ## the tests of the records, on PostgreSQL
+	TRIMTAB_TEST_DATABASE=postgresql $(BIN)/pytest -q -n $(JOBS) --dist worksteal \
+	  -m "on_both or not (slow or chaos or either)" $(ON_BOTH)
+
+.PHONY: test-postgresql
+test-postgresql: $(READY) browser ## every test on PostgreSQL
+	TRIMTAB_TEST_DATABASE=postgresql $(BIN)/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(READY) ## the tests that take no seconds; under two minutes

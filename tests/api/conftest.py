@@ -17,6 +17,7 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.databases import address_for
 
 from trimtab.demo import data
 from trimtab.demo.processes import ControlPlane, start_control_plane
@@ -218,7 +219,7 @@ ACCOUNTS: dict[str, tuple[str, str | None]] = {
 def house(tmp_path_factory: pytest.TempPathFactory, material: Material) -> Iterator[House]:
     """One control plane for all tests here; each registers models of its own."""
     home = tmp_path_factory.mktemp("house") / "home"
-    control = start_control_plane(home, START, port=None)
+    control = start_control_plane(home, START, port=None, database=address_for(home))
     try:
         found = assembled(control, material)
         yield found

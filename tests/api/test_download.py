@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from tests.databases import behind_our_back, opened_at
 
 from trimtab.api import serving
 from trimtab.artifacts import binding as bindings
@@ -225,13 +226,12 @@ def test_a_blob_that_has_gone_is_a_damage_too(house: Any, refuses: Any) -> None:
 
 def rewritten(house: Any, version: dict[str, Any], **columns: str) -> None:
     """Change a version's row behind the back of everybody, as a thief of the database would."""
-    with sqlite3.connect(house.control.home / "trimtab.sqlite", timeout=30) as connection:
-        sets = ", ".join(f"{name} = ?" for name in columns)
+    with behind_our_back(opened_at(house.control.home)) as connection:
+        sets = ", ".join(f"{name} = :{name}" for name in columns)
         connection.execute(
-            f"UPDATE versions SET {sets} WHERE id = ?",
-            (*columns.values(), version["id"]),
+            sa.text(f"UPDATE versions SET {sets} WHERE id = :version"),
+            {**columns, "version": version["id"]},
         )
-    connection.close()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from tests.databases import opened_at
 
 import trimtab.app  # noqa: F401 - every table is known once the house is joined
 from trimtab.audit.tables import ENTRIES, MENTIONS
@@ -60,7 +61,7 @@ def told(house: Any) -> Any:
 @pytest.fixture
 def database(told: Any) -> Iterator[Database]:
     """The records, read beside the process that writes them."""
-    opened = Database(f"sqlite:///{told.control.home / 'trimtab.sqlite'}")
+    opened = Database(opened_at(told.control.home))
     yield opened
     opened.close()
 

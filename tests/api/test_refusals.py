@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from tests.databases import behind_our_back, database_for, opened_at
 from tests.patience import PATIENCE_SECONDS
 from tests.serving import administered
 
@@ -162,7 +162,11 @@ def test_no_tenant_reads_the_refusals_of_another(house: Any) -> None:
 
 @pytest.mark.slow
 def test_a_flood_of_bad_keys_is_few_entries_and_tells_no_secret(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path, "TRIMTAB_ADMIN_PASSWORD": PASSWORD}
+    settings: dict[str, Any] = {
+        **database_for(tmp_path),
+        "TRIMTAB_HOME": tmp_path,
+        "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
+    }
     application = Application(Settings(**settings))
     application.first_start()
     secrets = [f"ak_{n:016d}.{'s3cr3t' * 6}{n:07d}" for n in range(1000)]
@@ -195,10 +199,9 @@ def test_a_flood_of_bad_keys_is_few_entries_and_tells_no_secret(tmp_path: Path) 
     assert known.data["model"] is None
     assert 'trimtab_requests_refused_total{code="not_authenticated"} 1000.0' in metrics
     application.parts.records.database.close()
-    with sqlite3.connect(tmp_path / "trimtab.sqlite") as connection:
+    with behind_our_back(opened_at(tmp_path)) as connection:
         tables = ("ledger_entries", "ledger_payloads", "ledger_mentions")
-        rows = [row for t in tables for row in connection.execute(f"SELECT * FROM {t}")]
-    connection.close()
+        rows = [r for t in tables for r in connection.exec_driver_sql(f"SELECT * FROM {t}")]
     assert not [row for row in rows if b"s3cr3t" in repr(row).encode() or "hunter2" in repr(row)]
 
 
@@ -214,7 +217,11 @@ def _after(application: Application, sequence: int) -> Sequence[Entry]:
 
 @pytest.mark.slow
 def test_an_orderly_end_enters_what_is_pending(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path, "TRIMTAB_ADMIN_PASSWORD": PASSWORD}
+    settings: dict[str, Any] = {
+        **database_for(tmp_path),
+        "TRIMTAB_HOME": tmp_path,
+        "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
+    }
     application = Application(Settings(**settings))
     application.first_start()
     application.start()

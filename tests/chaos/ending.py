@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from tests.databases import opened_at
 
 import trimtab.app  # noqa: F401 - every table is known once the house is joined
 from trimtab.audit import ledger
@@ -79,7 +80,7 @@ class Ending:
 
 def read_ending(home: Path) -> Ending:
     """Read what nobody writes any more."""
-    database = Database(f"sqlite:///{home / 'trimtab.sqlite'}")
+    database = Database(opened_at(home))
     rows: Rows = {}
     with database.read() as connection:
         there = set(sa.inspect(connection).get_table_names())  # other tests declare tables too
@@ -89,10 +90,18 @@ def read_ending(home: Path) -> Ending:
                 found = connection.execute(sa.select(table)).mappings().all()
                 rows[table.name] = [dict(row) for row in found]
         entries = ledger.entries(connection, limit=1_000_000)
+        states = _states(connection, home)
     database.close()
-    with sqlite3.connect(home / "jobs.sqlite") as jobs:
-        states = Counter(state for (state,) in jobs.execute("SELECT status FROM workflow_status"))
     return Ending(rows, list(entries), states)
+
+
+def _states(connection: sa.Connection, home: Path) -> Counter[str]:
+    """How the jobs stand: in a file of their own, or beside the records on a server."""
+    if connection.dialect.name == "postgresql":
+        found = connection.execute(sa.text("SELECT status FROM dbos.workflow_status"))
+        return Counter(found.scalars())
+    with sqlite3.connect(home / "jobs.sqlite") as jobs:
+        return Counter(state for (state,) in jobs.execute("SELECT status FROM workflow_status"))
 
 
 def difference(expected: Ending, found: Ending) -> str:

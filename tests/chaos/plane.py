@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+from tests import databases
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
 import trimtab
@@ -72,6 +74,7 @@ class Plane:
             "PATH": os.defpath,
             "PYTHONPATH": str(Path(trimtab.__file__).parents[1]),
             "TRIMTAB_HOME": str(self.home),
+            **database_for(self.home),
             "TRIMTAB_PORT": str(self.port),
             "TRIMTAB_ORIGIN": self.origin,
             "TRIMTAB_POLICY": str(self.policy),
@@ -144,6 +147,7 @@ class Plane:
             self.process.send_signal(signal.SIGSTOP)
         try:
             shutil.copytree(self.home, home)
+            databases.copied(self.home, home, in_use=True)
         finally:
             if running:
                 assert self.process is not None

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import databases
 from tests.chaos.ending import Ending, broken_laws, difference, read_ending
 from tests.chaos.lenient import write_policy
 from tests.chaos.plane import Plane
@@ -60,6 +61,7 @@ class Rehearsal:
         told = difference(self.ending, found)
         assert not told, f"{' '.join(fatal)}:\n{told}"
         shutil.rmtree(plane.home)  # kept only where something is wrong
+        databases.forget_below(plane.home)
         return plane
 
 

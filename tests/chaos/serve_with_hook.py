@@ -66,19 +66,20 @@ class Reaper:
         """Hear of every commit of a job."""
         sa.event.listen(database.engine, "begin", self._began)
         sa.event.listen(database.engine, "commit", self._commits)
+        sa.event.listen(database.engine, "after_cursor_execute", _counted)
 
     def _began(self, connection: sa.Connection) -> None:
         if getattr(self._thread, "job", None) is not None:
             driver = _driver(connection)
-            connection.info["changes"] = driver.total_changes
+            connection.info["changes"] = _changes(connection)
             connection.info["newest"] = driver.execute(_NEWEST).fetchone()[0]
 
     def _commits(self, connection: sa.Connection) -> None:
         job, driver = getattr(self._thread, "job", None), _driver(connection)
-        if job is None or driver.total_changes == connection.info["changes"]:
+        if job is None or _changes(connection) == connection.info["changes"]:
             return
         self._thread.wrote = True
-        kinds = [kind for (kind,) in driver.execute(_SINCE, (connection.info["newest"],))]
+        kinds = [kind for (kind,) in driver.execute(_SINCE.format(connection.info["newest"]))]
         step = f"{job}:{'+'.join(dict.fromkeys(kinds)) or 'nothing'}"
         self._pass(f"commit:{step}")
         driver.execute("COMMIT")  # SQLAlchemy's own, which follows, then finds nothing open
@@ -94,7 +95,20 @@ class Reaper:
 
 
 _NEWEST = "SELECT coalesce(max(sequence), 0) FROM ledger_entries"
-_SINCE = "SELECT kind FROM ledger_entries WHERE sequence > ? ORDER BY sequence"
+_SINCE = "SELECT kind FROM ledger_entries WHERE sequence > {} ORDER BY sequence"
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+def _changes(connection: sa.Connection) -> int:
+    """A number that grows with every change that this connection makes."""
+    if connection.dialect.name == "sqlite":
+        return int(_driver(connection).total_changes)
+    return int(connection.info.get("written", 0))
+
+
+def _counted(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+    if statement.lstrip().startswith(_WRITES) and cursor.rowcount:
+        connection.info["written"] = connection.info.get("written", 0) + 1
 
 
 def _driver(connection: sa.Connection) -> Any:

@@ -24,6 +24,7 @@ def test_killed_twice_while_it_recovers_it_completes_the_third_time(
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite_only("its file has room for one process; on PostgreSQL many are at home")
 def test_a_second_process_on_the_same_home_says_why_it_does_not_start(
     rehearsed: Callable[[str], Rehearsal],
 ) -> None:

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from tests.databases import address_for, database_for
 
 from trimtab.demo.processes import start_control_plane
 from trimtab.sdk import shapes
@@ -22,7 +23,13 @@ pytestmark = pytest.mark.slow
 
 def run(home: Path, *arguments: str, columns: str = "200") -> subprocess.CompletedProcess[str]:
     """`trimtab ARGUMENTS` over the data folder `home`."""
-    environment = {**os.environ, "TRIMTAB_HOME": str(home), "COLUMNS": columns, "NO_COLOR": "1"}
+    environment = {
+        **os.environ,
+        **database_for(home),
+        "TRIMTAB_HOME": str(home),
+        "COLUMNS": columns,
+        "NO_COLOR": "1",
+    }
     command = [sys.executable, "-m", "trimtab", *arguments]
     return subprocess.run(
         command, env=environment, cwd=home.parent, capture_output=True, text=True, check=False
@@ -33,7 +40,9 @@ def run(home: Path, *arguments: str, columns: str = "200") -> subprocess.Complet
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder in which a control plane has run, and was ended in peace."""
     home = tmp_path_factory.mktemp("cli") / "home"
-    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None)
+    control = start_control_plane(
+        home, "2015-03-01T00:00:00Z", port=None, database=address_for(home)
+    )
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.databases import new_address
 
 from trimtab.demo.show import Options, run
 from trimtab.demo.story import Fault, FlightStory, HousingStory, Story
@@ -59,7 +60,10 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
         if name not in played:
             target = tmp_path_factory.mktemp("played") / "report.json"
             lines = io.StringIO()
-            code = run(Options(story, stay=False, report=target), Console(file=lines))
+            code = run(
+                Options(story, stay=False, report=target, database=new_address()),
+                Console(file=lines),
+            )
             assert code == 0, lines.getvalue()
             played[name] = json.loads(target.read_text())
         return played[name]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.databases import address_for
 
 from trimtab.demo import data
 from trimtab.demo.candidates import FLIGHTS, register_models
@@ -26,6 +27,7 @@ from trimtab.sdk import shapes
 from trimtab.sdk.checkpoint import Checkpoint
 from trimtab.sdk.ledger import verify_export
 
+pytestmark = pytest.mark.on_both
 FIRST = date(2015, 3, 1)
 DAYS = 6
 KILLED_AFTER = 2
@@ -59,7 +61,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """Play the story, and kill the control plane after its second day."""
     story = short_story()
     home = tmp_path_factory.mktemp("journey") / "home"
-    control = start_control_plane(home, f"{FIRST.isoformat()}T00:00:00Z", port=None)
+    control = start_control_plane(
+        home, f"{FIRST.isoformat()}T00:00:00Z", port=None, database=address_for(home)
+    )
     running = [control.process]
     try:
         cast = assemble(control, tuple(t.lower() for t in story.flights.tenants))
@@ -79,7 +83,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             control.process.handle.wait()
             alone = answers(control, endpoints, story, day)
             port = int(control.url.rpartition(":")[2])
-            control = start_control_plane(home, now.isoformat(), port=port)
+            control = start_control_plane(
+                home, now.isoformat(), port=port, database=address_for(home)
+            )
             running.insert(0, control.process)
             director._drained()  # what was answered alone arrives before its window is closed
         endpoints.close()

@@ -37,7 +37,8 @@ def sqlite_schema(database: Database) -> set[tuple[str, str]]:
 
 def postgresql_schema(database: Database) -> set[tuple[object, ...]]:
     queries = (
-        "SELECT table_name, column_name, data_type, is_nullable, character_maximum_length "
+        "SELECT table_name, column_name, data_type, is_nullable, character_maximum_length, "
+        "collation_name "
         "FROM information_schema.columns WHERE table_schema = 'public'",
         "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
         "SELECT event_object_table, trigger_name, event_manipulation, action_condition "

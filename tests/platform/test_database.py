@@ -39,6 +39,7 @@ PLAIN = plain_table(
     sa.Column("fill", sa.LargeBinary),
     sa.Column("at", Moment),
     sa.Column("facts", Json),
+    sa.Column("name", sa.String(20)),
     sa.CheckConstraint("n >= 0", name="positive"),
 )
 
@@ -58,6 +59,7 @@ def count(database: Database) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(PLAIN)).scalar_one()
 
 
+@pytest.mark.sqlite_only("its pragmas")
 def test_every_connection_is_durable(database: Database) -> None:
     with ThreadPoolExecutor(12) as pool:
         barrier = threading.Barrier(12)
@@ -168,6 +170,7 @@ def cramped(database: Database) -> Iterator[dict[str, int]]:
     sa.event.remove(database.engine, "checkout", limit)
 
 
+@pytest.mark.sqlite_only("how much room a file has is told to SQLite itself")
 def test_a_full_disk_refuses_whole_writes_and_heals_by_itself(
     database: Database, cramped: dict[str, int]
 ) -> None:
@@ -291,7 +294,7 @@ def test_moments_come_back_and_sort_as_text(one: datetime, other: datetime) -> N
 
 def test_moments_and_facts_come_back_from_both_databases(opened: Database) -> None:
     at = datetime(2015, 7, 1, 12, 30, 1, 5, tzinfo=timezone(timedelta(hours=2)))
-    facts = {"a": [1, 2.5, None, "é"], "b": {}}
+    facts = {"b": {}, "a": [1, 2.5, None, "é", 1e22, -0.0, 1 << 70, "\0"]}
     with opened.write() as connection:
         connection.execute(PLAIN.insert(), {"n": 1, "at": at, "facts": facts})
         connection.execute(PLAIN.insert(), {"n": 2, "at": None, "facts": None})
@@ -300,7 +303,24 @@ def test_moments_and_facts_come_back_from_both_databases(opened: Database) -> No
         nulls = connection.execute(sa.select(PLAIN.c.n).where(PLAIN.c.facts.is_(None))).scalars()
         assert list(nulls) == [2]
     assert [tuple(row) for row in rows] == [(at, facts), (None, None)]
+    assert json.dumps(rows[0].facts) == json.dumps(facts), "to the letter: it may be hashed"
     assert rows[0].at.tzinfo == UTC
+
+
+def test_text_is_ordered_alike_by_both_databases(opened: Database) -> None:
+    names = ["a", "B", "A", "é", "_", "a-b", "a_b", "aB", "z", "Z", "ß", "\U0001f600", "\uffee"]
+    with opened.write() as connection:
+        rows = [{"n": n, "name": name} for n, name in enumerate(names)]
+        connection.execute(PLAIN.insert(), rows)
+    with opened.read() as connection:
+        found = connection.execute(sa.select(PLAIN.c.name).order_by(PLAIN.c.name)).scalars().all()
+        after = sa.select(PLAIN.c.name).where(PLAIN.c.name > "Z").order_by(PLAIN.c.name)
+        assert list(connection.execute(after).scalars()) == sorted(n for n in names if n > "Z")
+        if not opened.is_sqlite:  # the server of the tests has no other language
+            asked = "SELECT collation_name FROM information_schema.columns WHERE table_name = :t"
+            told = connection.execute(sa.text(asked), {"t": PLAIN.name}).scalars()
+            assert set(told) == {"C", None}
+    assert found == sorted(names)
 
 
 def test_tables_say_what_they_hold() -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.ids import ApprovalId, Digest, TenantId
+from trimtab.platform.database import Database
 from trimtab.registry import deployment_store, service, store
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Lifecycle, Version
@@ -155,27 +155,13 @@ def house(records: Records, clock: SteppedClock) -> House:
 
 
 @pytest.fixture
-def fresh_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def fresh_house(new_database: Callable[[], Database]) -> Callable[[], House]:
     """Makes a house of its own for each call: what a property needs for each example."""
-    from datetime import UTC, datetime
-
-    from trimtab.audit.tables import SIZE, WHOLE
-    from trimtab.platform.database import Database, metadata
-
-    opened: list[Database] = []
 
     def build() -> House:
-        folder: Path = tmp_path_factory.mktemp("house")
-        database = Database(f"sqlite:///{folder}/t.sqlite")
-        opened.append(database)
-        metadata.create_all(database.engine)
-        with database.write() as connection:
-            connection.execute(SIZE.insert(), {"tenant": WHOLE, "size": 0})
         clock = SteppedClock(datetime(2015, 3, 1, tzinfo=UTC))
-        made = House(Records(database, clock), clock)
+        made = House(Records(new_database(), clock), clock)
         made.model()
         return made
 
-    yield build
-    for database in opened:
-        database.close()
+    return build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -91,6 +92,30 @@ def test_a_stepped_clock_travels_with_every_step(house: Any) -> None:
 def test_anything_else_that_it_says_is_a_new_epoch(house: Any, changes: dict[str, Any]) -> None:
     published(house)
     assert published(house, built(house, **changes))[0] == 2
+
+
+@pytest.mark.parametrize("contents", [1, 8])
+def test_published_at_once_each_content_has_an_epoch_of_its_own(house: Any, contents: int) -> None:
+    """Two processes may publish at the same moment."""
+    tables = [built(house, origin=f"origin-{n % contents}") for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda table: published(house, table), tables))
+    epochs = dict(found)
+    assert sorted(epochs) == list(range(1, contents + 1))
+    assert all(epochs[epoch] == sealed for epoch, sealed in found)
+    assert {opened(house, sealed).epoch for sealed in epochs.values()} == set(epochs)
+
+
+def test_reports_at_once_of_a_new_gateway_are_one_row(house: Any) -> None:
+    def report(epoch: int) -> None:
+        with house.work() as work:
+            routing.note_report(work, "gate-1", epoch, {"epoch": epoch}, work.now)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(report, range(8)))
+    with house.records.look() as reading:
+        (row,) = routing.gateways(reading)
+    assert row["report"] == {"epoch": row["epoch"]}
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

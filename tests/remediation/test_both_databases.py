@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from trimtab.remediation import kill_switches, service, store
 from trimtab.remediation.gate_process import GateProcess
 from trimtab.remediation.model import Phase
 from trimtab.remediation.switches import Scope
+
+ENGAGE = (kill_switches.engage, Scope.MODEL, "air-time")
 
 
 def test_the_way_to_a_started_remedy(either_house: Any) -> None:
@@ -69,6 +72,35 @@ def test_one_switch_for_a_scope(either_house: Any) -> None:
     assert house.do(kill_switches.engage, Scope.TENANT, "UA") == kept
     with house.records.look() as reading:
         assert store.switches_set(reading) == [kept]
+
+
+def test_a_switch_that_many_set_at_once_is_set_once(either_house: Any) -> None:
+    house = either_house
+    with ThreadPoolExecutor(8) as pool:
+        names = {s.id for s in pool.map(lambda _: house.do(*ENGAGE), range(8))}
+    assert len(names) == 1
+    assert house.kinds().count("kill_switch.set") == 1
+
+
+def test_a_switch_set_while_an_action_starts_is_before_it_or_behind_it(either_house: Any) -> None:
+    """Never beside it: an action that starts has seen that no switch is set."""
+    house = either_house
+    permitted = house.decided(house.propose())
+
+    def begin() -> str:
+        try:
+            return str(house.started(permitted).phase.value)
+        except PolicyRefused as error:
+            return error.code
+
+    with ThreadPoolExecutor(2) as pool:
+        began, _ = pool.submit(begin), pool.submit(lambda: house.do(*ENGAGE))
+    told = [k for k in house.kinds() if k in ("remediation.started", "kill_switch.set")]
+    if began.result() == Phase.EXECUTING.value:
+        assert told == ["remediation.started", "kill_switch.set"]
+    else:
+        assert told == ["kill_switch.set"]
+        assert house.get(permitted).phase is Phase.PERMITTED
 
 
 @pytest.mark.slow

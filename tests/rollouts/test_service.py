@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from trimtab.audit import ledger
 from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
-from trimtab.kernel.errors import Conflict, InvalidMove, NotFound
+from trimtab.kernel.errors import Conflict, InvalidMove, NotFound, TrimtabError
 from trimtab.kernel.ids import ApprovalId, Digest, TenantId
 from trimtab.kernel.verdict import Verdict
 from trimtab.policies.loader import load_preset
@@ -214,6 +215,31 @@ def test_looks_at_once_move_it_once(rollouts: Rollouts) -> None:
         list(pool.map(look, range(24)))
     assert rollouts.now(rollout).revision == rollout.revision + 1
     assert len(rollouts.kinds()) == 3
+
+
+def test_promotion_and_abort_at_once_have_one_order_and_safety_wins(rollouts: Rollouts) -> None:
+    for number, tenant in enumerate(("aa", "ua", "dl", "wn")):
+        rollout = rollouts.start(f"2.0.{number}", tenant=tenant)
+        for share in (10, 25, 50):
+            rollout = rollouts.see(rollout, share)
+            rollout = rollouts.judge(rollout, Verdict.PASS)
+        assert rollout.phase is Phase.PROMOTING
+
+        def act(n: int, rollout: Rollout = rollout) -> None:
+            with contextlib.suppress(TrimtabError):
+                if n % 2:
+                    rollouts.do(service.abort, rollout.id)
+                else:
+                    rollouts.see(rollout, 100)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(act, range(6)))
+        now = rollouts.now(rollout)
+        with rollouts.records.look() as reading:
+            told = ledger.entries(reading.connection, kinds=["rollout.aborted"], ref=rollout.id)
+        assert now.phase in (Phase.PROMOTED, Phase.ROLLING_BACK)
+        assert len(told) == (now.phase is Phase.ROLLING_BACK)
+        assert now.intended_percent == (100 if now.phase is Phase.PROMOTED else 0)
 
 
 def test_what_is_due(rollouts: Rollouts, clock: SteppedClock) -> None:

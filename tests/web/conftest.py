@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from playwright.sync_api import sync_playwright
+from tests import databases
+from tests.databases import database_for
 from tests.registering import GRAPH
 
 from trimtab import web
@@ -111,6 +113,7 @@ class World:
         settings = Settings.model_validate(
             {
                 "TRIMTAB_HOME": home,
+                **database_for(home),
                 "TRIMTAB_PORT": port,
                 "TRIMTAB_CLOCK": "stepped:" + iso(clock),
             }
@@ -665,6 +668,7 @@ def opened(template: tuple[Path, datetime], folder: Path) -> Iterator[World]:
     """A world that begins as a copy of `template`."""
     home, now = template
     shutil.copytree(home, folder)
+    databases.copied(home, folder, in_use=False)
     made = World(folder, now)
     yield made
     made.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab.app import Application
@@ -17,7 +18,10 @@ from trimtab.web.session import Visitor
 
 
 def test_what_was_left_undone_is_named_and_never_calm(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
+    settings: dict[str, Any] = {
+        **database_for(tmp_path / "home"),
+        "TRIMTAB_HOME": tmp_path / "home",
+    }
     application = Application(Settings(**settings))
     parts = application.parts
     parts.engine.register(Job("repair.lost", _fail, max_attempts=1))

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from tests import databases
+from tests.databases import database_for
 from tests.serving import administered
 
 from trimtab.app import Application
@@ -29,6 +31,7 @@ def opened(home: Path, *, confirm: bool = True) -> Application:
     """A house over `home`, whose loops do not run."""
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": home,
+        **database_for(home),
         "TRIMTAB_CLOCK": "stepped:2015-03-01T00:00:00Z",
         "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
     }
@@ -73,6 +76,7 @@ def test_keys_are_for_their_owner_only_and_stay(home: Path) -> None:
     second.parts.records.database.close()
 
 
+@pytest.mark.sqlite_only("how much room a file has is told to SQLite itself")
 def test_a_full_disk_refuses_and_later_takes(home: Path) -> None:
     application = opened(home)
     engine = application.parts.records.database.engine
@@ -116,6 +120,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.sqlite_only("its files are written by this process, whose writes can be made to fail")
 def test_after_an_error_of_the_disk_nothing_more_is_written(home: Path) -> None:
     application = opened(home)
     database = application.parts.records.database
@@ -151,12 +156,11 @@ def grown(home: Path, name: str) -> None:
 
 def test_a_restored_backup_does_not_start(home: Path, tmp_path: Path) -> None:
     grown(home, "one")
-    backup = tmp_path / "backup.sqlite"
-    shutil.copy(home / "trimtab.sqlite", backup)
+    backup = tmp_path / "backup"
+    shutil.copytree(home, backup)
+    databases.copied(home, backup, in_use=False)
     grown(home, "two")
-    for path in home.glob("trimtab.sqlite*"):
-        path.unlink()
-    shutil.copy(backup, home / "trimtab.sqlite")
+    databases.restored(home, backup)
     with pytest.raises(IntegrityFailed) as refused:
         opened(home)
     assert "does not continue the head" in refused.value.message
@@ -172,15 +176,14 @@ def test_a_restored_backup_does_not_start(home: Path, tmp_path: Path) -> None:
 
 def test_a_history_that_went_another_way_does_not_start(home: Path, tmp_path: Path) -> None:
     grown(home, "one")
-    backup = tmp_path / "backup.sqlite"
-    shutil.copy(home / "trimtab.sqlite", backup)
+    backup = tmp_path / "backup"
+    shutil.copytree(home, backup)
+    databases.copied(home, backup, in_use=False)
     grown(home, "two")
     newest = sorted((home / "heads").iterdir())[-1]
     kept = newest.read_text("utf-8")
     newest.unlink()
-    for path in home.glob("trimtab.sqlite*"):
-        path.unlink()
-    shutil.copy(backup, home / "trimtab.sqlite")
+    databases.restored(home, backup)
     grown(home, "three")
     grown(home, "four")
     newest.write_text(kept, "utf-8")

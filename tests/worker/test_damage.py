@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import address_for
 from tests.serving import administered
 from tests.worker.test_application import PASSWORD, TENANTS, new_tenant, opened
 
@@ -24,7 +25,10 @@ from trimtab.platform.settings import Settings
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.sqlite_only("pages and logs of files that this process itself reads"),
+]
 
 
 @pytest.fixture
@@ -120,7 +124,9 @@ def family(pid: int) -> list[int]:
 
 def killed(home: Path) -> list[str]:
     """A control plane that was killed with a log that is not yet in its database; its heads."""
-    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None)
+    control = start_control_plane(
+        home, "2015-03-01T00:00:00Z", port=None, database=address_for(home)
+    )
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

@@ -59,6 +59,7 @@ def lived_in(home: Path) -> Application:
     return application
 
 
+@pytest.mark.sqlite_only("who may read the files of a database")
 def test_whatever_the_folder_lets_in_the_files_are_for_their_owner_only(home: Path) -> None:
     home.mkdir(mode=0o755)
     home.chmod(0o755)
@@ -73,6 +74,7 @@ def test_whatever_the_folder_lets_in_the_files_are_for_their_owner_only(home: Pa
     assert open_to_others(home) == {}
 
 
+@pytest.mark.sqlite_only("who may read the files of a database")
 def test_databases_that_were_open_to_others_are_closed(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.databases import address_for, behind_our_back, database_for
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab.app import Application
@@ -19,7 +19,11 @@ HOUR_MS = 3_600_000
 
 
 def test_the_worker_forgets_jobs_that_were_done_long_ago(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home", "TRIMTAB_JOBS_KEEP_HOURS": 2}
+    settings: dict[str, Any] = {
+        **database_for(tmp_path / "home"),
+        "TRIMTAB_HOME": tmp_path / "home",
+        "TRIMTAB_JOBS_KEEP_HOURS": 2,
+    }
     application = Application(Settings(**settings))
     engine = application.parts.engine
     engine.register(Job("note", lambda _args: None, Role.WATCH, max_attempts=1))
@@ -29,7 +33,7 @@ def test_the_worker_forgets_jobs_that_were_done_long_ago(tmp_path: Path) -> None
         engine.enqueue("note", f"old-{number}", {})
     engine.enqueue("fail", "failed", {})
     assert engine.wait_idle(PATIENCE_SECONDS)
-    _age(tmp_path / "home" / "jobs.sqlite", 3 * HOUR_MS)
+    _age(tmp_path / "home", 3 * HOUR_MS)
     engine.enqueue("note", "fresh", {})
     assert engine.wait_idle(PATIENCE_SECONDS)
     worker = Worker(application)
@@ -50,8 +54,9 @@ def _fail(_args: JobArgs) -> None:
     raise RuntimeError("for good")
 
 
-def _age(path: Path, milliseconds: int) -> None:
+def _age(home: Path, milliseconds: int) -> None:
     """As if everything had happened so long ago."""
-    with sqlite3.connect(path) as jobs:
-        jobs.execute("UPDATE workflow_status SET completed_at = completed_at - ?", (milliseconds,))
-    jobs.close()
+    server = address_for(home)
+    table = "workflow_status" if server is None else "dbos.workflow_status"
+    with behind_our_back(server or f"sqlite:///{home / 'jobs.sqlite'}") as jobs:
+        jobs.exec_driver_sql(f"UPDATE {table} SET completed_at = completed_at - {milliseconds}")

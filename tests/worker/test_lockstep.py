@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab.app import Application
@@ -50,6 +51,7 @@ def fan_out(parts: Parts, entry: ledger.Entry) -> None:
 def house(tmp_path: Path) -> Iterator[Application]:
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": tmp_path / "home",
+        **database_for(tmp_path / "home"),
         "TRIMTAB_CLOCK": f"lockstep:{START.isoformat()}",
     }
     application = Application(Settings(**settings))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.databases import database_for
 
 from trimtab import worker as worker_module
 from trimtab.app import Application
@@ -38,7 +39,10 @@ def test_a_pass_that_fails_for_a_reason_nobody_thought_of_is_not_the_last(
 ) -> None:
     monkeypatch.setattr(worker_module, "HEAD_SECONDS", 0.0)
     monkeypatch.setattr(worker_module, "PAUSE_SECONDS", PAUSE_SECONDS)
-    settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
+    settings: dict[str, Any] = {
+        **database_for(tmp_path / "home"),
+        "TRIMTAB_HOME": tmp_path / "home",
+    }
     application = Application(Settings(**settings))
     worker = Worker(application)
     renamed(application, "cursors", "elsewhere")  # every pass now raises what is no error of ours

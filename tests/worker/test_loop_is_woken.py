@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab import worker
@@ -36,7 +37,10 @@ def running(tmp_path: Path) -> Iterator[Run]:
     started = []
 
     def start(program: Program) -> Application:
-        settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
+        settings: dict[str, Any] = {
+            **database_for(tmp_path / "home"),
+            "TRIMTAB_HOME": tmp_path / "home",
+        }
         application = Application(Settings(**settings))
         application.loop = Loop(application.parts, program, served_by(Role))
         application.loop.register()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 from tests.registering import registered
 
@@ -30,6 +31,7 @@ TENANTS = [TenantId(name) for name in ("aa", "dl", "ev", "oo", "ua", "us", "wn")
 def house(tmp_path: Path) -> Iterator[Application]:
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": tmp_path / "home",
+        **database_for(tmp_path / "home"),
         "TRIMTAB_CLOCK": f"stepped:{START.isoformat()}",
     }
     application = Application(Settings(**settings))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.databases import behind_our_back, database_for, opened_at
 
 from trimtab.app import ADMINISTRATOR
 from trimtab.demo.processes import free_port
@@ -26,6 +26,7 @@ def served(home: Path, *arguments: str, **settings: str) -> Iterator[list[str]]:
     environment = {
         "PATH": os.defpath,
         "TRIMTAB_HOME": str(home),
+        **database_for(home),
         "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
         "LOG_LEVEL": "ERROR",
         **settings,
@@ -63,8 +64,8 @@ def test_the_address_is_told_and_one_can_log_in_there(tmp_path: Path) -> None:
             who = {"email": ADMINISTRATOR, "password": PASSWORD, "csrf": token}
             answer = browser.post("/login", data=who, headers={"Origin": address})
             assert answer.status_code == 303, answer.text
-    with closing(sqlite3.connect(tmp_path / "home" / "trimtab.sqlite")) as database:
-        entries = database.execute("SELECT count(*) FROM ledger_entries").fetchone()[0]
+    with behind_our_back(opened_at(tmp_path / "home")) as connection:
+        entries = connection.exec_driver_sql("SELECT count(*) FROM ledger_entries").scalar_one()
     signed = max(int(note.stem) for note in (tmp_path / "home" / "heads").glob("*.note"))
     assert signed == entries > 1, "what came last is not under a head"
 

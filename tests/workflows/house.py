@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+from tests.databases import database_for
 from tests.registering import registered, registration
 from tests.serving import administered
 
@@ -206,6 +207,7 @@ def opened(home: Path) -> Iterator[House]:
     """A house with one model in service, at noon of its first day."""
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": home,
+        **database_for(home),
         "TRIMTAB_CLOCK": f"stepped:{(FIRST + timedelta(hours=12)).isoformat()}",
         "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
     }

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pyarrow as pa
+from tests.databases import database_for
 from tests.workflows.handing_in import FACTS, MODEL, NAMES, good_files, hand_in, register
 
 from trimtab.app import Application
@@ -234,6 +235,7 @@ def opened(home: Path) -> Iterator[Plane]:
     policy.write_text(load_preset("standard").text.replace("name: standard", f"name: {OWN}"))
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": home,
+        **database_for(home),
         "TRIMTAB_CLOCK": "stepped:2015-03-01T00:00:00Z",
         "TRIMTAB_POLICY": str(policy),
     }

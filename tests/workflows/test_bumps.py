@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.databases import database_for
 from tests.workflows.handing_in import ACTOR, hand_in, register
 
 from trimtab.app import Application
@@ -73,7 +74,10 @@ def files(
 @pytest.fixture
 def application(tmp_path: Path) -> Iterator[Application]:
     """A control plane whose loops do not run, with a model."""
-    settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
+    settings: dict[str, Any] = {
+        **database_for(tmp_path / "home"),
+        "TRIMTAB_HOME": tmp_path / "home",
+    }
     application = Application(Settings(**settings))
     register(application, list(NAMES))
     yield application

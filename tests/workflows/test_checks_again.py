@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import database_for
 from tests.workflows.handing_in import NAMES, good_files, hand_in, register
 
 from trimtab.app import Application
@@ -31,6 +32,7 @@ def application(tmp_path: Path) -> Iterator[Application]:
     """A control plane whose loop is turned by the test."""
     settings: dict[str, Any] = {
         "TRIMTAB_HOME": tmp_path / "home",
+        **database_for(tmp_path / "home"),
         "TRIMTAB_CLOCK": "stepped:2015-03-01T00:00:00Z",
     }
     application = Application(Settings(**settings))

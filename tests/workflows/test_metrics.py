@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.databases import unreachable
 from tests.workflows.house import DAY, FIRST, House
 
 from trimtab.platform.metrics import Metrics
@@ -105,14 +106,9 @@ def test_what_failed_is_counted_and_what_cannot_be_read_is_absent(house: House) 
     assert parts.engine.wait_idle(60)
     failed = families(house.client.get("/metrics").text)["trimtab_jobs_failed"]
     assert failed == {"trimtab_jobs_failed[('job', 'intake.check')]": 1.0}
-    path = parts.settings.home / "trimtab.sqlite"
-    aside = path.with_suffix(".aside")
-    path.rename(aside)
-    parts.engine.stop(5)
-    try:
+    with unreachable(parts.settings.home):
+        parts.engine.stop(5)
         answer = house.client.get("/metrics")
-    finally:
-        aside.rename(path)
     assert answer.status_code == 200
     found = families(answer.text)["trimtab_component_up"]
     assert found["trimtab_component_up[('component', 'database')]"] == 0.0

@@ -35,13 +35,15 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Options:
-    """How the demo is run. `home` None: a folder of its own, gone at the end."""
+    """How the demo is run. `home` None: a folder of its own, gone at the end. `database` None:
+    a file in it; else the address of an empty database, which stays."""
 
     story: Story
     stay: bool = True
     report: Path | None = None
     port: int | None = None
     home: Path | None = None
+    database: str | None = None
 
 
 class Stopped(BaseException):
@@ -129,7 +131,11 @@ def _play(options: Options, screen: Screen, home: Path, stack: ExitStack) -> int
     memory = stack.enter_context(PeakMemory())
     clock = datetime.combine(story.first_day, time_of_day(), UTC)
     control = processes.start_control_plane(
-        home, f"{clock:%Y-%m-%dT%H:%M:%SZ}", port=options.port, lockstep=True
+        home,
+        f"{clock:%Y-%m-%dT%H:%M:%SZ}",
+        port=options.port,
+        lockstep=True,
+        database=options.database,
     )
     stack.callback(control.process.stop)
     screen.open()

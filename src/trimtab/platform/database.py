@@ -2,13 +2,15 @@
 
 SQLite runs in WAL mode with `synchronous=FULL`, and every writing transaction begins with
 `BEGIN IMMEDIATE`: a deferred one that reads first fails with a busy snapshot that no
-time-out can cure. The settings are read back at start, because wrappers change them.
+time-out can cure. The settings are read back at start, because wrappers change them. On
+PostgreSQL a lock gives writers the same order: see `platform.postgresql`.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +21,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Dialect, Engine
 
 from trimtab.kernel.clock import iso, parse_iso
 from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
+from trimtab.platform import postgresql as server
 from trimtab.platform import soundness
 from trimtab.platform.logs import logger
 from trimtab.platform.private import owner_only
@@ -82,7 +84,9 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return parse_iso(value)
 
 
-Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+Json = sa.JSON(none_as_null=True)
+"""Kept as the text that was written, on PostgreSQL too: `jsonb` would sort keys, turn 1e22
+into an integer and -0.0 into 0.0, and refuse NUL; and what was hashed is hashed again."""
 
 
 def decision_table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
@@ -90,13 +94,12 @@ def decision_table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
 
     `revision` counts the writes of a row; a writer who did not see the newest loses.
     """
-    return sa.Table(
+    return _table(
         name,
-        metadata,
+        Kind.DECISION,
         sa.Column("id", sa.String(80), primary_key=True),
         sa.Column("revision", sa.Integer, nullable=False),
         *parts,
-        info={"kind": Kind.DECISION},
     )
 
 
@@ -104,7 +107,20 @@ def plain_table(name: str, kind: Kind, *parts: sa.schema.SchemaItem) -> sa.Table
     """A table that is not one of decisions; `kind` says why its writes need no event."""
     if kind is Kind.DECISION:
         raise ValueError("a decision table is made by decision_table()")
+    return _table(name, kind, *parts)
+
+
+def _table(name: str, kind: Kind, *parts: sa.schema.SchemaItem) -> sa.Table:
+    for part in parts:
+        if isinstance(part, sa.Column) and isinstance(part.type, sa.String):
+            part.type = _by_code_point(part.type)
     return sa.Table(name, metadata, *parts, info={"kind": kind})
+
+
+def _by_code_point(text: sa.String) -> sa.String:
+    """Text that is compared as SQLite and Python compare it, whatever language the server is
+    set to: pages go on after a name, and an index outlives a new version of a language."""
+    return text.with_variant(type(text)(text.length, collation="C"), "postgresql")
 
 
 @dataclass(frozen=True)
@@ -131,9 +147,18 @@ class Database:
         Unavailable: it cannot be reached, or does not give the durability that we need.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, pool_timeout_seconds: float = 10.0):
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        pool_timeout_seconds: float = 10.0,
+        waits: server.Waits | None = None,
+    ):
         self.url = sa.make_url(url)
-        self.engine = _engine(self.url, pool_size, pool_timeout_seconds)
+        self.engine = _engine(self.url, pool_size, pool_timeout_seconds, waits or server.Waits())
+        # A start that is refused half-way leaves nobody who could close it.
+        weakref.finalize(self, self.engine.dispose)
         self._stopped: _Stop | None = None
         self._lock = threading.Lock()
         self._assert_durable()
@@ -148,28 +173,58 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A writing transaction: committed at the end, rolled back on any exception.
 
+        There is one at a time: what is read in it stays so until it ends.
+
         Raises:
-            Unavailable: the disk is full, the database is gone, or an earlier use of it
-                met an input/output error or damage, after which nothing more is written:
-                what the disk then holds is not known, and a second try would not be one.
+            Unavailable: the disk is full, the database is gone, its lock did not come free,
+                or an earlier use of it met an input/output error or damage, after which
+                nothing more is written: what the disk then holds is not known, and a
+                second try would not be one.
             Conflict: a constraint of the database refused the change.
+            InvalidInput: a value that the database cannot hold.
         """
         if self._stopped:
             raise Unavailable(
                 f"writing has stopped: {self._stopped.why}", remedy=self._stopped.remedy
             )
         with self._translated(), self.engine.connect() as connection:
-            options = connection.execution_options(trimtab_write=True)
-            with _tolerant(options.begin()):
+            options = self._isolated(connection, writes=True)
+            transaction = options.begin()
+            with _rolled_back(transaction):
                 yield options
+                self._commit(options, transaction)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A reading transaction over one snapshot."""
         with self._translated(), self.engine.connect() as connection:
-            options = connection.execution_options(trimtab_write=False)
+            options = self._isolated(connection, writes=False)
             with options.begin():
                 yield options
+
+    def _isolated(self, connection: Connection, *, writes: bool) -> Connection:
+        own = {} if self.is_sqlite else server.options_of(writes=writes)
+        return connection.execution_options(trimtab_write=writes, **own)
+
+    def _commit(self, connection: Connection, transaction: sa.RootTransaction) -> None:
+        """Commit. Where the connection is lost just then, the server is asked what became of
+        the transaction: to do it again blindly could do it twice."""
+        own = None if self.is_sqlite else server.transaction_id(connection)
+        try:
+            transaction.commit()
+        except sa.exc.DBAPIError as error:
+            if own is None or not error.connection_invalidated:
+                raise
+            committed = server.was_committed(self.engine, own)
+            if committed is None:
+                raise Unavailable(
+                    "the connection to the database was lost at the commit, and whether this "
+                    "was written is not known yet",
+                    remedy="look whether it is there before you send it again; what carries an "
+                    "Idempotency-Key may be sent again as it is",
+                ) from error
+            if not committed:
+                raise
 
     def close(self) -> None:
         """Give all connections back."""
@@ -211,6 +266,11 @@ class Database:
         except sa.exc.TimeoutError as error:
             raise Unavailable(
                 "every connection to the database is in use", remedy="try again shortly"
+            ) from error
+        except sa.exc.DataError as error:
+            raise InvalidInput(
+                "the database cannot hold a value of this: " + str(error.orig).splitlines()[0],
+                remedy="send a shorter text, a smaller number, and no character NUL",
             ) from error
         except sa.exc.DBAPIError as error:
             text = str(error.orig).lower()
@@ -283,7 +343,9 @@ def _conflict(said: str) -> Conflict:
     )
 
 
-def _engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float) -> Engine:
+def _engine(
+    url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: server.Waits
+) -> Engine:
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
             raise InvalidInput(
@@ -306,13 +368,7 @@ def _engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float) -> Engine:
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(
-            url.set(drivername="postgresql+psycopg"),
-            pool_size=pool_size,
-            max_overflow=pool_size * 4,
-            pool_timeout=pool_timeout_seconds,
-            pool_pre_ping=True,
-        )
+        return server.engine(url, pool_size, pool_timeout_seconds, waits)
     raise InvalidInput(
         f"{url.get_backend_name()} is not a database we know",
         field="DATABASE_URL",
@@ -331,15 +387,14 @@ def _sqlite_begin(connection: Connection) -> None:
 
 
 @contextmanager
-def _tolerant(transaction: Any) -> Iterator[None]:
-    """Commit or roll back; a rollback that SQLite has already done is not an error.
+def _rolled_back(transaction: sa.RootTransaction) -> Iterator[None]:
+    """Roll back on any exception; a rollback that was done already is not an error.
 
     After a failed commit (disk full, I/O error) SQLite has rolled back by itself, and
     the explicit ROLLBACK raises again, which would hide the first reason.
     """
     try:
         yield
-        transaction.commit()
     except BaseException:
         try:
             transaction.rollback()

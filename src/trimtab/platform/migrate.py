@@ -14,23 +14,25 @@ from trimtab.kernel.errors import Unavailable
 from trimtab.platform.database import Database
 
 FOLDER = Path(__file__).parent / "migrations"
-_LOCK = 7_141_592_653  # of PostgreSQL's advisory locks: ours for migrations
 
 
 def upgrade(database: Database) -> list[str]:
     """Run what is missing, in one transaction; return the revisions that were run.
 
     Safe to repeat, to be killed at any instant, and to be started by several at once: the
-    second waits, then finds nothing to do.
+    second waits for the lock of writers, then finds nothing to do.
 
     Raises:
-        Unavailable: the database is of a newer release than this program.
+        Unavailable: the database is of a newer release than this program, or another
+            migration takes longer than a lock is waited for.
     """
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     with database.write() as connection:
         if not database.is_sqlite:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            # However long it takes: half a schema is none.
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         before = MigrationContext.configure(connection).get_current_revision()
         known = {script.revision for script in scripts.walk_revisions()}
         if before is not None and before not in known:

@@ -39,6 +39,7 @@ class Source(StrEnum):
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[int, Field(ge=0)]
 _KEY_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+Waiting = Annotated[float, Field(ge=0.001, le=86_400)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -129,6 +130,23 @@ class Settings(BaseSettings):
     )
     database_pool_timeout_seconds: Count = variable(
         "DATABASE_POOL_TIMEOUT_SECONDS", "Longest wait for a free connection.", 10
+    )
+    database_lock_timeout_seconds: Waiting = variable(
+        "DATABASE_LOCK_TIMEOUT_SECONDS",
+        "Longest wait on PostgreSQL for a lock, and so for other writers; then a request is "
+        "answered with 503, and a job tries again.",
+        20.0,
+    )
+    database_statement_timeout_seconds: Waiting = variable(
+        "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+        "Longest run of one statement on PostgreSQL. Migrations are not bounded.",
+        60.0,
+    )
+    database_idle_timeout_seconds: Waiting = variable(
+        "DATABASE_IDLE_TIMEOUT_SECONDS",
+        "How long a transaction on PostgreSQL may do nothing before the server ends it, so that "
+        "a process that hangs holds up no other.",
+        60.0,
     )
 
     jobs_at_once: Count = variable(

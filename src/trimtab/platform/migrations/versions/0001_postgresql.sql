@@ -1,29 +1,29 @@
 CREATE TABLE action_permits (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	remediation VARCHAR(80) NOT NULL,
-	incident VARCHAR(80) NOT NULL,
-	action VARCHAR(40) NOT NULL,
-	args_digest VARCHAR(71) NOT NULL,
-	target VARCHAR(200) NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
+	remediation VARCHAR(80) COLLATE "C" NOT NULL,
+	incident VARCHAR(80) COLLATE "C" NOT NULL,
+	action VARCHAR(40) COLLATE "C" NOT NULL,
+	args_digest VARCHAR(71) COLLATE "C" NOT NULL,
+	target VARCHAR(200) COLLATE "C" NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	epoch INTEGER NOT NULL,
 	issued_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	sealed TEXT NOT NULL,
+	sealed TEXT COLLATE "C" NOT NULL,
 	consumed_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_action_permits PRIMARY KEY (id),
 	CONSTRAINT uq_action_permits_remediation UNIQUE (remediation)
 )
 ;
 CREATE TABLE api_keys (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	account VARCHAR(80) NOT NULL,
-	tenant VARCHAR(80),
-	scopes JSONB NOT NULL,
-	sha256 VARCHAR(64) NOT NULL,
-	default_model VARCHAR(63),
+	account VARCHAR(80) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	scopes JSON NOT NULL,
+	sha256 VARCHAR(64) COLLATE "C" NOT NULL,
+	default_model VARCHAR(63) COLLATE "C",
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE,
 	revoked_at TIMESTAMP WITH TIME ZONE,
@@ -31,22 +31,22 @@ CREATE TABLE api_keys (
 )
 ;
 CREATE TABLE approvals (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	version_id VARCHAR(80) NOT NULL,
-	target JSONB NOT NULL,
-	requested_by VARCHAR(80) NOT NULL,
-	requested_person VARCHAR(80),
-	comment TEXT NOT NULL,
-	steps JSONB NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	version_id VARCHAR(80) COLLATE "C" NOT NULL,
+	target JSON NOT NULL,
+	requested_by VARCHAR(80) COLLATE "C" NOT NULL,
+	requested_person VARCHAR(80) COLLATE "C",
+	comment TEXT COLLATE "C" NOT NULL,
+	steps JSON NOT NULL,
 	min_people INTEGER NOT NULL,
-	excluded JSONB NOT NULL,
-	votes JSONB NOT NULL,
-	criteria JSONB NOT NULL,
+	excluded JSON NOT NULL,
+	votes JSON NOT NULL,
+	criteria JSON NOT NULL,
 	automatic BOOLEAN NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	decided_at TIMESTAMP WITH TIME ZONE,
 	due_at TIMESTAMP WITH TIME ZONE,
@@ -58,18 +58,18 @@ CREATE INDEX ix_approvals_due_at ON approvals (due_at)
 CREATE INDEX ix_approvals_version_id ON approvals (version_id)
 ;
 CREATE TABLE check_runs (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	version_id VARCHAR(80) NOT NULL,
-	version VARCHAR(23) NOT NULL,
-	digest VARCHAR(71) NOT NULL,
-	name VARCHAR(40) NOT NULL,
-	verdict VARCHAR(20) NOT NULL,
-	reason TEXT NOT NULL,
-	numbers JSONB NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	version_id VARCHAR(80) COLLATE "C" NOT NULL,
+	version VARCHAR(23) COLLATE "C" NOT NULL,
+	digest VARCHAR(71) COLLATE "C" NOT NULL,
+	name VARCHAR(40) COLLATE "C" NOT NULL,
+	verdict VARCHAR(20) COLLATE "C" NOT NULL,
+	reason TEXT COLLATE "C" NOT NULL,
+	numbers JSON NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	attempt INTEGER NOT NULL,
 	at TIMESTAMP WITH TIME ZONE NOT NULL,
 	due_at TIMESTAMP WITH TIME ZONE,
@@ -81,23 +81,23 @@ CREATE INDEX ix_check_runs_due_at ON check_runs (due_at)
 CREATE UNIQUE INDEX uq_check_runs_attempt ON check_runs (version_id, name, attempt)
 ;
 CREATE TABLE cursors (
-	name VARCHAR(80) NOT NULL,
+	name VARCHAR(80) COLLATE "C" NOT NULL,
 	sequence BIGINT NOT NULL,
 	CONSTRAINT pk_cursors PRIMARY KEY (name)
 )
 ;
 CREATE TABLE deployments (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	environment VARCHAR(40) NOT NULL,
-	version VARCHAR(23) NOT NULL,
-	digest VARCHAR(71) NOT NULL,
-	state VARCHAR(20) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	environment VARCHAR(40) COLLATE "C" NOT NULL,
+	version VARCHAR(23) COLLATE "C" NOT NULL,
+	digest VARCHAR(71) COLLATE "C" NOT NULL,
+	state VARCHAR(20) COLLATE "C" NOT NULL,
 	percent DOUBLE PRECISION NOT NULL,
-	salt VARCHAR(80) NOT NULL,
-	permit VARCHAR(80) NOT NULL,
+	salt VARCHAR(80) COLLATE "C" NOT NULL,
+	permit VARCHAR(80) COLLATE "C" NOT NULL,
 	since TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_deployments PRIMARY KEY (id)
 )
@@ -109,14 +109,14 @@ CREATE UNIQUE INDEX uq_deployments_one_canary ON deployments (model, coalesce(te
 CREATE UNIQUE INDEX uq_deployments_one_stable ON deployments (model, coalesce(tenant, ''), environment) WHERE state = 'stable'
 ;
 CREATE TABLE diagnoses (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	incident VARCHAR(80) NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	verdict VARCHAR(20) NOT NULL,
-	analysis JSONB NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
+	incident VARCHAR(80) COLLATE "C" NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	verdict VARCHAR(20) COLLATE "C" NOT NULL,
+	analysis JSON NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	made_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_diagnoses PRIMARY KEY (id)
 )
@@ -126,29 +126,29 @@ CREATE INDEX ix_diagnoses_incident ON diagnoses (incident, made_at)
 CREATE INDEX ix_diagnoses_model ON diagnoses (model, made_at)
 ;
 CREATE TABLE executors (
-	id VARCHAR(120) NOT NULL,
-	token VARCHAR(32) NOT NULL,
-	host VARCHAR(120) NOT NULL,
+	id VARCHAR(120) COLLATE "C" NOT NULL,
+	token VARCHAR(32) COLLATE "C" NOT NULL,
+	host VARCHAR(120) COLLATE "C" NOT NULL,
 	process BIGINT NOT NULL,
-	roles VARCHAR(200) NOT NULL,
+	roles VARCHAR(200) COLLATE "C" NOT NULL,
 	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_executors PRIMARY KEY (id)
 )
 ;
 CREATE TABLE gateways (
-	name VARCHAR(80) NOT NULL,
+	name VARCHAR(80) COLLATE "C" NOT NULL,
 	epoch BIGINT NOT NULL,
-	report JSONB NOT NULL,
+	report JSON NOT NULL,
 	seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_gateways PRIMARY KEY (name)
 )
 ;
 CREATE TABLE inbox_messages (
-	id VARCHAR(80) NOT NULL,
-	team VARCHAR(200) NOT NULL,
-	text TEXT NOT NULL,
-	tenant VARCHAR(80),
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	team VARCHAR(200) COLLATE "C" NOT NULL,
+	text TEXT COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
 	at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_inbox_messages PRIMARY KEY (id)
 )
@@ -157,39 +157,39 @@ CREATE INDEX ix_inbox_messages_at ON inbox_messages (at)
 ;
 CREATE TABLE incident_signals (
 	sequence BIGINT NOT NULL,
-	tenant VARCHAR(80) NOT NULL,
-	cause_key VARCHAR(200) NOT NULL,
-	incident VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80) COLLATE "C" NOT NULL,
+	cause_key VARCHAR(200) COLLATE "C" NOT NULL,
+	incident VARCHAR(80) COLLATE "C" NOT NULL,
 	CONSTRAINT pk_incident_signals PRIMARY KEY (sequence, tenant, cause_key)
 )
 ;
 CREATE INDEX ix_incident_signals_incident ON incident_signals (incident)
 ;
 CREATE TABLE incidents (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
 	number INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	kind VARCHAR(40) NOT NULL,
-	feature VARCHAR(200),
-	cause_key VARCHAR(200) NOT NULL,
-	severity VARCHAR(20) NOT NULL,
-	title TEXT NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	kind VARCHAR(40) COLLATE "C" NOT NULL,
+	feature VARCHAR(200) COLLATE "C",
+	cause_key VARCHAR(200) COLLATE "C" NOT NULL,
+	severity VARCHAR(20) COLLATE "C" NOT NULL,
+	title TEXT COLLATE "C" NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	signals INTEGER NOT NULL,
 	last_signal_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	affected_tenants JSONB NOT NULL,
-	children JSONB NOT NULL,
-	merged_into VARCHAR(80),
+	affected_tenants JSON NOT NULL,
+	children JSON NOT NULL,
+	merged_into VARCHAR(80) COLLATE "C",
 	drift_start TIMESTAMP WITH TIME ZONE,
 	detected_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	diagnosed_at TIMESTAMP WITH TIME ZONE,
 	remediation_at TIMESTAMP WITH TIME ZONE,
 	resolved_at TIMESTAMP WITH TIME ZONE,
-	diagnosis VARCHAR(80),
-	remediations JSONB NOT NULL,
-	resolution TEXT,
+	diagnosis VARCHAR(80) COLLATE "C",
+	remediations JSON NOT NULL,
+	resolution TEXT COLLATE "C",
 	due_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_incidents PRIMARY KEY (id)
 )
@@ -203,13 +203,13 @@ CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
 ;
 CREATE TABLE kill_switches (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	scope VARCHAR(10) NOT NULL,
-	name VARCHAR(80) NOT NULL,
+	scope VARCHAR(10) COLLATE "C" NOT NULL,
+	name VARCHAR(80) COLLATE "C" NOT NULL,
 	set BOOLEAN NOT NULL,
-	why TEXT NOT NULL,
-	by VARCHAR(80) NOT NULL,
+	why TEXT COLLATE "C" NOT NULL,
+	by VARCHAR(80) COLLATE "C" NOT NULL,
 	since TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_kill_switches PRIMARY KEY (id)
 )
@@ -217,9 +217,9 @@ CREATE TABLE kill_switches (
 CREATE UNIQUE INDEX uq_kill_switches_scope ON kill_switches (scope, name)
 ;
 CREATE TABLE label_batches (
-	id VARCHAR(80) NOT NULL,
-	source VARCHAR(80) NOT NULL,
-	model VARCHAR(63) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	source VARCHAR(80) COLLATE "C" NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
 	rows INTEGER NOT NULL,
 	first_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	last_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -231,8 +231,8 @@ CREATE TABLE label_batches (
 CREATE INDEX ix_label_batches_model_time ON label_batches (model, first_at, last_at)
 ;
 CREATE TABLE late_rows (
-	model VARCHAR(63) NOT NULL,
-	"window" VARCHAR(80) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	"window" VARCHAR(80) COLLATE "C" NOT NULL,
 	came INTEGER NOT NULL,
 	judged INTEGER NOT NULL,
 	due_at TIMESTAMP WITH TIME ZONE,
@@ -247,12 +247,12 @@ CREATE INDEX ix_late_rows_due_at ON late_rows (due_at)
 ;
 CREATE TABLE ledger_entries (
 	sequence BIGINT NOT NULL,
-	tenant VARCHAR(80),
+	tenant VARCHAR(80) COLLATE "C",
 	tenant_sequence BIGINT NOT NULL,
-	kind VARCHAR(80) NOT NULL,
-	actor VARCHAR(80) NOT NULL,
+	kind VARCHAR(80) COLLATE "C" NOT NULL,
+	actor VARCHAR(80) COLLATE "C" NOT NULL,
 	at TIMESTAMP WITH TIME ZONE NOT NULL,
-	subject VARCHAR(200) NOT NULL,
+	subject VARCHAR(200) COLLATE "C" NOT NULL,
 	header BYTEA NOT NULL,
 	leaf BYTEA NOT NULL,
 	CONSTRAINT pk_ledger_entries PRIMARY KEY (sequence)
@@ -264,12 +264,12 @@ CREATE UNIQUE INDEX uq_ledger_entries_tenant ON ledger_entries (tenant, tenant_s
 ;
 CREATE TABLE ledger_heads (
 	size BIGINT NOT NULL,
-	note TEXT NOT NULL,
+	note TEXT COLLATE "C" NOT NULL,
 	CONSTRAINT pk_ledger_heads PRIMARY KEY (size)
 )
 ;
 CREATE TABLE ledger_mentions (
-	ref VARCHAR(200) NOT NULL,
+	ref VARCHAR(200) COLLATE "C" NOT NULL,
 	sequence BIGINT NOT NULL,
 	CONSTRAINT pk_ledger_mentions PRIMARY KEY (ref, sequence)
 )
@@ -289,36 +289,36 @@ CREATE TABLE ledger_payloads (
 )
 ;
 CREATE TABLE ledger_size (
-	tenant VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80) COLLATE "C" NOT NULL,
 	size BIGINT NOT NULL,
 	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
 )
 ;
 CREATE TABLE models (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	name VARCHAR(63) NOT NULL,
-	owner VARCHAR(200) NOT NULL,
-	description TEXT NOT NULL,
-	risk_facts JSONB NOT NULL,
+	name VARCHAR(63) COLLATE "C" NOT NULL,
+	owner VARCHAR(200) COLLATE "C" NOT NULL,
+	description TEXT COLLATE "C" NOT NULL,
+	risk_facts JSON NOT NULL,
 	tier INTEGER NOT NULL,
-	risk_level VARCHAR(10) NOT NULL,
-	policy VARCHAR(80) NOT NULL,
-	features JSONB NOT NULL,
-	label VARCHAR(120) NOT NULL,
+	risk_level VARCHAR(10) COLLATE "C" NOT NULL,
+	policy VARCHAR(80) COLLATE "C" NOT NULL,
+	features JSON NOT NULL,
+	label VARCHAR(120) COLLATE "C" NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_models PRIMARY KEY (id),
 	CONSTRAINT uq_models_name UNIQUE (name)
 )
 ;
 CREATE TABLE people (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	email VARCHAR(255) NOT NULL,
-	name VARCHAR(200) NOT NULL,
-	tenant VARCHAR(80),
-	roles JSONB NOT NULL,
-	password_hash VARCHAR(200) NOT NULL,
+	email VARCHAR(255) COLLATE "C" NOT NULL,
+	name VARCHAR(200) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	roles JSON NOT NULL,
+	password_hash VARCHAR(200) COLLATE "C" NOT NULL,
 	disabled BOOLEAN NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_people PRIMARY KEY (id),
@@ -326,27 +326,27 @@ CREATE TABLE people (
 )
 ;
 CREATE TABLE permits (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	version VARCHAR(23) NOT NULL,
-	digest VARCHAR(71) NOT NULL,
-	tenant VARCHAR(80),
-	environment VARCHAR(40) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	version VARCHAR(23) COLLATE "C" NOT NULL,
+	digest VARCHAR(71) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	environment VARCHAR(40) COLLATE "C" NOT NULL,
 	max_percent DOUBLE PRECISION NOT NULL,
-	approval VARCHAR(80) NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
+	approval VARCHAR(80) COLLATE "C" NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	issued_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	sealed TEXT NOT NULL,
+	sealed TEXT COLLATE "C" NOT NULL,
 	consumed_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_permits PRIMARY KEY (id)
 )
 ;
 CREATE TABLE prediction_batches (
-	id VARCHAR(80) NOT NULL,
-	source VARCHAR(80) NOT NULL,
-	model VARCHAR(63) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	source VARCHAR(80) COLLATE "C" NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
 	rows INTEGER NOT NULL,
 	first_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	last_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -358,32 +358,32 @@ CREATE TABLE prediction_batches (
 CREATE INDEX ix_prediction_batches_model_time ON prediction_batches (model, first_at, last_at)
 ;
 CREATE TABLE remediations (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	incident VARCHAR(80) NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	environment VARCHAR(40) NOT NULL,
-	action VARCHAR(40) NOT NULL,
-	args JSONB NOT NULL,
-	target VARCHAR(200) NOT NULL,
-	requested_by VARCHAR(80) NOT NULL,
+	incident VARCHAR(80) COLLATE "C" NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	environment VARCHAR(40) COLLATE "C" NOT NULL,
+	action VARCHAR(40) COLLATE "C" NOT NULL,
+	args JSON NOT NULL,
+	target VARCHAR(200) COLLATE "C" NOT NULL,
+	requested_by VARCHAR(80) COLLATE "C" NOT NULL,
 	automatic BOOLEAN NOT NULL,
-	cause_type VARCHAR(40),
+	cause_type VARCHAR(40) COLLATE "C",
 	confidence DOUBLE PRECISION,
-	policy_digest VARCHAR(71) NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	attempt INTEGER NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	proposed_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	gate JSONB,
-	permit VARCHAR(80),
+	gate JSON,
+	permit VARCHAR(80) COLLATE "C",
 	fence INTEGER,
 	started_at TIMESTAMP WITH TIME ZONE,
 	executed_at TIMESTAMP WITH TIME ZONE,
-	result JSONB,
-	measured_recovery JSONB,
+	result JSON,
+	measured_recovery JSON,
 	settled_at TIMESTAMP WITH TIME ZONE,
-	reason TEXT,
+	reason TEXT COLLATE "C",
 	due_at TIMESTAMP WITH TIME ZONE,
 	deadline TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_remediations PRIMARY KEY (id)
@@ -400,30 +400,30 @@ CREATE INDEX ix_remediations_target ON remediations (target, started_at)
 CREATE UNIQUE INDEX uq_remediations_one_in_flight ON remediations (target) WHERE phase IN ('executing', 'failed', 'permitted', 'verifying')
 ;
 CREATE TABLE retrainings (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	trigger VARCHAR(30) NOT NULL,
-	incident VARCHAR(80),
-	champion VARCHAR(23) NOT NULL,
-	champion_digest VARCHAR(71) NOT NULL,
-	proposed_version VARCHAR(23) NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	trigger VARCHAR(30) COLLATE "C" NOT NULL,
+	incident VARCHAR(80) COLLATE "C",
+	champion VARCHAR(23) COLLATE "C" NOT NULL,
+	champion_digest VARCHAR(71) COLLATE "C" NOT NULL,
+	proposed_version VARCHAR(23) COLLATE "C" NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	data_from TIMESTAMP WITH TIME ZONE NOT NULL,
 	data_until TIMESTAMP WITH TIME ZONE NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	attempts INTEGER NOT NULL,
-	data_digest VARCHAR(71),
+	data_digest VARCHAR(71) COLLATE "C",
 	rows BIGINT,
-	data_report JSONB,
-	challenger_digest VARCHAR(71),
+	data_report JSON,
+	challenger_digest VARCHAR(71) COLLATE "C",
 	cutoff DOUBLE PRECISION,
-	metrics JSONB,
-	comparison JSONB,
-	version_id VARCHAR(80),
-	reason TEXT,
+	metrics JSON,
+	comparison JSON,
+	version_id VARCHAR(80) COLLATE "C",
+	reason TEXT COLLATE "C",
 	settled_at TIMESTAMP WITH TIME ZONE,
 	due_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_retrainings PRIMARY KEY (id)
@@ -438,28 +438,28 @@ CREATE INDEX ix_retrainings_model ON retrainings (model, requested_at)
 CREATE UNIQUE INDEX uq_retrainings_one_open ON retrainings (model, coalesce(tenant, '')) WHERE phase IN ('requested', 'data_checked', 'trained', 'judged')
 ;
 CREATE TABLE rollouts (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	environment VARCHAR(40) NOT NULL,
-	version_id VARCHAR(80) NOT NULL,
-	version VARCHAR(23) NOT NULL,
-	digest VARCHAR(71) NOT NULL,
-	active_version VARCHAR(23),
-	approval VARCHAR(80) NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
-	steps JSONB NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	environment VARCHAR(40) COLLATE "C" NOT NULL,
+	version_id VARCHAR(80) COLLATE "C" NOT NULL,
+	version VARCHAR(23) COLLATE "C" NOT NULL,
+	digest VARCHAR(71) COLLATE "C" NOT NULL,
+	active_version VARCHAR(23) COLLATE "C",
+	approval VARCHAR(80) COLLATE "C" NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
+	steps JSON NOT NULL,
 	step INTEGER NOT NULL,
 	intended_percent DOUBLE PRECISION NOT NULL,
 	observed_percent DOUBLE PRECISION NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	looks_undecided INTEGER NOT NULL,
 	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	step_since TIMESTAMP WITH TIME ZONE NOT NULL,
 	due_at TIMESTAMP WITH TIME ZONE,
-	last_analysis JSONB,
-	outcome_reason TEXT,
+	last_analysis JSON,
+	outcome_reason TEXT COLLATE "C",
 	CONSTRAINT pk_rollouts PRIMARY KEY (id)
 )
 ;
@@ -473,20 +473,20 @@ CREATE UNIQUE INDEX uq_rollouts_one_open ON rollouts (model, coalesce(tenant, ''
 ;
 CREATE TABLE routing_tables (
 	epoch BIGINT NOT NULL,
-	content VARCHAR(64) NOT NULL,
-	exposure VARCHAR(64) NOT NULL,
+	content VARCHAR(64) COLLATE "C" NOT NULL,
+	exposure VARCHAR(64) COLLATE "C" NOT NULL,
 	sealed BYTEA NOT NULL,
 	at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_routing_tables PRIMARY KEY (epoch)
 )
 ;
 CREATE TABLE service_accounts (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	name VARCHAR(200) NOT NULL,
-	owner VARCHAR(80) NOT NULL,
-	tenant VARCHAR(80),
-	roles JSONB NOT NULL,
+	name VARCHAR(200) COLLATE "C" NOT NULL,
+	owner VARCHAR(80) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	roles JSON NOT NULL,
 	disabled BOOLEAN NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_service_accounts PRIMARY KEY (id),
@@ -494,53 +494,53 @@ CREATE TABLE service_accounts (
 )
 ;
 CREATE TABLE sessions (
-	token_sha256 VARCHAR(64) NOT NULL,
-	person VARCHAR(80) NOT NULL,
-	csrf VARCHAR(64) NOT NULL,
+	token_sha256 VARCHAR(64) COLLATE "C" NOT NULL,
+	person VARCHAR(80) COLLATE "C" NOT NULL,
+	csrf VARCHAR(64) COLLATE "C" NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256)
 )
 ;
 CREATE TABLE tenants (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	name VARCHAR(200) NOT NULL,
+	name VARCHAR(200) COLLATE "C" NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_tenants PRIMARY KEY (id)
 )
 ;
 CREATE TABLE watches (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	subject VARCHAR(20) NOT NULL,
-	name TEXT NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	subject VARCHAR(20) COLLATE "C" NOT NULL,
+	name TEXT COLLATE "C" NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	alarming INTEGER NOT NULL,
 	calm INTEGER NOT NULL,
 	since TIMESTAMP WITH TIME ZONE,
 	judged_through TIMESTAMP WITH TIME ZONE,
-	"window" VARCHAR(80),
+	"window" VARCHAR(80) COLLATE "C",
 	CONSTRAINT pk_watches PRIMARY KEY (id)
 )
 ;
 CREATE UNIQUE INDEX uq_watches_subject ON watches (model, coalesce(tenant, ''), subject, name)
 ;
 CREATE TABLE windows (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
 	start TIMESTAMP WITH TIME ZONE NOT NULL,
 	"end" TIMESTAMP WITH TIME ZONE NOT NULL,
-	phase VARCHAR(20) NOT NULL,
+	phase VARCHAR(20) COLLATE "C" NOT NULL,
 	due_at TIMESTAMP WITH TIME ZONE,
 	rows INTEGER NOT NULL,
-	drift JSONB,
-	performance JSONB,
-	skipped JSONB NOT NULL,
-	policy_digest VARCHAR(71) NOT NULL,
+	drift JSON,
+	performance JSON,
+	skipped JSON NOT NULL,
+	policy_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	closed_at TIMESTAMP WITH TIME ZONE,
 	settled_at TIMESTAMP WITH TIME ZONE,
 	revisions INTEGER NOT NULL,
@@ -554,36 +554,36 @@ CREATE INDEX ix_windows_start ON windows (model, start)
 CREATE UNIQUE INDEX uq_windows_place ON windows (model, coalesce(tenant, ''), start)
 ;
 CREATE TABLE versions (
-	id VARCHAR(80) NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
-	model VARCHAR(63) NOT NULL,
-	tenant VARCHAR(80),
-	version VARCHAR(23) NOT NULL,
+	model VARCHAR(63) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	version VARCHAR(23) COLLATE "C" NOT NULL,
 	number INTEGER NOT NULL,
-	predecessor VARCHAR(23),
-	bump VARCHAR(5) NOT NULL,
-	bump_reasons JSONB NOT NULL,
-	lifecycle VARCHAR(20) NOT NULL,
-	digest VARCHAR(71) NOT NULL,
+	predecessor VARCHAR(23) COLLATE "C",
+	bump VARCHAR(5) COLLATE "C" NOT NULL,
+	bump_reasons JSON NOT NULL,
+	lifecycle VARCHAR(20) COLLATE "C" NOT NULL,
+	digest VARCHAR(71) COLLATE "C" NOT NULL,
 	size_bytes BIGINT NOT NULL,
-	framework VARCHAR(40) NOT NULL,
+	framework VARCHAR(40) COLLATE "C" NOT NULL,
 	cutoff DOUBLE PRECISION NOT NULL,
-	training_metrics JSONB NOT NULL,
-	training_trigger VARCHAR(30) NOT NULL,
-	parent VARCHAR(23),
-	reference_digest VARCHAR(71) NOT NULL,
+	training_metrics JSON NOT NULL,
+	training_trigger VARCHAR(30) COLLATE "C" NOT NULL,
+	parent VARCHAR(23) COLLATE "C",
+	reference_digest VARCHAR(71) COLLATE "C" NOT NULL,
 	reference_rows BIGINT NOT NULL,
-	holdout_digest VARCHAR(71) NOT NULL,
-	lineage JSONB NOT NULL,
-	binding TEXT NOT NULL,
-	signature TEXT NOT NULL,
-	signer VARCHAR(80) NOT NULL,
+	holdout_digest VARCHAR(71) COLLATE "C" NOT NULL,
+	lineage JSON NOT NULL,
+	binding TEXT COLLATE "C" NOT NULL,
+	signature TEXT COLLATE "C" NOT NULL,
+	signer VARCHAR(80) COLLATE "C" NOT NULL,
 	signed_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	inspection JSONB NOT NULL,
-	contributors JSONB NOT NULL,
-	created_by VARCHAR(80) NOT NULL,
+	inspection JSON NOT NULL,
+	contributors JSON NOT NULL,
+	created_by VARCHAR(80) COLLATE "C" NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	held_because TEXT,
+	held_because TEXT COLLATE "C",
 	CONSTRAINT pk_versions PRIMARY KEY (id),
 	CONSTRAINT fk_versions_model FOREIGN KEY(model) REFERENCES models (name)
 )

@@ -1,0 +1,117 @@
+"""PostgreSQL as we use it: one writer at a time, readers on one snapshot, every wait bounded.
+
+What a decision rests on is read in the transaction that writes it. On SQLite nobody else
+writes meanwhile, and the rules are written for that; here a lock gives the same. It is the
+first thing a writing transaction takes, and goes with it, so that in `READ COMMITTED` every
+statement behind it sees all that was committed, and nothing that is still being decided.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+WRITERS = 7_141_592_654
+"""Of PostgreSQL's advisory locks, which are apart for each database: that of the one writer."""
+
+_BEGIN = f"SELECT pg_advisory_xact_lock({WRITERS}), CAST(pg_current_xact_id() AS text) AS id"
+_ID = "trimtab_transaction"
+
+_CONNECT_SECONDS = 10
+_SILENCE_SECONDS = 10
+"""Without a word from the server, after which it is asked whether it is still there."""
+_UNANSWERED_MS = 30_000
+"""After which a connection is given up on which the server has confirmed nothing."""
+
+_RESOLVE_SECONDS = 5.0
+_RESOLVE_AGAIN_SECONDS = 0.05
+
+_AS_READERS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_AS_WRITERS = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long PostgreSQL lets us wait, in seconds, before it gives up on our behalf.
+
+    Args:
+        lock: For a lock, that of the one writer before all.
+        statement: For one statement.
+        idle: For the next statement of a transaction. A process that was stopped in the
+            middle of one holds the lock no longer.
+    """
+
+    lock: float = 20.0
+    statement: float = 60.0
+    idle: float = 60.0
+
+
+def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Waits) -> Engine:
+    """An engine on this server, whose sessions wait for nothing without end."""
+    made = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=pool_size * 4,
+        pool_timeout=pool_timeout_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "keepalives_idle": _SILENCE_SECONDS,
+            "keepalives_interval": _SILENCE_SECONDS // 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _UNANSWERED_MS,
+            "options": _options(url, waits),
+        },
+    )
+    event.listen(made, "begin", _begin)
+    return made
+
+
+def _options(url: sa.URL, waits: Waits) -> str:
+    """What every session begins with; what the address itself says comes after, and wins."""
+    limits = {
+        "lock_timeout": waits.lock,
+        "statement_timeout": waits.statement,
+        "idle_in_transaction_session_timeout": waits.idle,
+    }
+    ours = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
+    theirs = url.query.get("options", "")
+    return " ".join([*ours, *([theirs] if isinstance(theirs, str) else theirs)]).strip()
+
+
+def options_of(*, writes: bool) -> dict[str, Any]:
+    """How a transaction is isolated: a reader sees one snapshot, a writer is the only one."""
+    return _AS_WRITERS if writes else _AS_READERS
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("trimtab_write", True):
+        row = connection.exec_driver_sql(_BEGIN).one()
+        connection.info[_ID] = row.id
+
+
+def transaction_id(connection: Connection) -> str | None:
+    """The server's name of the writing transaction that `connection` is in."""
+    return connection.info.get(_ID)
+
+
+def was_committed(engine: Engine, transaction: str) -> bool | None:
+    """Whether a transaction was committed whose connection was lost meanwhile; None while
+    nobody can say: the server is gone, or has not yet noticed that we are."""
+    query = sa.text("SELECT pg_xact_status(CAST(:id AS xid8))")
+    deadline = time.monotonic() + _RESOLVE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with engine.connect().execution_options(trimtab_write=False) as connection:
+                status = connection.execute(query, {"id": transaction}).scalar_one()
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError):
+            status = "unknown"
+        if status in ("committed", "aborted"):
+            return bool(status == "committed")
+        time.sleep(_RESOLVE_AGAIN_SECONDS)
+    return None

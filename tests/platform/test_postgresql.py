@@ -1,0 +1,283 @@
+"""What PostgreSQL is asked to guarantee: one writer, one snapshot, bounded waits, and an
+answer to whether a commit was made whose connection was lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import ClassVar
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from tests.patience import PATIENCE_SECONDS
+from tests.platform.cutting import Cut, Line
+
+from trimtab.audit import ledger
+from trimtab.audit.tables import SIZE, WHOLE
+from trimtab.audit.work import Records
+from trimtab.kernel.actor import system
+from trimtab.kernel.clock import SteppedClock
+from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
+from trimtab.kernel.events import Event
+from trimtab.platform import postgresql as server
+from trimtab.platform.database import Database, Kind, decision_table, metadata, plain_table
+from trimtab.platform.postgresql import Waits
+
+ROWS = plain_table(
+    "test_postgresql_rows",
+    Kind.OBSERVATION,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("name", sa.String(5)),
+)
+LAMPS = decision_table("test_postgresql_lamps", sa.Column("lit", sa.Boolean, nullable=False))
+SHORT = 0.4
+SOMEBODY = system("test")
+
+
+@dataclass(frozen=True)
+class LampSwitched(Event):
+    """A lamp was switched."""
+
+    kind: ClassVar[str] = "lamp.switched"
+
+    lit: bool = False
+
+
+def switched(lit: bool) -> LampSwitched:
+    return LampSwitched(subject="lamp", tenant=None, lit=lit)
+
+
+@pytest.fixture
+def address(postgresql: Callable[[], str]) -> str:
+    """A database with every table."""
+    made = postgresql()
+    database = Database(made)
+    metadata.create_all(database.engine)
+    with database.write() as connection:
+        connection.execute(SIZE.insert(), {"tenant": WHOLE, "size": 0})
+        connection.execute(ROWS.insert(), [{"id": n, "n": 0} for n in (1, 2)])
+    database.close()
+    return made
+
+
+@pytest.fixture
+def database(address: str) -> Iterator[Database]:
+    opened = Database(address, pool_size=4, pool_timeout_seconds=SHORT)
+    yield opened
+    opened.close()
+
+
+def impatient(address: str, **waits: float) -> Database:
+    return Database(address, waits=Waits(**waits))
+
+
+def add_one(connection: sa.Connection, row: int) -> None:
+    connection.execute(ROWS.update().where(ROWS.c.id == row).values(n=ROWS.c.n + 1))
+
+
+def numbers(database: Database) -> list[int]:
+    with database.read() as connection:
+        return list(connection.execute(sa.select(ROWS.c.n).order_by(ROWS.c.id)).scalars())
+
+
+def test_what_a_writer_has_read_stays_so_until_it_ends(database: Database) -> None:
+    """A rule over several rows, which no constraint keeps: at most one of them is lit."""
+
+    def light(number: int) -> bool:
+        with database.write() as connection:
+            lit = sa.select(sa.func.count()).select_from(LAMPS).where(LAMPS.c.lit)
+            if connection.execute(lit).scalar_one():
+                return False
+            time.sleep(0.01)
+            row = {"id": f"lamp-{number}", "revision": 1, "lit": True}
+            connection.execute(LAMPS.insert(), row)
+            return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(light, range(8))).count(True) == 1
+
+
+def test_a_reader_sees_one_moment_and_writes_nothing(database: Database) -> None:
+    with database.read() as connection:
+        query = sa.select(sa.func.sum(ROWS.c.n))
+        assert connection.execute(query).scalar_one() == 0
+        with database.write() as writing:
+            add_one(writing, 1)
+        assert connection.execute(query).scalar_one() == 0
+    assert sum(numbers(database)) == 1
+    with pytest.raises(sa.exc.InternalError), database.read() as connection:
+        add_one(connection, 1)
+    with database.write() as writing:  # a connection is not left as a reader had it
+        add_one(writing, 1)
+    assert sum(numbers(database)) == 2
+
+
+def test_a_wait_for_another_writer_is_bounded(database: Database, address: str) -> None:
+    other = impatient(address, lock=SHORT)
+    with database.write() as connection:
+        add_one(connection, 1)
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="lock timeout") as refused, other.write() as waiting:
+            add_one(waiting, 2)
+        assert SHORT <= time.monotonic() - began < PATIENCE_SECONDS
+        assert "try again" in (refused.value.remedy or "")
+    assert numbers(database) == [1, 0]
+    with other.write() as waiting:
+        add_one(waiting, 2)
+    assert numbers(database) == [1, 1]
+    other.close()
+
+
+def test_a_statement_is_bounded(address: str) -> None:
+    database = impatient(address, statement=SHORT)
+    with pytest.raises(Unavailable, match="statement timeout"), database.write() as connection:
+        add_one(connection, 1)
+        connection.execute(sa.text("SELECT pg_sleep(60)"))
+    assert numbers(database) == [0, 0]
+    database.close()
+
+
+def test_a_writer_that_hangs_holds_nobody_up(database: Database, address: str) -> None:
+    hanging = impatient(address, idle=SHORT)
+    began = threading.Event()
+
+    def hang() -> None:
+        with hanging.write() as connection:
+            add_one(connection, 1)
+            began.set()
+            time.sleep(3 * SHORT)
+            add_one(connection, 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(hang)
+        began.wait()
+        with database.write() as connection:
+            add_one(connection, 2)
+        with pytest.raises(Unavailable):
+            hung.result()
+    assert numbers(database) == [0, 1]
+    hanging.close()
+
+
+def test_a_deadlock_with_somebody_elses_session_is_ended(database: Database, address: str) -> None:
+    """Ours are one after the other; a person at a console may take locks in any order."""
+    with psycopg.connect(address) as theirs, ThreadPoolExecutor(1) as pool:
+        theirs.execute("SET deadlock_timeout = '60s'")  # or their session might be the victim
+        theirs.execute("UPDATE test_postgresql_rows SET n = 10 WHERE id = 1")
+        inside = threading.Event()
+
+        def ours() -> None:
+            with database.write() as connection:
+                add_one(connection, 2)
+                inside.set()
+                add_one(connection, 1)
+
+        waiting = pool.submit(ours)
+        inside.wait()
+        theirs.execute("UPDATE test_postgresql_rows SET n = 10 WHERE id = 2")
+        with pytest.raises(Unavailable, match="deadlock"):
+            waiting.result()
+    assert numbers(database) == [10, 10]
+
+
+def test_when_every_connection_is_in_use_that_is_said_soon(database: Database) -> None:
+    with ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(database.read())
+        with pytest.raises(Unavailable, match="every connection"), database.write():
+            pass
+    with database.write() as connection:
+        add_one(connection, 1)
+
+
+@pytest.mark.parametrize(
+    "values", [{"name": "a\0b"}, {"name": "longer than five"}, {"n": 1 << 40}, {"n": 1 << 70}]
+)
+def test_what_cannot_be_held_is_the_fault_of_who_sent_it(
+    database: Database, values: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidInput) as refused, database.write() as connection:
+        add_one(connection, 2)
+        connection.execute(ROWS.update().where(ROWS.c.id == 1).values(values))
+    assert refused.value.remedy
+    assert numbers(database) == [0, 0]
+
+
+@pytest.fixture
+def line(address: str) -> Iterator[Line]:
+    made = Line(address)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def records(line: Line, clock: SteppedClock) -> Iterator[Records]:
+    """The records, by the line that can be cut."""
+    database = Database(line.address)
+    yield Records(database, clock)
+    database.close()
+
+
+def switch_on(records: Records) -> None:
+    with records.begin(SOMEBODY, reason="it is dark") as work:
+        work.create(LAMPS, {"id": "lamp", "lit": True}, because=switched(True))
+
+
+def told(database: Database) -> tuple[int, int]:
+    """How many lamps there are, and how many entries."""
+    with database.read() as connection:
+        lamps = connection.execute(sa.select(sa.func.count()).select_from(LAMPS)).scalar_one()
+        return lamps, ledger.size(connection)
+
+
+def test_a_commit_whose_answer_is_lost_was_made_once(
+    line: Line, records: Records, database: Database
+) -> None:
+    line.cut = Cut.AFTER
+    switch_on(records)
+    assert line.cuts == 1
+    assert told(database) == (1, 1)
+    assert records.entered.is_set()
+    with records.begin(SOMEBODY, reason="it is light") as work:
+        row = work.row(sa.select(LAMPS))
+        assert row is not None
+        work.replace(LAMPS, {**row, "lit": False}, because=switched(False))
+    assert told(database) == (1, 2)
+
+
+def test_a_commit_that_never_arrives_leaves_nothing(
+    line: Line, records: Records, database: Database
+) -> None:
+    line.cut = Cut.BEFORE
+    with pytest.raises(Unavailable) as refused:
+        switch_on(records)
+    assert "nothing was written" in (refused.value.remedy or "")
+    assert line.cuts == 1
+    assert told(database) == (0, 0)
+    assert not records.entered.is_set()
+    switch_on(records)
+    assert told(database) == (1, 1)
+
+
+def test_a_commit_of_which_nobody_knows_is_not_called_undone(
+    line: Line, records: Records, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_RESOLVE_SECONDS", SHORT)
+    line.cut = Cut.HELD
+    with pytest.raises(Unavailable, match="not known") as refused:
+        switch_on(records)
+    assert "look whether it is there" in (refused.value.remedy or "")
+    assert told(database) == (0, 0)
+    line.let_go.set()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while told(database) != (1, 1) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(Conflict):  # who sends it again without a look does it no second time
+        switch_on(records)
+    assert told(database) == (1, 1)
