@@ -23,7 +23,7 @@ from trimtab.identity import store as people
 from trimtab.identity.tokens import Tokens, load_or_create_rsa
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
-from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
+from trimtab.kernel.errors import Conflict, IntegrityFailed, InvalidInput, Unavailable
 from trimtab.platform import migrate, soundness
 from trimtab.platform.blobs_choice import open_blobs
 from trimtab.platform.database import Database, Kind, metadata
@@ -110,7 +110,11 @@ class Application:
         head_key = load_or_create_key(keys / "ledger.pem")
         heads = Heads(database, HeadSigner(ledger_origin(head_key), head_key), home / "heads")
         if confirm:
-            heads.confirm()
+            try:
+                heads.confirm()
+            except IntegrityFailed:
+                database.close()
+                raise
         if apart:
             heads.demand_own()
         engine = DbosEngine(_jobs(settings, database, self.roles), hook=hook, on_lost=self.lost.set)
