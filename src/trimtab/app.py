@@ -34,13 +34,16 @@ from trimtab.platform.logs import logger
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
+from trimtab.platform.tracing import Spans
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_elsewhere import GateElsewhere
 from trimtab.remediation.gate_process import Gate, GateProcess
+from trimtab.workflows.following import Following
 from trimtab.workflows.gauges import Gauges
 from trimtab.workflows.jobs import Role, queues, served_by
 from trimtab.workflows.leftovers import Leftovers
+from trimtab.workflows.log_level import LevelKeeper
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
@@ -124,6 +127,7 @@ class Application:
         _publish_keys(self.parts, keys)
         self.gate = self._gate(keys)
         self.leftovers = Leftovers(self.parts)
+        self.log_level = LevelKeeper(self.parts)
         self.loop = Loop(self.parts, program(self.parts, self.gate), served_by(self.roles))
         self.loop.register()
 
@@ -179,13 +183,17 @@ class Application:
         """Take up work."""
         self.gate.start()
         self.parts.engine.start()
+        self.log_level.start()
 
     def stop(self, drain_seconds: float) -> None:
         """Let running work end, enter what is pending, sign the last head, and let go."""
+        self.log_level.stop()
         self.parts.engine.stop(drain_seconds)
         self.gate.stop()
         self.parts.refusals.flush(everything=True)
         self.parts.heads.sign()
+        if self.parts.following is not None:
+            self.parts.following.close()
         self.parts.records.database.close()
 
 
@@ -213,6 +221,7 @@ def _parts(
         metrics=Metrics(),
         refusals=Refusals(records),
         started_at=real_clock.now(),
+        following=Following(records, _spans(settings), real_clock),
     )
 
 
@@ -269,6 +278,11 @@ def _jobs(settings: Settings, database: Database, roles: frozenset[Role]) -> Dbo
         listen=served_by(roles),
         roles=tuple(role for role in Role if role in roles),
     )
+
+
+def _spans(settings: Settings) -> Spans | None:
+    endpoint = settings.otlp_endpoint
+    return None if endpoint is None else Spans(endpoint)
 
 
 def _policies(chosen: Policy) -> dict[str, Policy]:

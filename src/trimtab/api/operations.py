@@ -12,7 +12,7 @@ from trimtab.api.access import Actor, PartsOf, may, open_to_all
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.metrics import CONTENT_TYPE
 from trimtab.sdk import shapes
-from trimtab.workflows import condition
+from trimtab.workflows import condition, log_level
 from trimtab.workflows.parts import Parts
 
 router = strict.router(tag="operations")
@@ -47,6 +47,30 @@ def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
 def metrics(parts: PartsOf) -> Response:
     """Prometheus' text format."""
     return Response(parts.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@router.get("/api/v1/log-level", summary="Level of the log")
+def log_level_now(
+    actor: Annotated[Actor, may("operations:read", fleet=True)], parts: PartsOf
+) -> shapes.LogLevelShape:
+    """From which level up every process logs, and until when if that is not the setting."""
+    del actor
+    with parts.records.look() as reading:
+        found = log_level.wanted(reading, parts.settings.log_level, real_clock=parts.real_clock)
+    return shapes.LogLevelShape.model_validate(found)
+
+
+@router.put("/api/v1/log-level", summary="Set the level of the log")
+def set_log_level(
+    body: shapes.SetLogLevel,
+    actor: Annotated[Actor, may("operations:manage", fleet=True)],
+    parts: PartsOf,
+) -> shapes.LogLevelShape:
+    """Log from this level up for some minutes, in every process, within seconds; then each goes
+    back to its setting by itself."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        found = log_level.change(work, body.level, body.minutes, real_clock=parts.real_clock)
+    return shapes.LogLevelShape.model_validate(found)
 
 
 @router.get("/api/v1/clock", summary="Domain time")

@@ -23,11 +23,9 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from trimtab import __version__
 from trimtab.audit import ledger
-from trimtab.audit.heads import read_note
+from trimtab.audit.heads import head_of, read_note
 from trimtab.kernel.clock import SystemClock, iso
 from trimtab.kernel.errors import Conflict, IntegrityFailed, InvalidInput, NotFound
 from trimtab.platform import copies, soundness
@@ -198,7 +196,7 @@ def _records(
     if path is None:
         told(DUMP, 0, 1)
         with _database(settings) as database, copies.snapshot(database) as (connection, name):
-            head = _head(connection)
+            head = _head(head_of(connection))
             copies.dump_postgresql(database, name, draft.folder / DUMP, tools)
         told(DUMP, 1, 1)
         draft.add(draft.folder / DUMP)
@@ -212,7 +210,7 @@ def _records(
         copies.copy_sqlite(jobs, draft.folder / JOBS, told)
         draft.add(draft.folder / JOBS)
     with copies.opened_copy(draft.folder / RECORDS) as connection:
-        return "sqlite", _head(connection)
+        return "sqlite", _head(head_of(connection))
 
 
 def _blobs(source: Path, draft: _Draft, told: Progress) -> None:
@@ -245,7 +243,7 @@ def _unsound(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{name}: {seen.damage}"
             return
     with copies.opened_copy(folder / RECORDS) as connection:
-        if _head(connection) != manifest.ledger:
+        if _head(head_of(connection)) != manifest.ledger:
             yield f"{RECORDS}: its ledger does not have the head that the manifest names"
 
 
@@ -279,12 +277,12 @@ def _put_records(settings: Settings, folder: Path, manifest: Manifest, tools: Pa
         with _database(settings) as database:
             copies.restore_postgresql(database, folder / DUMP, tools)
             with database.read() as connection:
-                return _head(connection)
+                return _head(head_of(connection))
     for name, target in ((JOBS, settings.home / JOBS), (RECORDS, path)):
         if name in names(manifest):
             _copied(folder / name, target)
     with copies.opened_copy(path) as connection:
-        return _head(connection)
+        return _head(head_of(connection))
 
 
 def _compared(settings: Settings, manifest: Manifest) -> Restored:
@@ -385,9 +383,8 @@ def _finish(draft: Path, target: Path, manifest: Manifest) -> None:
         os.close(folder)
 
 
-def _head(connection: sa.Connection) -> Head:
-    size = ledger.size(connection)
-    return Head(size, ledger.tree(connection, size).root().hex())
+def _head(found: tuple[int, bytes]) -> Head:
+    return Head(found[0], found[1].hex())
 
 
 def _database(settings: Settings) -> closing[Database]:

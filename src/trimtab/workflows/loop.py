@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from trimtab.audit import reactions
@@ -86,8 +87,10 @@ class Loop:
     def _timed(self, job: Job) -> Callable[[JobArgs], None]:
         def run(args: JobArgs) -> None:
             started, outcome = time.perf_counter(), "failed"
+            followed = self._parts.following
             try:
-                job.run(args)
+                with nullcontext() if followed is None else followed.job(job.name, args):
+                    job.run(args)
                 outcome = "done"
             except Exception as error:
                 log.warning("a try of a job failed", job=job.name, key=args.key, what=repr(error))

@@ -21,6 +21,7 @@ from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy, TierPolicy
 from trimtab.registry.model import Model, Version
+from trimtab.workflows.following import Following
 from trimtab.workflows.refusals import Refusals
 
 ENVIRONMENT = "production"
@@ -50,6 +51,8 @@ class Parts:
     refusals: Refusals
     started_at: datetime
     """Real time."""
+    following: Following | None = None
+    """Follows jobs and what they write in traces."""
 
     def policy(self, name: str) -> Policy:
         """The policy called `name`, or the default one where none is named."""

@@ -64,7 +64,13 @@ from trimtab.sdk.shapes.models import (
     VersionShape,
 )
 from trimtab.sdk.shapes.monitoring import LateShape, ReceiptShape, TotalsShape, WindowShape
-from trimtab.sdk.shapes.operations import ClockShape, HealthShape, StepTo
+from trimtab.sdk.shapes.operations import (
+    ClockShape,
+    HealthShape,
+    LogLevelShape,
+    SetLogLevel,
+    StepTo,
+)
 from trimtab.sdk.shapes.rollouts import NewRollout, RolloutShape
 
 __all__ = [
@@ -92,6 +98,7 @@ __all__ = [
     "LateShape",
     "LatestShape",
     "Line",
+    "LogLevelShape",
     "MeasuredRateShape",
     "ModelName",
     "ModelShape",
@@ -118,6 +125,7 @@ __all__ = [
     "RiskFactsShape",
     "RolloutShape",
     "RootCauseShape",
+    "SetLogLevel",
     "SignatureShape",
     "StepShape",
     "StepTo",
