@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -173,7 +174,8 @@ def test_the_level_is_set_for_a_time_by_everybody_and_is_on_record(logged: Logge
     parts = logged.application.parts
     keeper = LevelKeeper(parts)
     keeper.look()
-    assert logs.current_level() == "INFO"
+    assert logs.current_level() == "DEBUG", "nobody has asked for another one"
+    logs.set_level("INFO")
     assert level_of(logged) == {"level": "INFO", "until": None}
     answer = logged.client.put(LEVEL, json={"level": "DEBUG", "minutes": 5, **BECAUSE})
     assert answer.status_code == 200, answer.text
@@ -194,6 +196,10 @@ def test_the_level_is_set_for_a_time_by_everybody_and_is_on_record(logged: Logge
         def now(self) -> Any:
             return parts.real_clock.now() + self._by
 
+    again = LevelKeeper(dataclasses.replace(parts, real_clock=Later(timedelta(minutes=5))))
+    again._held = True  # as the one that followed above
+    again.look()
+    assert logs.current_level() == "INFO", "the time is over"
     for by in (timedelta(minutes=5), timedelta(days=-1)):
         with parts.records.look() as reading:
             found = log_level.wanted(reading, "INFO", real_clock=Later(by))

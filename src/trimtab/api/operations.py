@@ -43,6 +43,24 @@ def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     )
 
 
+@router.get("/health/live", summary="Is it alive?", dependencies=[Depends(open_to_all)])
+async def live() -> shapes.ProbeShape:
+    """This process answers. Whoever restarts what does not asks here: a database that is away
+    is no reason to."""
+    return shapes.ProbeShape(status="alive")
+
+
+@router.get("/health/ready", summary="May requests be sent?", dependencies=[Depends(open_to_all)])
+def ready(parts: PartsOf, response: Response) -> shapes.ProbeShape:
+    """Whether requests may be sent here: 503 while a part does not answer, and from the moment
+    at which this process is told to end."""
+    if parts.leaving.is_set():
+        response.status_code = 503
+        return shapes.ProbeShape(status="leaving")
+    answer = health(parts, response)
+    return shapes.ProbeShape(status="ready" if answer.status == "healthy" else "unready")
+
+
 @router.get("/metrics", summary="Metrics", dependencies=[Depends(open_to_all)])
 def metrics(parts: PartsOf) -> Response:
     """Prometheus' text format."""

@@ -112,6 +112,12 @@ class Settings(BaseSettings):
         "INFO",
     )
 
+    drain_notice_seconds: Annotated[int, Field(ge=0, le=5)] = variable(
+        "TRIMTAB_DRAIN_NOTICE_SECONDS",
+        "After a signal to end, how long requests are still taken while `/health/ready` says "
+        "503: as long as a load balancer needs to see it.",
+        0,
+    )
     otlp_endpoint: str | None = variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "Address of an OpenTelemetry collector that takes spans by OTLP over HTTP, such as "

@@ -88,6 +88,7 @@ class LevelKeeper:
     def __init__(self, parts: Parts, *, look_seconds: float = LOOK_SECONDS):
         self._parts = parts
         self._seconds = look_seconds
+        self._held = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-level", daemon=True)
 
@@ -96,7 +97,7 @@ class LevelKeeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and log from the setting's level up again."""
+        """End."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -105,10 +106,13 @@ class LevelKeeper:
         """Log from the level up that is to hold now."""
         parts = self._parts
         with parts.records.look() as reading:
-            level = wanted(reading, parts.settings.log_level, real_clock=parts.real_clock).level
-        if level != logs.current_level():
-            before = logs.set_level(level)
-            log.warning("the log has another level", before=before, level=level)
+            asked = wanted(reading, parts.settings.log_level, real_clock=parts.real_clock)
+        if asked.until is None and not self._held:
+            return  # nobody has asked: it is as whoever started this process wants it
+        self._held = asked.until is not None
+        if asked.level != logs.current_level():
+            before = logs.set_level(asked.level)
+            log.warning("the log has another level", before=before, now=asked.level)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._seconds):

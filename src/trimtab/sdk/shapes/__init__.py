@@ -68,6 +68,7 @@ from trimtab.sdk.shapes.operations import (
     ClockShape,
     HealthShape,
     LogLevelShape,
+    ProbeShape,
     SetLogLevel,
     StepTo,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "PersonShape",
     "PlaceShape",
     "Plain",
+    "ProbeShape",
     "Reason",
     "ReceiptShape",
     "RejectedShape",

@@ -38,6 +38,12 @@ class LogLevelShape(Answer):
     until: datetime | None
 
 
+class ProbeShape(Answer):
+    """One word about this process: alive, ready, unready or leaving."""
+
+    status: str
+
+
 class HealthShape(Answer):
     """How the control plane is; a part that is not in use is `not configured`."""
 
