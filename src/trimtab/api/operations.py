@@ -52,13 +52,15 @@ async def live() -> shapes.ProbeShape:
 
 @router.get("/health/ready", summary="May requests be sent?", dependencies=[Depends(open_to_all)])
 def ready(parts: PartsOf, response: Response) -> shapes.ProbeShape:
-    """Whether requests may be sent here: 503 while a part does not answer, and from the moment
-    at which this process is told to end."""
-    if parts.leaving.is_set():
-        response.status_code = 503
-        return shapes.ProbeShape(status="leaving")
-    answer = health(parts, response)
-    return shapes.ProbeShape(status="ready" if answer.status == "healthy" else "unready")
+    """Whether requests may be sent here: 503 while a part that answering needs does not, and
+    from the moment at which this process is told to end. That another process has died is no
+    reason not to ask this one."""
+    states = condition.components(parts)
+    states.pop("roles")
+    well = all(state in condition.GOOD for state in states.values())
+    status = "leaving" if parts.leaving.is_set() else "ready" if well else "unready"
+    response.status_code = 200 if status == "ready" else 503
+    return shapes.ProbeShape(status=status)
 
 
 @router.get("/metrics", summary="Metrics", dependencies=[Depends(open_to_all)])
