@@ -102,7 +102,7 @@ def test_a_tenant_that_narrows_is_in_the_line(logged: Logged) -> None:
     ["", "-a", "a b", "a" * 65, "a/b", 'a"b', "a,b", "caf\u00e9"],
 )  # fmt: skip
 def test_a_request_id_without_the_form_of_one_is_made_anew(logged: Logged, header: str) -> None:
-    answer = logged.client.get("/health", headers={"X-Request-Id": header.encode("latin-1")})
+    answer = logged.client.get("/health", headers=[(b"X-Request-Id", header.encode("latin-1"))])
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 
 

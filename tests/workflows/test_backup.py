@@ -189,7 +189,7 @@ def test_a_backup_under_load_is_of_one_moment_and_ends(embedded: Place) -> None:
     embedded.lived("a")
     application = embedded.opened()
     enough = threading.Event()
-    written = []
+    written: list[int] = []
 
     def write() -> None:
         while not enough.is_set():
