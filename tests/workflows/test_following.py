@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
+import logging
 import subprocess
 import sys
 import threading
@@ -15,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.workflows.house import FIRST, PASSWORD, House, opened
 
 from trimtab.app import ADMINISTRATOR
 from trimtab.kernel.errors import InvalidInput
+from trimtab.platform import logs
+from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.settings import load_settings
 
 pytestmark = pytest.mark.slow
@@ -225,3 +231,33 @@ def test_an_address_that_is_none_is_refused_by_name(
     with pytest.raises(InvalidInput, match="OTEL_EXPORTER_OTLP_ENDPOINT") as refused:
         load_settings()
     assert "pw" not in str(refused.value)
+
+
+def test_a_job_that_fails_is_a_span_that_says_so_and_a_line_with_its_ids(tmp_path: Path) -> None:
+    root, ours = logging.getLogger(), logging.getLogger("trimtab")
+    handlers, level, our_level = root.handlers[:], root.level, ours.level
+    stream = io.StringIO()
+
+    def fails(_: JobArgs) -> None:
+        raise ValueError("no such row")
+
+    try:
+        with collecting() as collector:
+            endpoint = f"http://127.0.0.1:{collector.port}"
+            with opened(tmp_path / "home", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as house:
+                logs.configure_logs("WARNING", stream=stream)
+                run = house.application.loop._timed(Job("a.job", fails, max_attempts=1))
+                with pytest.raises(ValueError, match="no such row"):
+                    run(JobArgs("a.job:1", {"id": "1"}))
+        (span,) = collector.named("job a.job")
+    finally:
+        root.handlers[:], root.level = handlers, level
+        ours.setLevel(our_level)
+        structlog.reset_defaults()
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert attributes(span)["trimtab.outcome"] == "failed"
+    assert b"no such row" not in b"".join(collector.raw), "what an error says may hold anything"
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (line,) = [one for one in lines if one.get("job") == "a.job"]
+    assert (line["trace_id"], line["span_id"]) == (span.trace_id.hex(), span.span_id.hex())
+    assert line["job_key"] == "a.job:1"

@@ -90,16 +90,21 @@ class Loop:
             followed = self._parts.following
             try:
                 with nullcontext() if followed is None else followed.job(job.name, args):
-                    job.run(args)
+                    self._tried(job, args)
                 outcome = "done"
-            except Exception as error:
-                log.warning("a try of a job failed", job=job.name, key=args.key, what=repr(error))
-                raise
             finally:
                 seconds = time.perf_counter() - started
                 self._parts.metrics.job_seconds.labels(job.name, outcome).observe(seconds)
 
         return run
+
+    @staticmethod
+    def _tried(job: Job, args: JobArgs) -> None:
+        try:
+            job.run(args)
+        except Exception as error:
+            log.warning("a try of a job failed", job=job.name, key=args.key, what=repr(error))
+            raise
 
     def go_on(self) -> int:
         """What a thread in the background does: a pass. In lockstep nothing, for when it came
