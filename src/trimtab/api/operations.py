@@ -53,11 +53,11 @@ async def live() -> shapes.ProbeShape:
 @router.get("/health/ready", summary="May requests be sent?", dependencies=[Depends(open_to_all)])
 def ready(parts: PartsOf, response: Response) -> shapes.ProbeShape:
     """Whether requests may be sent here: 503 while a part that answering needs does not, and
-    from the moment at which this process is told to end. That another process has died is no
-    reason not to ask this one."""
+    from the moment at which this process is told to end. That another process has died, or
+    that a bucket is away from all of them alike, is no reason not to ask this one."""
+    elsewhere = ("roles", "s3")
     states = condition.components(parts)
-    states.pop("roles")
-    well = all(state in condition.GOOD for state in states.values())
+    well = all(states[name] in condition.GOOD for name in states if name not in elsewhere)
     status = "leaving" if parts.leaving.is_set() else "ready" if well else "unready"
     response.status_code = 200 if status == "ready" else 503
     return shapes.ProbeShape(status=status)
