@@ -22,9 +22,11 @@ $(READY): requirements/dev.txt pyproject.toml scripts/setup.sh
 install-dev: $(READY) ## virtual environment with every locked dependency
 
 .PHONY: lock
-lock: ## write requirements/dev.txt anew from pyproject.toml (needs uv)
+lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras --group test pyproject.toml -o requirements/dev.txt -q
+	uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --all-extras --group build -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt -q
 
 # --- see it -------------------------------------------------------------------------
 

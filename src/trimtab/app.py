@@ -23,7 +23,7 @@ from trimtab.identity import store as people
 from trimtab.identity.tokens import Tokens, load_or_create_rsa
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
-from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
+from trimtab.kernel.errors import Conflict, IntegrityFailed, InvalidInput, Unavailable
 from trimtab.platform import migrate, soundness
 from trimtab.platform.blobs_choice import open_blobs
 from trimtab.platform.database import Database, Kind, metadata
@@ -35,13 +35,16 @@ from trimtab.platform.metrics import Metrics
 from trimtab.platform.postgresql import Waits
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
+from trimtab.platform.tracing import Spans
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_elsewhere import GateElsewhere
 from trimtab.remediation.gate_process import Gate, GateProcess
+from trimtab.workflows.following import Following
 from trimtab.workflows.gauges import Gauges
 from trimtab.workflows.jobs import Role, queues, served_by
 from trimtab.workflows.leftovers import Leftovers
+from trimtab.workflows.log_level import LevelKeeper
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
@@ -116,7 +119,11 @@ class Application:
         head_key = load_or_create_key(keys / "ledger.pem")
         heads = Heads(database, HeadSigner(ledger_origin(head_key), head_key), home / "heads")
         if confirm:
-            heads.confirm()
+            try:
+                heads.confirm()
+            except IntegrityFailed:
+                database.close()
+                raise
         if apart:
             heads.demand_own()
         engine = DbosEngine(_jobs(settings, database, self.roles), hook=hook, on_lost=self.lost.set)
@@ -126,6 +133,7 @@ class Application:
         _publish_keys(self.parts, keys)
         self.gate = self._gate(keys)
         self.leftovers = Leftovers(self.parts)
+        self.log_level = LevelKeeper(self.parts)
         self.loop = Loop(self.parts, program(self.parts, self.gate), served_by(self.roles))
         self.loop.register()
 
@@ -181,13 +189,17 @@ class Application:
         """Take up work."""
         self.gate.start()
         self.parts.engine.start()
+        self.log_level.start()
 
     def stop(self, drain_seconds: float) -> None:
         """Let running work end, enter what is pending, sign the last head, and let go."""
+        self.log_level.stop()
         self.parts.engine.stop(drain_seconds)
         self.gate.stop()
         self.parts.refusals.flush(everything=True)
         self.parts.heads.sign()
+        if self.parts.following is not None:
+            self.parts.following.close()
         self.parts.records.database.close()
 
 
@@ -215,6 +227,7 @@ def _parts(
         metrics=Metrics(),
         refusals=Refusals(records),
         started_at=real_clock.now(),
+        following=Following(records, _spans(settings), real_clock),
     )
 
 
@@ -271,6 +284,11 @@ def _jobs(settings: Settings, database: Database, roles: frozenset[Role]) -> Dbo
         listen=served_by(roles),
         roles=tuple(role for role in Role if role in roles),
     )
+
+
+def _spans(settings: Settings) -> Spans | None:
+    endpoint = settings.otlp_endpoint
+    return None if endpoint is None else Spans(endpoint)
 
 
 def _policies(chosen: Policy) -> dict[str, Policy]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,6 +20,7 @@ from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
 from trimtab.platform.settings import load_settings
 from trimtab.workflows.jobs import Role
+from trimtab.workflows.parts import Parts
 
 log = logger(__name__)
 
@@ -37,6 +39,10 @@ PRUNE_SECONDS = 3600.0
 real time; the first is at start."""
 
 DRAIN_SECONDS = 25.0
+"""From the signal to end until jobs that still run are left to the next start."""
+
+ANSWER_SECONDS = 15
+"""How long answers under way may take after the signal; jobs go on meanwhile."""
 
 KEEP_ALIVE_SECONDS = 15
 """Of a connection on which nobody asks anything, in real time."""
@@ -114,21 +120,38 @@ def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(DRAIN_SECONDS),
+        timeout_graceful_shutdown=ANSWER_SECONDS,
     )
 
 
 class Announced(uvicorn.Server):
     """A server that says where it is once it can be reached; a log of JSON is for programs.
 
+    When it is told to end, it says at `/health/ready` that nothing more should be sent to it,
+    answers as ever for the notice that the settings name, then takes no new connection.
+
     Args:
         config: How it serves.
+        parts: Where it is said that it is leaving.
         said: What is said after its address.
     """
 
-    def __init__(self, config: uvicorn.Config, *said: str):
+    def __init__(self, config: uvicorn.Config, parts: Parts, *said: str):
         super().__init__(config)
+        self._parts = parts
         self._said = said
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Give notice, then end; a second signal ends the notice."""
+        notice = self._parts.settings.drain_notice_seconds
+        if self._parts.leaving.is_set() or notice == 0:
+            self._parts.leaving.set()
+            super().handle_exit(sig, frame)
+            return
+        self._parts.leaving.set()
+        timer = threading.Timer(notice, super().handle_exit, (sig, frame))
+        timer.daemon = True
+        timer.start()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -168,6 +191,7 @@ def run(application: Application) -> int:
     origin = settings.public_origin()
     server = Announced(
         configuration(application.http(), host=settings.host, port=settings.port),
+        application.parts,
         f"pages:       {origin}/",
         f"interface:   {origin}/docs",
     )
@@ -191,7 +215,7 @@ def work(roles: Sequence[str], *, port: int | None = None) -> int:
         return _until_told(application, None)
     demand_free(settings.host, port, remedy="end what listens there, or choose another --port")
     config = configuration(application.probes(), host=settings.host, port=port)
-    return _until_told(application, Announced(config))
+    return _until_told(application, Announced(config, application.parts))
 
 
 def _roles(names: Sequence[str]) -> tuple[Role, ...]:
@@ -224,7 +248,7 @@ def _until_told(application: Application, server: uvicorn.Server | None) -> int:
                 server.run()
     finally:
         worker.stop()
-        application.stop(DRAIN_SECONDS)
+        application.stop(DRAIN_SECONDS - (ANSWER_SECONDS if server is not None else 0))
     return TAKEN_OVER if application.lost.is_set() else 0
 
 

@@ -116,6 +116,9 @@ def _labels(b: Belongings) -> Ask:
 CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "DELETE /api/v1/kill-switches/{scope}": lambda b: Ask(f"{_switch(b)}&reason=because+of+it"),
     "PUT /api/v1/kill-switches/{scope}": lambda b: Ask(_switch(b), json=BECAUSE),
+    "PUT /api/v1/log-level": lambda b: Ask(
+        "/api/v1/log-level", json={"level": "INFO", "minutes": 1, **BECAUSE}, shared=True
+    ),
     "DELETE /api/v1/keys/{key}": lambda b: Ask(f"/api/v1/keys/{b.key}"),
     "DELETE /api/v1/remediation/{remediation}": lambda b: Ask(
         f"/api/v1/remediation/{b.remediation}"

@@ -84,6 +84,8 @@ def test_every_address_demands_a_permission_that_somebody_has(reference: Any) ->
 
 OPEN_ADDRESSES = {
     "/health": "asked by load balancers, tells nothing of anybody",
+    "/health/live": "asked by whoever restarts what hangs, tells nothing of anybody",
+    "/health/ready": "asked by load balancers, tells nothing of anybody",
     "/metrics": "scraped from inside the network",
     "/api/v1/tokens": "takes the credential itself",
     "/login": "takes the credential itself",

@@ -203,9 +203,10 @@ class House:
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[House]:
-    """A house with one model in service, at noon of its first day."""
+def opened(home: Path, **more: str) -> Iterator[House]:
+    """A house with one model in service, at noon of its first day; `more` are settings."""
     settings: dict[str, Any] = {
+        **more,
         "TRIMTAB_HOME": home,
         **database_for(home),
         "TRIMTAB_CLOCK": f"stepped:{(FIRST + timedelta(hours=12)).isoformat()}",

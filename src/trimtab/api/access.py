@@ -22,6 +22,7 @@ from trimtab.identity.reach import demand_fleet
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotPermitted, NotYours
 from trimtab.kernel.ids import TenantId
+from trimtab.platform.logs import know_caller
 from trimtab.sdk import shapes
 from trimtab.workflows.parts import Parts
 
@@ -143,6 +144,7 @@ class Asker:
         with self.parts.records.look() as reading:
             known = self.state.actor = self.credential(reading, self.parts)
             actor = identity.narrow(known, self.tenant)
+            know_caller(actor.id, actor.tenant)
             if known.tenant is None:  # what narrows it is a word of the caller's
                 identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
             if not actor.may(permission):

@@ -12,7 +12,7 @@ from trimtab.api.access import Actor, PartsOf, may, open_to_all
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.metrics import CONTENT_TYPE
 from trimtab.sdk import shapes
-from trimtab.workflows import condition
+from trimtab.workflows import condition, log_level
 from trimtab.workflows.parts import Parts
 
 router = strict.router(tag="operations")
@@ -43,10 +43,54 @@ def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     )
 
 
+@router.get("/health/live", summary="Is it alive?", dependencies=[Depends(open_to_all)])
+async def live() -> shapes.ProbeShape:
+    """This process answers. Whoever restarts what does not asks here: a database that is away
+    is no reason to."""
+    return shapes.ProbeShape(status="alive")
+
+
+@router.get("/health/ready", summary="May requests be sent?", dependencies=[Depends(open_to_all)])
+def ready(parts: PartsOf, response: Response) -> shapes.ProbeShape:
+    """Whether requests may be sent here: 503 while a part that answering needs does not, and
+    from the moment at which this process is told to end. That another process has died, or
+    that a bucket is away from all of them alike, is no reason not to ask this one."""
+    elsewhere = ("roles", "s3")
+    states = condition.components(parts)
+    well = all(states[name] in condition.GOOD for name in states if name not in elsewhere)
+    status = "leaving" if parts.leaving.is_set() else "ready" if well else "unready"
+    response.status_code = 200 if status == "ready" else 503
+    return shapes.ProbeShape(status=status)
+
+
 @router.get("/metrics", summary="Metrics", dependencies=[Depends(open_to_all)])
 def metrics(parts: PartsOf) -> Response:
     """Prometheus' text format."""
     return Response(parts.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@router.get("/api/v1/log-level", summary="Level of the log")
+def log_level_now(
+    actor: Annotated[Actor, may("operations:read", fleet=True)], parts: PartsOf
+) -> shapes.LogLevelShape:
+    """From which level up every process logs, and until when if that is not the setting."""
+    del actor
+    with parts.records.look() as reading:
+        found = log_level.wanted(reading, parts.settings.log_level, real_clock=parts.real_clock)
+    return shapes.LogLevelShape.model_validate(found)
+
+
+@router.put("/api/v1/log-level", summary="Set the level of the log")
+def set_log_level(
+    body: shapes.SetLogLevel,
+    actor: Annotated[Actor, may("operations:manage", fleet=True)],
+    parts: PartsOf,
+) -> shapes.LogLevelShape:
+    """Log from this level up for some minutes, in every process, within seconds; then each goes
+    back to its setting by itself."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        found = log_level.change(work, body.level, body.minutes, real_clock=parts.real_clock)
+    return shapes.LogLevelShape.model_validate(found)
 
 
 @router.get("/api/v1/clock", summary="Domain time")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Sequence
 
-from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,12 +19,11 @@ from trimtab.api import (
     monitoring,
     operations,
     problems,
-    refusals,
     remediation,
     rollouts,
     serving,
 )
-from trimtab.platform.logs import request_context
+from trimtab.api.observed import Observed
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
@@ -103,51 +99,6 @@ class Contained:
                 raise  # half an answer must not look like a whole one: the connection ends
             answer = await problems.unexpected(Request(scope, receive), error)
             await answer(scope, receive, send)
-
-
-class Observed:
-    """Gives every request an id, measures it by its route's template, and notes refusals.
-
-    Plain ASGI: Starlette's `middleware("http")` runs each request in a task of its own and
-    copies every message, which costs more than all the rest of the way in.
-    """
-
-    def __init__(self, app: ASGIApp, parts: Parts):
-        self._app = app
-        self._parts = parts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and look at the head of its answer."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = uuid.uuid4().hex
-        started = time.perf_counter()
-
-        async def observed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                ]
-                await self._answered(scope, message["status"], time.perf_counter() - started)
-            await send(message)
-
-        with request_context(request_id):
-            await self._app(scope, receive, observed)
-
-    async def _answered(self, scope: Scope, status: int, seconds: float) -> None:
-        metrics = self._parts.metrics
-        labels = refusals.method_of(scope), refusals.route_of(scope), str(status)
-        metrics.http_seconds.labels(*labels).observe(seconds)
-        why = refusals.refused(scope)
-        if why is not None and status >= 400:
-            metrics.requests_refused.labels(why.code).inc()
-        found = refusals.on_record(scope, status)
-        if found is not None:
-            self._parts.refusals.note(found)
-            if self._parts.settings.lockstep:  # the same calls are to write the same ledger
-                await to_thread.run_sync(self._parts.refusals.flush)
 
 
 class BodyLimit:

@@ -156,6 +156,12 @@ class Heads:
         Path(draft).replace(path)
 
 
+def head_of(connection: sa.Connection) -> tuple[int, bytes]:
+    """Size and root of the ledger as a transaction sees it, signed by nobody."""
+    size = ledger.size(connection)
+    return size, ledger.tree(connection, size).root()
+
+
 def read_note(note: str) -> tuple[int, bytes]:
     """Size and root that a note of ours claims; the signature is the verifier's matter.
 

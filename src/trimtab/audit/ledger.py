@@ -73,6 +73,11 @@ class Entry:
         return f"{self.sequence}:{self.leaf.hex()[:16]}"
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is one of our ids, which say nothing about anybody."""
+    return bool(_ID.match(text))
+
+
 def append(connection: Connection, drafts: Sequence[Draft]) -> int:
     """Write `drafts` in order; return the sequence of the last.
 
@@ -397,7 +402,7 @@ def _mentioned(subject: str, data: dict[str, Any]) -> set[str]:
                 waiting.extend(inner.values())
             case list() as inner:
                 waiting.extend(inner)
-            case str() as text if _ID.match(text):
+            case str() as text if is_id(text):
                 found.add(text)
     return found
 

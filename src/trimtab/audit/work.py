@@ -116,6 +116,11 @@ class Work(Reading):
         _demand(table, _FREE)
         return self.connection.execute(statement).rowcount
 
+    @property
+    def drafted(self) -> int:
+        """How many entries it leaves."""
+        return len(self._drafts)
+
     def close(self) -> int | None:
         """Append what was collected; return the last sequence, or None if there is none."""
         return ledger.append(self.connection, self._drafts) if self._drafts else None
@@ -132,6 +137,9 @@ class Records:
         self.entered = threading.Event()
         """Set after each unit of work of this process that left an entry; whoever waits for
         the next one clears it."""
+        self.written: Callable[[int, int], None] | None = None
+        """Told the first and last sequence of each such unit, after its commit. It must not
+        fail: what was written is written."""
 
     @contextmanager
     def begin(self, actor: Actor, *, reason: str, cause: int | None = None) -> Iterator[Work]:
@@ -147,6 +155,8 @@ class Records:
                 self.fence(connection)
             newest = work.close()
         if newest is not None:
+            if self.written is not None:
+                self.written(newest - work.drafted + 1, newest)
             self.entered.set()
 
     @contextmanager

@@ -142,15 +142,23 @@ def audit_verify(
         Path | None, typer.Argument(help="An export to verify offline; else the live ledger.")
     ] = None,
     key: Annotated[str, typer.Option(help="The verifier key that you know from elsewhere.")] = "",
+    head: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A signed head that you have kept elsewhere; may stand there again.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Verify the ledger; exit 1 if anything is not as it must be."""
     from trimtab.cli.ledger import verify_export, verify_live
 
     good = (
-        verify_live(as_json=as_json)
+        verify_live(head or [], as_json=as_json)
         if export is None
-        else verify_export(export, key or None, as_json=as_json)
+        else verify_export(export, key or None, head or [], as_json=as_json)
     )
     raise typer.Exit(0 if good else 1)
 

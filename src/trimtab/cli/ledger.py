@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from trimtab.sdk.ledger import Finding
 
 
-def verify_live(*, as_json: bool) -> bool:
-    """Verify this machine's ledger, and say what was found."""
+def verify_live(heads: Sequence[Path], *, as_json: bool) -> bool:
+    """Verify this machine's ledger, also against heads kept elsewhere; say what was found."""
     from trimtab.workflows import proof
 
     application = _application(confirm=False)
-    found = proof.verify(application.parts)
+    with closing(application.parts.records.database):
+        found = proof.verify(application.parts, known_heads=_texts(heads))
     _say(
         as_json=as_json,
         ok=found.ok,
@@ -37,11 +39,11 @@ def verify_live(*, as_json: bool) -> bool:
     return found.ok
 
 
-def verify_export(path: Path, key: str | None, *, as_json: bool) -> bool:
-    """Verify an export offline, and say what was found."""
+def verify_export(path: Path, key: str | None, heads: Sequence[Path], *, as_json: bool) -> bool:
+    """Verify an export offline, also against heads kept elsewhere; say what was found."""
     from trimtab.sdk.ledger import verify_export as verify
 
-    report = verify(path, pinned_key=key, pinned_origin=None)
+    report = verify(path, pinned_key=key, pinned_origin=None, known_heads=_texts(heads))
     _say(
         as_json=as_json,
         ok=report.ok,
@@ -61,12 +63,16 @@ def write_export(output: Path, tenant: str | None) -> int:
     application = _application()
     lines = 0
     draft = output.with_name(output.name + ".part")
-    with draft.open("w", encoding="utf-8") as file:
+    with closing(application.parts.records.database), draft.open("w", encoding="utf-8") as file:
         for line in proof.export(application.parts, TenantId(tenant) if tenant else None):
             file.write(line)
             lines += 1
     draft.rename(output)
     return lines - 1
+
+
+def _texts(heads: Sequence[Path]) -> list[str]:
+    return [path.read_text("utf-8") for path in heads]
 
 
 def _application(*, confirm: bool = True) -> Application:

@@ -35,6 +35,8 @@ ROLES: dict[str, frozenset[str]] = {
         "audit:verify",
         "identity:manage",
         "clock:step",
+        "operations:read",
+        "operations:manage",
         "models:infer",
     },
     "data_scientist": READ

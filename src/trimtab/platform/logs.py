@@ -1,4 +1,5 @@
-"""Logs: one event is one line of JSON, with the request's id and without secrets.
+"""Logs: one event is one line of JSON, with the ids of request, trace and actor, and without
+secrets.
 
 Everything outside ASCII, and every control character, is written as a JSON escape, so no
 value can end a line early, colour a terminal, or look like another event.
@@ -12,6 +13,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -27,6 +29,8 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 REDACTED: Final = "[redacted]"
 
 _OURS = "trimtab"
+_REQUEST_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+_caller: ContextVar[dict[str, str] | None] = ContextVar("trimtab_caller", default=None)
 _DEEPEST = 6
 _LONGEST = 8192
 _MOST = 200
@@ -71,6 +75,7 @@ def configure_logs(
 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_caller,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         stamp,
@@ -112,14 +117,26 @@ def set_level(level: str) -> str:
     Raises:
         InvalidInput: no such level; nothing changes.
     """
-    wanted = level.upper()
-    if wanted not in LEVELS:
-        raise InvalidInput(
-            f"no log level {level!r}", field="level", remedy=f"Choose one of {', '.join(LEVELS)}."
-        )
+    wanted = known_level(level)
     before = current_level()
     logging.getLogger(_OURS).setLevel(wanted)
     return before
+
+
+def known_level(level: str) -> str:
+    """The name of a level as it is written.
+
+    Raises:
+        InvalidInput: there is no such level.
+    """
+    wanted = level.upper()
+    if wanted not in LEVELS:
+        raise InvalidInput(
+            f"no log level {level[:40]!r}",
+            field="level",
+            remedy=f"Choose one of {', '.join(LEVELS)}.",
+        )
+    return wanted
 
 
 def current_level() -> str:
@@ -135,9 +152,38 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 
 @contextlib.contextmanager
 def request_context(request_id: str, **fields: str) -> Iterator[None]:
-    """Put `request_id` and `fields` into every event logged inside, in this thread or task."""
-    with structlog.contextvars.bound_contextvars(request_id=request_id, **fields):
-        yield
+    """Put `request_id` and `fields` into every event logged inside, in this thread or task and
+    in those that it hands work to; then also what `know_caller` says in any of them."""
+    token = _caller.set({})
+    try:
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **fields):
+            yield
+    finally:
+        _caller.reset(token)
+
+
+def know_caller(actor: str, tenant: str | None) -> None:
+    """From now on it is known who asks, by ids: every later event of this request says so.
+
+    A request is answered in several threads, each with a copy of the context; what they share
+    is the one dictionary.
+    """
+    known = _caller.get()
+    if known is not None:
+        known["actor"] = actor
+        if tenant is not None:
+            known["tenant"] = tenant
+
+
+def usable_request_id(text: str) -> bool:
+    """Whether a caller's id for a request can be taken over: it goes into logs and answers."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
+def _with_caller(_: Any, __: str, event: EventDict) -> EventDict:
+    for key, value in (_caller.get() or {}).items():
+        event.setdefault(key, value)
+    return event
 
 
 def current_request_id() -> str | None:

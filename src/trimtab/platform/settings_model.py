@@ -113,6 +113,18 @@ class Settings(BaseSettings):
         "INFO",
     )
 
+    drain_notice_seconds: Annotated[int, Field(ge=0, le=5)] = variable(
+        "TRIMTAB_DRAIN_NOTICE_SECONDS",
+        "After a signal to end, how long requests are still taken while `/health/ready` says "
+        "503: as long as a load balancer needs to see it.",
+        0,
+    )
+    otlp_endpoint: str | None = variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Address of an OpenTelemetry collector that takes spans by OTLP over HTTP, such as "
+        "`http://127.0.0.1:4318`; needs the extra `tracing`. By default nothing is traced.",
+    )
+
     database_url: SecretStr | None = variable(
         "DATABASE_URL",
         "`sqlite:///` and a path, or `postgresql://user@host/name`. By default an SQLite file "
@@ -324,6 +336,15 @@ class Settings(BaseSettings):
         if value and not all(_KEY_PART.fullmatch(part) for part in parts):
             raise ValueError("write letters, digits, `.`, `_` and `-`, in parts divided by `/`")
         return "/".join(parts)
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+                raise ValueError("write http:// or https://, a host and a port, and no password")
+        return value
 
     @field_validator("database_url")
     @classmethod

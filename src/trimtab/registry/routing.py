@@ -107,12 +107,19 @@ def routes(placed: Sequence[Deployed]) -> tuple[ModelRoutes, ...]:
     )
 
 
-def publish(work: Work, table: RoutingTable, key: Ed25519PrivateKey) -> tuple[int, bytes]:
-    """Seal `table` under the next epoch, or give what was published if that still stands."""
+def publish(
+    work: Work, table: RoutingTable, key: Ed25519PrivateKey, *, at_least: int = 1
+) -> tuple[int, bytes]:
+    """Seal `table` under the next epoch, or give what was published if that still stands.
+
+    What was published below the epoch `at_least` does not stand, and the next one is not
+    below it either.
+    """
     newest = latest(work)
-    if newest is not None and not outdated(newest, table):
-        return int(newest["epoch"]), bytes(newest["sealed"])
-    epoch = 1 if newest is None else int(newest["epoch"]) + 1
+    last = 0 if newest is None else int(newest["epoch"])
+    if newest is not None and last >= at_least and not outdated(newest, table):
+        return last, bytes(newest["sealed"])
+    epoch = max(last + 1, at_least)
     sealed = envelope.seal(serialise(replace(table, epoch=epoch)), PAYLOAD_TYPE, key)
     row = {
         "epoch": epoch,

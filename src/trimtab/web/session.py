@@ -20,6 +20,7 @@ from trimtab.identity.reach import demand_say
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotPermitted, NotYours
 from trimtab.kernel.ids import TenantId
+from trimtab.platform.logs import know_caller
 from trimtab.platform.settings import Profile
 from trimtab.workflows.parts import Parts
 
@@ -151,6 +152,7 @@ def visitor_of(request: Request) -> Visitor:
         actor, csrf = identity.authenticate_session(reading, token, at=parts.real_clock.now())
         roles = people.person(reading, actor.id).roles
     request.state.actor = actor  # a refusal is put on record with who was refused
+    know_caller(actor.id, actor.tenant)
     return Visitor(actor, frozenset(roles), csrf)
 
 

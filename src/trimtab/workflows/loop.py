@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from trimtab.audit import reactions
@@ -86,17 +87,24 @@ class Loop:
     def _timed(self, job: Job) -> Callable[[JobArgs], None]:
         def run(args: JobArgs) -> None:
             started, outcome = time.perf_counter(), "failed"
+            followed = self._parts.following
             try:
-                job.run(args)
+                with nullcontext() if followed is None else followed.job(job.name, args):
+                    self._tried(job, args)
                 outcome = "done"
-            except Exception as error:
-                log.warning("a try of a job failed", job=job.name, key=args.key, what=repr(error))
-                raise
             finally:
                 seconds = time.perf_counter() - started
                 self._parts.metrics.job_seconds.labels(job.name, outcome).observe(seconds)
 
         return run
+
+    @staticmethod
+    def _tried(job: Job, args: JobArgs) -> None:
+        try:
+            job.run(args)
+        except Exception as error:
+            log.warning("a try of a job failed", job=job.name, key=args.key, what=repr(error))
+            raise
 
     def go_on(self) -> int:
         """What a thread in the background does: a pass. In lockstep nothing, for when it came

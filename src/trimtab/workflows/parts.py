@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +22,7 @@ from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy, TierPolicy
 from trimtab.registry.model import Model, Version
+from trimtab.workflows.following import Following
 from trimtab.workflows.refusals import Refusals
 
 ENVIRONMENT = "production"
@@ -50,6 +52,10 @@ class Parts:
     refusals: Refusals
     started_at: datetime
     """Real time."""
+    following: Following | None = None
+    """Follows jobs and what they write in traces."""
+    leaving: threading.Event = field(default_factory=threading.Event)
+    """Set once this process was told to end: whoever shares out requests leaves it out."""
 
     def policy(self, name: str) -> Policy:
         """The policy called `name`, or the default one where none is named."""

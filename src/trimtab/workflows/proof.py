@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,8 +41,9 @@ class Verified:
     result: Verification
 
 
-def verify(parts: Parts) -> Verification:
-    """Walk the live ledger with the independent verifier, against every published head.
+def verify(parts: Parts, *, known_heads: Sequence[str] = ()) -> Verification:
+    """Walk the live ledger with the independent verifier, against every published head, and
+    against `known_heads`, texts of notes that somebody has kept elsewhere.
 
     Where the ledger does not continue what was published, no head is signed for it: that
     would publish the wrong history beside the right one.
@@ -54,7 +55,8 @@ def verify(parts: Parts) -> Verification:
     except IntegrityFailed:
         head, size = parts.heads.published()[-1], None
     signer = parts.heads.signer
-    heads = [Checkpoint.parse(text) for text in parts.heads.published()]
+    texts = [*parts.heads.published(), *known_heads]
+    heads = [Checkpoint.parse(text, field="head") for text in texts]
     with parts.records.look() as reading:
         rows = (
             Entry(header, salt, payload, leaf)

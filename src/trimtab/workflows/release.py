@@ -215,8 +215,9 @@ def _brought_about(work: Work, rollout: Rollout) -> bool:
     )
 
 
-def publish_routing(parts: Parts) -> tuple[int, bytes]:
-    """The routing table as it has to be now: its epoch, and its sealed bytes."""
+def publish_routing(parts: Parts, *, at_least: int = 1) -> tuple[int, bytes]:
+    """The routing table as it has to be now: its epoch, which is not below `at_least`, and its
+    sealed bytes."""
     with parts.records.look() as reading:
         keys = tuple(
             ApiKey(key.id, key.sha256, key.tenant)
@@ -232,10 +233,11 @@ def publish_routing(parts: Parts) -> tuple[int, bytes]:
             clock=TableClock.STEPPED if parts.stepped else TableClock.REAL,
         )
         newest = routing.latest(reading)
-        if newest is not None and not routing.outdated(newest, table):
+        stands = newest is not None and newest["epoch"] >= at_least
+        if newest is not None and stands and not routing.outdated(newest, table):
             return int(newest["epoch"]), bytes(newest["sealed"])
     with parts.records.begin(_RELEASE, reason="the routing table changed") as work:
-        return routing.publish(work, table, parts.permit_key)
+        return routing.publish(work, table, parts.permit_key, at_least=at_least)
 
 
 def _observe(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:

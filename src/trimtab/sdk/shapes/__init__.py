@@ -64,7 +64,14 @@ from trimtab.sdk.shapes.models import (
     VersionShape,
 )
 from trimtab.sdk.shapes.monitoring import LateShape, ReceiptShape, TotalsShape, WindowShape
-from trimtab.sdk.shapes.operations import ClockShape, HealthShape, StepTo
+from trimtab.sdk.shapes.operations import (
+    ClockShape,
+    HealthShape,
+    LogLevelShape,
+    ProbeShape,
+    SetLogLevel,
+    StepTo,
+)
 from trimtab.sdk.shapes.rollouts import NewRollout, RolloutShape
 
 __all__ = [
@@ -92,6 +99,7 @@ __all__ = [
     "LateShape",
     "LatestShape",
     "Line",
+    "LogLevelShape",
     "MeasuredRateShape",
     "ModelName",
     "ModelShape",
@@ -109,6 +117,7 @@ __all__ = [
     "PersonShape",
     "PlaceShape",
     "Plain",
+    "ProbeShape",
     "Reason",
     "ReceiptShape",
     "RejectedShape",
@@ -118,6 +127,7 @@ __all__ = [
     "RiskFactsShape",
     "RolloutShape",
     "RootCauseShape",
+    "SetLogLevel",
     "SignatureShape",
     "StepShape",
     "StepTo",

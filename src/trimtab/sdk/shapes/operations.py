@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
-from trimtab.sdk.shapes.base import Answer, Moment, Request
+from pydantic import Field
+
+from trimtab.sdk.shapes.base import Answer, Because, Moment, Request
 
 
 class StepTo(Request):
@@ -19,6 +22,26 @@ class ClockShape(Answer):
     now: datetime
     idle: bool
     failed_jobs: int
+
+
+class SetLogLevel(Because):
+    """For so many minutes, what has this level or a higher one is logged."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    minutes: int = Field(default=15, ge=1, le=240)
+
+
+class LogLevelShape(Answer):
+    """The level from which up is logged; `until` is null where it is the setting."""
+
+    level: str
+    until: datetime | None
+
+
+class ProbeShape(Answer):
+    """One word about this process: alive, ready, unready or leaving."""
+
+    status: str
 
 
 class HealthShape(Answer):
