@@ -23,7 +23,9 @@ from trimtab.platform.durable import (
     checked_key,
     checked_values,
 )
-from trimtab.workflows.jobs import IN_ORDER, QUEUES
+from trimtab.workflows.jobs import IN_ORDER, queues
+
+QUEUES = queues(4)
 
 
 @dataclass

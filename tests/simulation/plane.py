@@ -31,6 +31,7 @@ from trimtab.policies.loader import load_preset, load_text
 from trimtab.policies.model import Policy
 from trimtab.remediation import gate
 from trimtab.remediation.gate_process import GateProcess
+from trimtab.workflows.jobs import queues
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.program import program
@@ -150,7 +151,7 @@ class Plane:
         )
         self.parts.heads.confirm()
         self.gate = GateHere(self.database, keys.gate)
-        self.loop = Loop(self.parts, program(self.parts, self.gate))
+        self.loop = Loop(self.parts, program(self.parts, self.gate), queues(4))
         self.loop.register()
 
     def close(self) -> None:
