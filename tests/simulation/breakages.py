@@ -21,7 +21,7 @@ from trimtab.remediation import service as remediation
 from trimtab.remediation import store as remediation_store
 from trimtab.rollouts import analysis
 from trimtab.rollouts.model import Rollout
-from trimtab.workflows import permits, release, retrain
+from trimtab.workflows import permits, release
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,6 @@ BREAKAGES = (
     ),
     Breakage(
         "a number of the ledger is left out", ledger, "_take", _skips, frozenset({"history.gaps"})
-    ),
-    Breakage(
-        "a run that stands still is never ended", retrain, "overdue", lambda _: [],
-        frozenset({"waiting.turn"}),
     ),
 )  # fmt: skip
 
