@@ -111,5 +111,5 @@ bench: $(READY) ## figures beside this machine's own floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: chaos
-chaos: $(READY) ## kill every step of the story for real, and the other long campaigns
+chaos: $(READY) ## kill every step of the story for real, 10,000 seeds, and the other long campaigns
 	$(BIN)/pytest -q -m chaos $(ARGS)

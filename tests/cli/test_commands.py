@@ -211,3 +211,13 @@ def test_a_database_without_the_key_of_its_heads_is_no_ledger(tmp_path: Path) ->
     assert said.returncode == 1
     assert "there is no ledger at" in said.stderr
     assert not (home / "keys").exists()
+
+
+def test_audit_invariants_looks_at_all_and_says_so(lived_in: Path) -> None:
+    said = run(lived_in, "audit", "invariants")
+    assert said.returncode == 0, said.stderr + said.stdout
+    assert "all hold" in said.stdout
+    told = json.loads(run(lived_in, "audit", "invariants", "--json").stdout)
+    assert told["ok"] is True
+    assert set(told["violated"].values()) == {0}
+    assert set(told["invariants"]) <= set(told["violated"])

@@ -26,6 +26,7 @@ WATCHED = {
     "trimtab_false_positive_rate",
     "trimtab_http_request_seconds",
     "trimtab_incidents_open",
+    "trimtab_invariants_violated",
     "trimtab_job_seconds",
     "trimtab_jobs_failed",
     "trimtab_labels",

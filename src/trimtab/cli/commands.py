@@ -163,6 +163,14 @@ def audit_verify(
     raise typer.Exit(0 if good else 1)
 
 
+@audit.command("invariants")
+def audit_invariants(as_json: Json = False) -> None:
+    """Look whether the records are as they must be; exit 1 if anything is not."""
+    from trimtab.cli.ledger import check_invariants
+
+    raise typer.Exit(0 if check_invariants(as_json=as_json) else 1)
+
+
 @audit.command("export")
 def audit_export(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],

@@ -39,6 +39,31 @@ def verify_live(heads: Sequence[Path], *, as_json: bool) -> bool:
     return found.ok
 
 
+def check_invariants(*, as_json: bool) -> bool:
+    """Check every invariant on this machine's records, all entries, and say what was found."""
+    from trimtab.workflows.invariants import nightly
+    from trimtab.workflows.invariants.catalogue import EVERY
+
+    parts = _application(confirm=False).parts
+    report = nightly.look_through(parts, waited_since=parts.clock.now() - nightly.EVERY_SO_OFTEN)
+    ok = not report.violations
+    if as_json:
+        body = {
+            "ok": ok,
+            "entries": report.upto,
+            "invariants": {i.name: i.sentence for i in EVERY},
+            "violated": report.counted,
+            "violations": [vars(violation) for violation in report.violations],
+        }
+        print(json.dumps(body, indent=2))
+        return ok
+    holds = f"{len(report.counted)} invariants over {report.upto} entries"
+    print(f"{'all hold' if ok else 'NOT AS IT MUST BE'}: {holds}")
+    for violation in report.violations:
+        print(f"  {violation}")
+    return ok
+
+
 def verify_export(path: Path, key: str | None, heads: Sequence[Path], *, as_json: bool) -> bool:
     """Verify an export offline, also against heads kept elsewhere; say what was found."""
     from trimtab.sdk.ledger import verify_export as verify

@@ -104,6 +104,13 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self.invariants_violated = Gauge(
+            "trimtab_invariants_violated",
+            "Exceptions to an invariant of the records that the last daily check found; absent "
+            "before the first.",
+            ("invariant",),
+            registry=self.registry,
+        )
         self.integrity_failures = Counter(
             "trimtab_integrity_failures",
             "Bytes, signatures or history that were not what was recorded or said.",

@@ -27,6 +27,7 @@ from trimtab.remediation.model import IN_FLIGHT
 from trimtab.remediation.model import Phase as Remedy
 from trimtab.rollouts import store as rollouts
 from trimtab.workflows import condition
+from trimtab.workflows.invariants import catalogue, nightly
 from trimtab.workflows.parts import Parts
 
 log = logger(__name__)
@@ -93,6 +94,7 @@ class Gauges:
         self._counted, new = ledger.count_kinds(reading.connection, after=self._counted)
         self._entries += new
         replace(metrics.ledger_entries, _by_one(self._entries))
+        replace(metrics.invariants_violated, _violated(reading))
         replace(metrics.incidents_open, _by_one(incidents.open_by_severity(reading)))
         replace(metrics.rollouts_open, _by_one(rollouts.open_by_phase(reading)))
         waiting = approvals.waiting_by_tier(reading)
@@ -199,6 +201,14 @@ def _success(remedies: Sequence[remediation.Group]) -> dict[tuple[str, ...], flo
             over[tenant] += group.begun
             good[tenant] += group.begun if group.phase is Remedy.SUCCEEDED else 0
     return {(tenant,): good[tenant] / number for tenant, number in over.items()}
+
+
+def _violated(reading: Reading) -> Values:
+    newest = nightly.last_check(reading)
+    if newest is None or newest.data is None:
+        return {}
+    names = (*(invariant.name for invariant in catalogue.EVERY), catalogue.HEADS)
+    return {(name,): newest.data["violated"].get(name, 0) for name in names}
 
 
 def _by_one(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:

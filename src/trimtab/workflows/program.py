@@ -24,6 +24,7 @@ from trimtab.workflows import (
     retrain,
     watch,
 )
+from trimtab.workflows.invariants import nightly
 from trimtab.workflows.jobs import IN_ORDER, Reacts, Role, reaction, sweep
 from trimtab.workflows.loop import Due, Program, Sweep
 from trimtab.workflows.parts import Parts
@@ -62,6 +63,8 @@ def _sweeps(parts: Parts) -> list[Sweep]:
         (Role.REPAIR, "repair.recheck", partial(repair.recheck, parts), recovery.due),
         (Role.RELEASE, "release.turn", partial(release.turn, parts), release.due),
         (Role.RELEASE, "approvals.expire", partial(_expire, parts), _expiring),
+        (Role.REPAIR, "retrain.expire", partial(retrain.expire, parts), retrain.overdue),
+        (Role.WATCH, "audit.invariants", partial(nightly.check, parts), nightly.due),
     ]
     return [Sweep(sweep(name, turn, queue=role), found) for role, name, turn, found in due]
 

@@ -23,7 +23,7 @@ from trimtab.incidents.model import Incident, Kind
 from trimtab.incidents.model import Phase as IncidentPhase
 from trimtab.integrations import inbox
 from trimtab.kernel.actor import Actor, system
-from trimtab.kernel.errors import InvalidInput, NotFound, NotYours
+from trimtab.kernel.errors import InvalidInput, NotFound, NotYours, PolicyRefused
 from trimtab.kernel.events import Event, plain
 from trimtab.kernel.ids import Digest, IncidentId
 from trimtab.policies.model import TierPolicy
@@ -42,7 +42,7 @@ from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
 from trimtab.workflows import diagnose, recovery, retrain, returning
 from trimtab.workflows.diagnose import stable_version
-from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
+from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of, told
 
 _REPAIR = system("repair")
 _OVER = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
@@ -188,6 +188,8 @@ def _arguments(
     if stable is None:
         raise NotFound("no version is stable here", field="model")
     if action is ActionName.RETRAIN_MODEL:
+        if retrain.learns_from(incident) >= work.now:
+            raise NotFound("there is no row yet since this was noticed", field="action")
         return {"champion_version": stable.version, "champion_digest": stable.digest}
     target = registry.rollback_target(work, incident.model, stable.tenant, ENVIRONMENT)
     if target is None:
@@ -239,7 +241,16 @@ def ask_gate(parts: Parts, gate: Gate, entry: Entry) -> None:
 
 
 def carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:
-    """Use the permit up, and do what it permits."""
+    """Use the permit up, and do what it permits; where that is refused by now, it is over."""
+    try:
+        _carry_out(parts, gate, entry)
+    except PolicyRefused as refusal:  # whatever was begun is undone; to try again is no use
+        with parts.records.begin(_REPAIR, reason=told(refusal), cause=entry.sequence) as work:
+            if remediation_store.get(work, entry.subject).phase is Phase.PERMITTED:
+                endings.abort(work, entry.subject)
+
+
+def _carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:
     trusted = gate.public_keys()
     with parts.records.begin(_REPAIR, reason="it is permitted", cause=entry.sequence) as work:
         proposed = remediation_store.get(work, entry.subject)

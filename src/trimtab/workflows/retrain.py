@@ -78,6 +78,11 @@ def waiting_for(reading: Reading, incident: Incident, demands: TierPolicy) -> st
     return f"{short} more distinct labelled rows are needed to compare on" if short > 0 else None
 
 
+def learns_from(incident: Incident) -> datetime:
+    """The moment from which on the rows are such as a challenger has to cope with."""
+    return incident.drift_start or incident.detected_at
+
+
 def begin(work: Work, begun: Remediation, demands: TierPolicy, model: Model) -> None:
     """Ask for a challenger, as a permitted remedy; the run goes on by its own events."""
     incident = incident_store.get(work, begun.incident)
@@ -95,7 +100,7 @@ def begin(work: Work, begun: Remediation, demands: TierPolicy, model: Model) -> 
         champion=champion.version,
         champion_digest=champion.digest,
         policy_digest=begun.policy_digest,
-        data_from=incident.drift_start or incident.detected_at,
+        data_from=learns_from(incident),
         data_until=work.now,
         patience=_patience(demands),
     )
@@ -257,6 +262,17 @@ def promoted(parts: Parts, entry: Entry) -> None:
                     look_at=work.now + 2 * window,
                     deadline=work.now + 2 * _patience(demands),
                 )
+
+
+def overdue(reading: Reading) -> list[tuple[str, str]]:
+    """Runs with which nobody went on until their deadline."""
+    return [(found, reading.moment) for found in retraining_store.due(reading, reading.now)]
+
+
+def expire(parts: Parts, run_id: str) -> None:
+    """End a run with which nobody went on in time: its place is free, and a person is told."""
+    with parts.records.begin(_RETRAIN, reason="nobody went on with it in time") as work:
+        retraining.expire(work, run_id)
 
 
 def rows_of(reading: Reading, run: Retraining, model: Model, demands: TierPolicy) -> Rows:

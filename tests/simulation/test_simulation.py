@@ -1,0 +1,113 @@
+"""Seeds that must live, the same seed twice, and guards whose loss must be noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.simulation import template
+from tests.simulation.breakages import BREAKAGES, Breakage, broken
+from tests.simulation.plane import Keys, place
+from tests.simulation.simulation import ROUNDS, Broken, Outcome, run
+from tests.simulation.template import Template
+
+SEEDS = 500
+CHUNK = 50
+MANY = 10_000
+MANY_CHUNK = 250
+
+
+@dataclass(frozen=True)
+class Past:
+    """What every seed begins with."""
+
+    keys: Keys
+    templates: dict[str, Template]
+    folder: Path
+
+    def live(self, seed: int, skip: frozenset[int] = frozenset()) -> Outcome:
+        return run(seed, self.templates, self.keys, self.folder, skip=skip)
+
+    def live_or_tell(self, seed: int) -> Outcome:
+        """Live, or say the shortest way to the same end that leaving rounds out can find."""
+        try:
+            return self.live(seed)
+        except Broken as found:
+            shortest, skip = found, frozenset[int]()
+            for number in range(ROUNDS[1]):
+                try:
+                    self.live(seed, skip | {number})
+                except Broken as again:
+                    if again.names == found.names:
+                        shortest, skip = again, skip | {number}
+            raise Broken(f"{shortest}\n  rounds left out: {sorted(skip)}") from None
+
+
+@pytest.fixture(scope="module")
+def past() -> Iterator[Past]:
+    """Control planes with a past, made once by the real intake and release."""
+    with place() as where:
+        keys = Keys.made(Path(where) / "keys")
+        yield Past(keys, template.made(keys, Path(where) / "templates"), Path(where))
+
+
+def lived(past: Past, first: int, seeds: int) -> None:
+    for seed in range(first, first + seeds):
+        outcome = past.live_or_tell(seed)
+        assert not outcome.dead, f"seed {seed}: nobody can finish {dict(outcome.dead)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_invariant_holds_at_every_step(past: Past, first: int) -> None:
+    lived(past, first, CHUNK)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("first", range(SEEDS, MANY, MANY_CHUNK))
+def test_every_invariant_holds_in_many_worlds(past: Past, first: int) -> None:
+    lived(past, first, min(MANY_CHUNK, MANY - first))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 16, 40])
+def test_the_same_seed_is_the_same_run(past: Past, seed: int) -> None:
+    one, other = past.live(seed), past.live(seed)
+    assert one == other
+    assert one.entries > 50
+
+
+@pytest.mark.slow
+def test_seeds_see_what_they_are_meant_to_see(past: Past) -> None:
+    outcomes = [past.live(seed) for seed in range(40)]
+    assert len({outcome.digest for outcome in outcomes}) == 40
+    assert sum(outcome.kills for outcome in outcomes) > 10
+    seen = {kind for outcome in outcomes for kind in outcome.kinds}
+    assert seen >= {
+        "rollout.rolled_back",
+        "rollout.held",
+        "incident.opened",
+        "remediation.started",
+        "action_permit.consumed",
+        "kill_switch.set",
+        "person.disabled",
+        "window.closed",
+        "invariants.checked",
+    }
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda b: b.what)
+def test_a_guard_that_is_gone_is_noticed(past: Past, breakage: Breakage) -> None:
+    found = None
+    with broken(breakage):
+        for seed in range(SEEDS):
+            try:
+                past.live(seed)
+            except Broken as noticed:
+                found = noticed
+                break
+    assert found is not None, f"{SEEDS} seeds did not notice"
+    assert found.names & breakage.noticed, str(found)
