@@ -20,7 +20,8 @@ from trimtab.audit.heads import Heads, HeadSigner, ledger_origin
 from trimtab.audit.work import Records
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
-from trimtab.identity.tokens import Tokens, load_or_create_rsa
+from trimtab.identity.keyring import KeyFolder
+from trimtab.identity.tokens import OVERLAP, Tokens
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
 from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
@@ -190,6 +191,7 @@ def _parts(
 ) -> Parts:
     home, real_clock = settings.home, SystemClock()
     keys = home / "keys"
+    token_keys = KeyFolder(keys, real_clock, overlap=OVERLAP)
     return Parts(
         settings=settings,
         clock=records.clock,
@@ -199,9 +201,8 @@ def _parts(
         scratch=Scratch(home / "scratch"),
         engine=engine,
         heads=heads,
-        tokens=Tokens(
-            settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock
-        ),
+        tokens=Tokens(settings.public_origin(), token_keys.ring, real_clock),
+        token_keys=token_keys,
         signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
         permit_key=load_or_create_key(keys / "permits.pem"),
         policies=_policies(policy),

@@ -184,9 +184,7 @@ def _credential(request: Request) -> Credential:
         raise NotAuthenticated("the Authorization header is not a bearer token")
     if token.startswith("ak_"):
         return lambda reading, _parts: identity.authenticate_key(reading, token)
-    return lambda reading, parts: identity.authenticate_subject(
-        reading, parts.tokens.subject(token)
-    )
+    return lambda reading, parts: identity.authenticate_token(reading, parts.tokens.read(token))
 
 
 def _one(request: Request, header: str) -> str | None:

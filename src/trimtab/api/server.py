@@ -15,6 +15,7 @@ from trimtab.api import (
     approvals,
     audit,
     codes,
+    credentials,
     gateways,
     identity,
     kill_switches,
@@ -45,6 +46,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     kill_switches.router,
     audit.router,
     identity.router,
+    credentials.router,
+    credentials.published,
 )
 
 MAX_UPLOAD_BYTES = 1 << 30

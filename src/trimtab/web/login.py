@@ -12,12 +12,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from trimtab.identity import service as identity
+from trimtab.identity import sessions
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import HEADERS, STATIC, page, see_other, static
 from trimtab.web.session import (
-    LIFETIME,
     OPEN,
     PartsOf,
     Visitor,
@@ -91,7 +91,7 @@ def log_out(
 ) -> Response:
     """End the session."""
     with parts.records.begin(visitor.actor, reason="logged out") as work:
-        identity.log_out(work, request.cookies.get(cookie_name(parts), ""))
+        sessions.log_out(work, request.cookies.get(cookie_name(parts), ""))
     response = see_other("/login")
     clear_cookie(response, parts)
     return response
@@ -113,9 +113,10 @@ def _session(parts: Parts, email: str, password: str) -> str:
         NotAuthenticated: address and password do not fit.
     """
     person = identity.authenticate_password(parts.records, email, password)
-    until = parts.real_clock.now() + LIFETIME
+    at = parts.real_clock.now()
+    until = at + parts.settings.session_life()
     with parts.records.begin(_PAGES, reason="address and password fit") as work:
-        token, _csrf = identity.open_session(work, person, until=until)
+        token, _csrf = sessions.open_session(work, person, at=at, until=until)
     return token
 
 

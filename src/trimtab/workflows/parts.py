@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.audit.heads import Heads
 from trimtab.audit.work import Records
+from trimtab.identity.keyring import KeyFolder
 from trimtab.identity.tokens import Tokens
 from trimtab.kernel.clock import Clock, SteppedClock
 from trimtab.kernel.errors import PolicyRefused
@@ -41,6 +42,7 @@ class Parts:
     engine: Engine
     heads: Heads
     tokens: Tokens
+    token_keys: KeyFolder
     signer: ArtifactSigner
     permit_key: Ed25519PrivateKey
     """Signs permits for exposure, and the routing table that they are consumed into."""

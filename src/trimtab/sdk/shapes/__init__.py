@@ -27,6 +27,13 @@ from trimtab.sdk.shapes.base import (
     TenantName,
     Text,
 )
+from trimtab.sdk.shapes.credentials import (
+    KeySetShape,
+    PasswordChange,
+    PasswordReset,
+    TokenKeyRotation,
+    TokenKeyShape,
+)
 from trimtab.sdk.shapes.identity import (
     Credentials,
     IssuedKey,
@@ -88,6 +95,7 @@ __all__ = [
     "HealthShape",
     "IncidentShape",
     "IssuedKey",
+    "KeySetShape",
     "KillSwitchShape",
     "LateShape",
     "LatestShape",
@@ -106,6 +114,8 @@ __all__ = [
     "NewVersion",
     "NewVote",
     "Page",
+    "PasswordChange",
+    "PasswordReset",
     "PersonShape",
     "PlaceShape",
     "Plain",
@@ -125,6 +135,8 @@ __all__ = [
     "TenantName",
     "Text",
     "TimelineShape",
+    "TokenKeyRotation",
+    "TokenKeyShape",
     "TokenShape",
     "TotalsShape",
     "VerificationShape",
