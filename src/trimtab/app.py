@@ -20,8 +20,12 @@ from trimtab.audit.heads import Heads, HeadSigner, ledger_origin
 from trimtab.audit.work import Records
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
+from trimtab.identity.brakes import Brakes
 from trimtab.identity.keyring import KeyFolder
+from trimtab.identity.keys import KeyUses
+from trimtab.identity.signed import Nonces
 from trimtab.identity.tokens import OVERLAP, Tokens
+from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
 from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
@@ -182,6 +186,7 @@ class Application:
         self.parts.engine.stop(drain_seconds)
         self.gate.stop()
         self.parts.refusals.flush(everything=True)
+        self.parts.key_uses.flush()
         self.parts.heads.sign()
         self.parts.records.database.close()
 
@@ -203,6 +208,10 @@ def _parts(
         heads=heads,
         tokens=Tokens(settings.public_origin(), token_keys.ring, real_clock),
         token_keys=token_keys,
+        wrapping=Wrapping(keys / "wrapping.key"),
+        nonces=Nonces(records),
+        key_uses=KeyUses(records, real_clock),
+        brakes=Brakes(),
         signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
         permit_key=load_or_create_key(keys / "permits.pem"),
         policies=_policies(policy),

@@ -194,6 +194,7 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
 
 EXCEPTIONS = {
     "POST /api/v1/tokens": "takes address and password themselves, and gives a token for these",
+    "POST /api/v1/tokens/exchange": "takes a key, and gives a token for that",
     "POST /api/v1/password": "takes address and password themselves, and changes the latter",
     "POST /login": "the same, and opens a session of whoever they belong to",
     "POST /logout": "ends the session that the caller's own cookie opens",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from trimtab.audit import ledger
 from trimtab.audit.tables import ENTRIES, PAYLOADS
 from trimtab.audit.work import Reading, Records
-from trimtab.identity import passwords, service, sessions, standing, store
+from trimtab.identity import credential_store, passwords, service, sessions, standing, store
 from trimtab.identity.model import (
     ApiKey,
     ServiceAccount,
@@ -346,7 +346,9 @@ def log_in(
         return sessions.open_session(work, person, at=REAL, until=until)
 
 
-def look_in(reading: Reading, token: str, *, at: datetime) -> tuple[Actor, sessions.Session]:
+def look_in(
+    reading: Reading, token: str, *, at: datetime
+) -> tuple[Actor, credential_store.Session]:
     return sessions.authenticate_session(reading, token, at=at, idle=timedelta(days=2))
 
 
@@ -360,7 +362,7 @@ def test_somebody_logs_in_and_out(records: Records) -> None:
         assert look_in(reading, token, at=until - timedelta(microseconds=1))
         with pytest.raises(NotAuthenticated):
             look_in(reading, token, at=until)
-        rows = reading.rows(sa.select(store.SESSIONS))
+        rows = reading.rows(sa.select(credential_store.SESSIONS))
         assert token not in str(rows), "a stolen table of sessions opens nothing"
     with records.begin(BOSS, reason="r") as work:
         sessions.log_out(work, token)
@@ -424,7 +426,7 @@ def test_a_refused_log_in_writes_nothing_and_says_the_same(records: Records) -> 
         words.add((refused.value.message, refused.value.field))
     assert len(words) == 1
     with records.look() as reading:
-        assert reading.rows(sa.select(store.SESSIONS)) == []
+        assert reading.rows(sa.select(credential_store.SESSIONS)) == []
 
 
 def seconds(act: Callable[[], object]) -> float:

@@ -38,7 +38,7 @@ WRITES_ITSELF = {
     "audit/ledger.py": "the ledger",
     "audit/heads.py": "signed heads of the ledger",
     "platform/executors.py": "leases of processes, outside any unit of work",
-    "identity/sessions.py": "sessions and where they were opened, through the unit of work",
+    "identity/credential_store.py": "sessions, uses, nonces, through the unit of work",
     "monitoring/late_store.py": "counts of what came late, through the unit of work",
     "registry/routing.py": "reports of gateways, through the unit of work",
 }

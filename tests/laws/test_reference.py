@@ -86,6 +86,7 @@ OPEN_ADDRESSES = {
     "/health": "asked by load balancers, tells nothing of anybody",
     "/metrics": "scraped from inside the network",
     "/api/v1/tokens": "takes the credential itself",
+    "/api/v1/tokens/exchange": "takes the credential itself",
     "/api/v1/password": "takes the credential itself",
     "/.well-known/jwks.json": "public keys, for whoever verifies a token",
     "/login": "takes the credential itself",

@@ -124,7 +124,9 @@ def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shap
             roles=tuple(body.roles),
             tenant=whose(actor, body),
         )
-        key, text = service.issue_key(work, account, default_model=body.default_model)
+        key, text = service.issue_key(
+            work, account, default_model=body.default_model, wrapping=parts.wrapping
+        )
     return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
 
 

@@ -28,6 +28,7 @@ from trimtab.api import (
     rollouts,
     serving,
 )
+from trimtab.api.outside import NoSecretsInAddresses, SignedBodies
 from trimtab.platform.logs import request_context
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.loop import Loop
@@ -74,6 +75,8 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     for router in routers:
         app.include_router(router)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
+    app.add_middleware(SignedBodies)
+    app.add_middleware(NoSecretsInAddresses)
     app.add_middleware(Observed, parts=parts)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
     return app

@@ -25,9 +25,11 @@ from trimtab.identity.model import (
 from trimtab.identity.reach import demand_fleet, demand_own, owns
 from trimtab.identity.roles import permissions_of
 from trimtab.identity.tokens import Claims, Tokens
+from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.actor import Actor, ActorKind
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import PersonId, TenantId, new_id
+from trimtab.sdk.request_signing import signing_key
 
 TOKEN_LIFETIME = timedelta(minutes=30)
 """How long a bearer token lasts, in real time."""
@@ -119,6 +121,7 @@ def issue_key(
     scopes: tuple[str, ...] | None = None,
     default_model: str | None = None,
     lifetime: timedelta | None = None,
+    wrapping: Wrapping | None = None,
 ) -> tuple[ApiKey, str]:
     """Give out a key; the second value is its text, shown this once.
 
@@ -126,6 +129,7 @@ def issue_key(
         scopes: What the key may do, at most what the account may; None for all of that.
         default_model: The model that is meant where a request names none.
         lifetime: Until it expires; None for no end.
+        wrapping: Keeps what verifies signatures; without it the key cannot sign requests.
 
     Raises:
         NotFound: the account is another tenant's.
@@ -140,6 +144,7 @@ def issue_key(
             f"the account may not do {', '.join(sorted(wanted - own))} itself", field="scopes"
         )
     key_id, text, digest = new_key()
+    verifier = signing_key(text.partition(".")[2])
     key = ApiKey(
         id=key_id,
         account=account.id,
@@ -149,6 +154,7 @@ def issue_key(
         default_model=default_model,
         created_at=work.now,
         expires_at=None if lifetime is None else work.now + lifetime,
+        wrapped=None if wrapping is None else wrapping.wrap(verifier, key_id),
     )
     event = KeyIssued(
         subject=key.id,
@@ -186,7 +192,7 @@ def authenticate_key(reading: Reading, text: str) -> Actor:
     key = store.key(reading, parts[0]) if parts else None
     if parts is None or key is None or not key.fits(parts[1]) or not key.usable(reading.now):
         raise NotAuthenticated(REFUSED)
-    return _behind(reading, key)
+    return acting_key(reading, key)
 
 
 def authenticate_token(reading: Reading, claims: Claims) -> Actor:
@@ -216,11 +222,11 @@ def _exchanged(reading: Reading, claims: Claims) -> Actor:
         raise NotAuthenticated(REFUSED)
     if (key.account, key.tenant) != (claims.subject, claims.tenant):
         raise NotAuthenticated(REFUSED)
-    actor = _behind(reading, key)
+    actor = acting_key(reading, key)
     return replace(actor, permissions=actor.permissions & frozenset(claims.scopes))
 
 
-def _behind(reading: Reading, key: ApiKey) -> Actor:
+def acting_key(reading: Reading, key: ApiKey) -> Actor:
     """The account of a key, with what both of them may do.
 
     Raises:
@@ -310,3 +316,15 @@ def person_of(work: Work, person_id: str, *, field: str = "person") -> Person:
     if not owns(work.actor, person.tenant):
         raise NotFound("there is no such person", field=field)
     return person
+
+
+def account_of(work: Work, account_id: str) -> ServiceAccount:
+    """A service account that whoever acts may change: of their tenant, or any for the fleet.
+
+    Raises:
+        NotFound: there is no such account, or it is another tenant's.
+    """
+    account = store.account(work, account_id)
+    if account is None or not owns(work.actor, account.tenant):
+        raise NotFound("there is no such service account", field="account")
+    return account

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-import sqlalchemy as sa
-
 from trimtab.audit.work import Reading, Work
+from trimtab.identity import credential_store as rows
 from trimtab.identity import service, store
+from trimtab.identity.credential_store import Session
 from trimtab.identity.model import Person, secret_digest
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotAuthenticated, NotFound
@@ -45,24 +45,6 @@ class SessionEnded(Event):
     person: str
 
 
-@dataclass(frozen=True)
-class Session:
-    """A session, as the person whose it is may see it. Its token is not known here."""
-
-    id: str
-    person: str
-    csrf: str
-    generation: int
-    address: str
-    opened_at: datetime
-    seen_at: datetime
-    expires_at: datetime
-
-    def over(self, at: datetime, idle: timedelta) -> bool:
-        """Whether it has ended by itself: by its age, or because nobody used it."""
-        return at >= self.expires_at or at >= self.seen_at + idle
-
-
 def open_session(
     work: Work, person: Person, *, at: datetime, until: datetime, address: str = "unknown"
 ) -> tuple[str, str]:
@@ -74,27 +56,25 @@ def open_session(
         address: Where they logged in from.
 
     Raises:
-        NotAuthenticated: the person, or their tenant, was disabled, or they have another password, since.
+        NotAuthenticated: the person, or their tenant, was disabled since, or they have another
+            password.
     """
     present = store.person(work, person.id)
     service.acting(work, present)
     if present.password_hash != person.password_hash:
         raise NotAuthenticated("address and password do not fit", field="email")
     token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    row = {
-        "token_sha256": secret_digest(token),
-        "id": new_id("ses"),
-        "person": person.id,
-        "csrf": csrf,
-        "generation": present.generation,
-        "address": address,
-        "opened_at": at,
-        "seen_at": at,
-        "expires_at": until,
-    }
-    table = store.SESSIONS
-    work.execute(table.delete().where(table.c.person == person.id, table.c.expires_at <= at))
-    work.append(table, [row])
+    session = Session(
+        id=new_id("ses"),
+        person=person.id,
+        csrf=csrf,
+        generation=present.generation,
+        address=address,
+        opened_at=at,
+        seen_at=at,
+        expires_at=until,
+    )
+    rows.add_session(work, session, secret_digest(token))
     work.record(LoggedIn(subject=person.id, tenant=person.tenant, person=person.name))
     return token, csrf
 
@@ -107,9 +87,7 @@ def authenticate_session(
     Raises:
         NotAuthenticated: there is no such session, it has ended, or the person has gone.
     """
-    table = store.SESSIONS
-    row = reading.row(sa.select(table).where(table.c.token_sha256 == secret_digest(token)))
-    session = None if row is None else _session(row)
+    session = rows.session(reading, secret_digest(token))
     if session is None or session.over(at, idle):
         raise _logged_out()
     person = store.person(reading, session.person)
@@ -120,26 +98,23 @@ def authenticate_session(
 
 def seen(work: Work, session: Session, *, at: datetime) -> None:
     """Note that a session is in use."""
-    table = store.SESSIONS
-    work.execute(table.update().where(table.c.id == session.id).values(seen_at=at))
+    rows.note_session(work, session.id, at)
 
 
 def log_out(work: Work, token: str) -> None:
     """End a session."""
-    table = store.SESSIONS
-    work.execute(table.delete().where(table.c.token_sha256 == secret_digest(token)))
+    rows.remove_session(work, secret_digest(token))
 
 
 def sessions_of(
     reading: Reading, person: Person, *, at: datetime, idle: timedelta
 ) -> list[Session]:
     """The sessions in which somebody is logged in, newest first."""
-    table = store.SESSIONS
-    query = sa.select(table).where(
-        table.c.person == person.id, table.c.generation == person.generation
-    )
-    found = [_session(row) for row in reading.rows(query.order_by(table.c.id.desc()))]
-    return [session for session in found if not session.over(at, idle)]
+    return [
+        session
+        for session in rows.sessions(reading, person.id)
+        if session.generation == person.generation and not session.over(at, idle)
+    ]
 
 
 def end_session(work: Work, session_id: str) -> None:
@@ -148,9 +123,7 @@ def end_session(work: Work, session_id: str) -> None:
     Raises:
         NotFound: they have no such session.
     """
-    table = store.SESSIONS
-    own = (table.c.id == session_id, table.c.person == work.actor.id)
-    if not work.execute(table.delete().where(*own)):
+    if not rows.remove_own_session(work, work.actor.id, session_id):
         raise NotFound("you have no such session", field="session")
     work.record(
         SessionEnded(subject=work.actor.id, tenant=work.actor.tenant, person=work.actor.name)
@@ -158,28 +131,14 @@ def end_session(work: Work, session_id: str) -> None:
 
 
 def remember_place(work: Work, person: Person, address: str, *, at: datetime) -> None:
-    """Keep in mind that somebody has logged in from an address."""
-    table = store.PLACES
-    work.execute(table.delete().where(table.c.person == person.id, table.c.at <= at - PLACES_KEEP))
-    here = (table.c.person == person.id, table.c.address == address)
-    if not work.execute(table.update().where(*here).values(at=at)):
-        work.append(table, [{"person": person.id, "address": address, "at": at}])
+    """Keep in mind that somebody has logged in from an address where they were not known."""
+    rows.note_place(work, person.id, address, at=at, forgotten=at - PLACES_KEEP)
 
 
 def known_place(reading: Reading, email: str, address: str, *, at: datetime) -> bool:
     """Whether somebody with this e-mail address has logged in from `address` before."""
-    table = store.PLACES
-    query = (
-        sa.select(table.c.at)
-        .join(store.PEOPLE, store.PEOPLE.c.id == table.c.person)
-        .where(store.PEOPLE.c.email == email.lower(), table.c.address == address)
-    )
-    row = reading.row(query)
-    return row is not None and at < row["at"] + PLACES_KEEP
-
-
-def _session(row: sa.RowMapping) -> Session:
-    return Session(**{k: v for k, v in row.items() if k != "token_sha256"})
+    last = rows.place(reading, email, address)
+    return last is not None and at < last + PLACES_KEEP
 
 
 def _logged_out() -> NotAuthenticated:

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from trimtab.audit.work import Work
 from trimtab.identity import passwords, store
-from trimtab.identity.model import Person, ServiceAccount, Tenant
-from trimtab.identity.reach import demand_fleet, owns
-from trimtab.identity.service import person_of
-from trimtab.kernel.errors import Conflict, InvalidInput, NotFound, PolicyRefused
+from trimtab.identity.model import Person, Tenant
+from trimtab.identity.reach import demand_fleet
+from trimtab.identity.service import account_of, person_of
+from trimtab.kernel.errors import Conflict, InvalidInput, PolicyRefused
 from trimtab.kernel.events import Event
 
 
@@ -128,7 +128,7 @@ def disable_account(work: Work, account_id: str) -> None:
     Raises:
         NotFound: there is no such account, or it is another tenant's.
     """
-    account = _account_of(work, account_id)
+    account = account_of(work, account_id)
     if not account.disabled:
         event = ServiceAccountDisabled(subject=account.id, tenant=account.tenant, name=account.name)
         store.save(work, replace(account, disabled=True), event)
@@ -140,7 +140,7 @@ def enable_account(work: Work, account_id: str) -> None:
     Raises:
         NotFound: there is no such account, or it is another tenant's.
     """
-    account = _account_of(work, account_id)
+    account = account_of(work, account_id)
     if account.disabled:
         event = ServiceAccountEnabled(subject=account.id, tenant=account.tenant, name=account.name)
         store.save(work, replace(account, disabled=False), event)
@@ -237,13 +237,6 @@ def new_hash(password: str) -> str:
 
 def _outdated(person: Person) -> Person:
     return replace(person, generation=person.generation + 1)
-
-
-def _account_of(work: Work, account_id: str) -> ServiceAccount:
-    account = store.account(work, account_id)
-    if account is None or not owns(work.actor, account.tenant):
-        raise NotFound("there is no such service account", field="account")
-    return account
 
 
 def _tenant_of(work: Work, tenant_id: str) -> Tenant:

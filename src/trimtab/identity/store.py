@@ -14,7 +14,7 @@ from trimtab.identity.roles import permissions_of
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import TenantId
-from trimtab.platform.database import Json, Kind, Moment, decision_table, plain_table
+from trimtab.platform.database import Json, Moment, decision_table
 
 TENANTS = decision_table(
     "tenants",
@@ -54,42 +54,6 @@ KEYS = decision_table(
     sa.Column("revoked_at", Moment),
     sa.Column("wrapped", sa.String(200)),
 )
-SESSIONS = plain_table(
-    "sessions",
-    Kind.SESSION,
-    sa.Column("token_sha256", sa.String(64), primary_key=True),
-    sa.Column("person", sa.String(80), nullable=False),
-    sa.Column("id", sa.String(80), nullable=False, unique=True),
-    sa.Column("csrf", sa.String(64), nullable=False),
-    sa.Column("generation", sa.Integer, nullable=False),
-    sa.Column("address", sa.String(64), nullable=False),
-    sa.Column("opened_at", Moment, nullable=False),
-    sa.Column("seen_at", Moment, nullable=False),
-    sa.Column("expires_at", Moment, nullable=False),
-    sa.Index(None, "person"),
-)
-PLACES = plain_table(
-    "log_in_places",
-    Kind.SESSION,
-    sa.Column("person", sa.String(80), primary_key=True),
-    sa.Column("address", sa.String(64), primary_key=True),
-    sa.Column("at", Moment, nullable=False),
-)
-KEY_USES = plain_table(
-    "key_uses",
-    Kind.SESSION,
-    sa.Column("key", sa.String(80), primary_key=True),
-    sa.Column("used_at", Moment, nullable=False),
-)
-NONCES = plain_table(
-    "request_nonces",
-    Kind.IDEMPOTENCY,
-    sa.Column("key", sa.String(80), primary_key=True),
-    sa.Column("nonce", sa.String(64), primary_key=True),
-    sa.Column("until", Moment, nullable=False),
-    sa.Index(None, "until"),
-)
-
 # Asked with every request, so built once: to compose a query costs more than to run it.
 _TENANT_BY_ID = sa.select(TENANTS.c.disabled).where(TENANTS.c.id == sa.bindparam("id"))
 _PERSON_BY_ID = sa.select(PEOPLE).where(PEOPLE.c.id == sa.bindparam("id"))
@@ -205,7 +169,7 @@ def account_named(reading: Reading, name: str) -> ServiceAccount | None:
 def key(reading: Reading, key_id: str) -> ApiKey | None:
     """The key with this public id, or None."""
     row = reading.row(_KEY_BY_ID, {"id": key_id})
-    return None if row is None else _key({**row})
+    return None if row is None else key_of({**row})
 
 
 def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
@@ -222,7 +186,7 @@ def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
     found = []
     for row in map(dict, reading.rows(query)):
         granted = permissions_of(row.pop("roles"))
-        key = _key(row)
+        key = key_of(row)
         if scope in granted.intersection(key.scopes) and key.usable(now):
             found.append(key)
     return found
@@ -248,5 +212,6 @@ def _account(row: sa.RowMapping) -> ServiceAccount:
     return ServiceAccount(**{**row, "roles": tuple(row["roles"])})
 
 
-def _key(row: dict[str, Any]) -> ApiKey:
+def key_of(row: dict[str, Any]) -> ApiKey:
+    """The key that a row of `KEYS` holds."""
     return ApiKey(**{**row, "scopes": tuple(row["scopes"])})

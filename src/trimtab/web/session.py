@@ -16,6 +16,7 @@ from fastapi import Depends, Form, Request, Response
 
 from trimtab.identity import sessions
 from trimtab.identity import store as people
+from trimtab.identity.credential_store import Session
 from trimtab.identity.reach import demand_say
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import NotPermitted, NotYours, Unavailable
@@ -160,7 +161,7 @@ def visitor_of(request: Request) -> Visitor:
     return Visitor(actor, frozenset(roles), session.csrf, session.id)
 
 
-def _note(parts: Parts, session: sessions.Session, at: datetime) -> None:
+def _note(parts: Parts, session: Session, at: datetime) -> None:
     """Note that a session is in use; a page is shown all the same where that cannot be written."""
     try:
         with parts.records.begin(system("pages"), reason="in use") as work:

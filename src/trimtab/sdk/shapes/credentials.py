@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, Reason, Request
+from trimtab.sdk.shapes.base import Answer, ModelName, Reason, Request
 
 NewPassword = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -25,6 +25,35 @@ class PasswordChange(Request):
     email: Annotated[str, Field(min_length=1, max_length=255)]
     password: NewPassword
     new_password: NewPassword
+
+
+class Exchange(Request):
+    """Narrower scopes for the token that is given for a key; null for all that the key has."""
+
+    scopes: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+
+
+class NewKey(Request):
+    """A further key of a service account."""
+
+    scopes: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    lifetime_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    default_model: ModelName | None = None
+    reason: Reason
+
+
+class KeyShape(Answer):
+    """A key; its text is not known here. `last_used_at` is real time, to the minute."""
+
+    id: str
+    account: str
+    tenant: str | None
+    scopes: list[str]
+    default_model: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None = None
 
 
 class TokenKeyRotation(Request):
