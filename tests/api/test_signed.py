@@ -111,9 +111,7 @@ def open_page() -> str:
     return page.read_text("utf-8")
 
 
-def test_a_form_with_files_is_signed(
-    plane: Plane, issued: dict[str, Any], refuses: Any
-) -> None:
+def test_a_form_with_files_is_signed(plane: Plane, issued: dict[str, Any], refuses: Any) -> None:
     target = f"{MODELS}/none/versions"
     files = {name: (name, b"x" * 5000) for name in ("artifact", "reference", "holdout")}
     request = httpx.Request("POST", plane.origin + target, files=files, data={"metadata": "{}"})

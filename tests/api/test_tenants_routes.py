@@ -197,6 +197,9 @@ EXCEPTIONS = {
     "POST /api/v1/tokens/exchange": "takes a key, and gives a token for that",
     "POST /api/v1/password": "takes address and password themselves, and changes the latter",
     "POST /login": "the same, and opens a session of whoever they belong to",
+    "POST /account/log-out-everywhere": "ends all sessions of whoever sends it",
+    "POST /account/password": "takes the present password, and changes that of whoever sends it",
+    "POST /account/sessions/{session}/end": "ends a session of whoever sends it, and no other",
     "POST /logout": "ends the session that the caller's own cookie opens",
 }
 

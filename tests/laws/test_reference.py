@@ -93,6 +93,10 @@ OPEN_ADDRESSES = {
     "/docs": "describes the interface, tells nothing of anybody",
     "/redoc": "the same, to be read",
     "/docs/errors": "says what each code means, to whoever has got one",
+    "/account": "demands a session, of whoever",
+    "/account/sessions/{session}/end": "demands a session, of whoever",
+    "/account/log-out-everywhere": "demands a session, of whoever",
+    "/account/password": "demands a session, of whoever",
     "/logout": "ends whatever session the caller has",
 }
 

@@ -20,15 +20,17 @@ from trimtab.web.session import (
     OPEN,
     PartsOf,
     Visitor,
+    address_of,
     clear_cookie,
     cookie_name,
     demand_origin,
+    open_for,
     open_to_all,
     sending,
     set_cookie,
 )
 from trimtab.workflows.parts import Parts
-from trimtab.workflows.refusals import Refused, source
+from trimtab.workflows.refusals import Refused
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -110,13 +112,10 @@ def _session(request: Request, parts: Parts, email: str, password: str) -> str:
         NotAuthenticated: address and password do not fit.
         TooManyRequests: they did not fit too often.
     """
-    at = parts.real_clock.now()
-    address = source(request.client.host if request.client else None).address
+    at, address = parts.real_clock.now(), address_of(request)
     person = entry.enter(parts.records, parts.brakes, email, password, address=address, at=at)
-    until = at + parts.settings.session_life()
     with parts.records.begin(_PAGES, reason="address and password fit") as work:
-        token, _csrf = sessions.open_session(work, person, at=at, until=until, address=address)
-    return token
+        return open_for(work, parts, person, address=address, at=at)
 
 
 def _again(

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Form, Request, Response
 
+from trimtab.audit.work import Work
 from trimtab.identity import sessions
 from trimtab.identity import store as people
 from trimtab.identity.credential_store import Session
+from trimtab.identity.model import Person
 from trimtab.identity.reach import demand_say
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import NotPermitted, NotYours, Unavailable
@@ -24,6 +26,7 @@ from trimtab.kernel.ids import TenantId
 from trimtab.platform.logs import logger
 from trimtab.platform.settings import Profile
 from trimtab.workflows.parts import Parts
+from trimtab.workflows.refusals import source
 
 log = logger(__name__)
 
@@ -197,6 +200,18 @@ def set_cookie(response: Response, parts: Parts, token: str) -> None:
         httponly=True,
         samesite="strict",
     )
+
+
+def open_for(work: Work, parts: Parts, person: Person, *, address: str, at: datetime) -> str:
+    """Open a session under a fresh token, and return that."""
+    until = at + parts.settings.session_life()
+    token, _csrf = sessions.open_session(work, person, at=at, until=until, address=address)
+    return token
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6, the network."""
+    return source(request.client.host if request.client else None).address
 
 
 def clear_cookie(response: Response, parts: Parts) -> None:
