@@ -20,7 +20,12 @@ from trimtab.audit.heads import Heads, HeadSigner, ledger_origin
 from trimtab.audit.work import Records
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
-from trimtab.identity.tokens import Tokens, load_or_create_rsa
+from trimtab.identity.brakes import Brakes
+from trimtab.identity.keyring import KeyFolder
+from trimtab.identity.keys import KeyUses
+from trimtab.identity.signed import Nonces
+from trimtab.identity.tokens import OVERLAP, Tokens
+from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
 from trimtab.kernel.errors import Conflict, IntegrityFailed, InvalidInput, Unavailable
@@ -197,6 +202,7 @@ class Application:
         self.parts.engine.stop(drain_seconds)
         self.gate.stop()
         self.parts.refusals.flush(everything=True)
+        self.parts.key_uses.flush()
         self.parts.heads.sign()
         if self.parts.following is not None:
             self.parts.following.close()
@@ -208,6 +214,7 @@ def _parts(
 ) -> Parts:
     home, real_clock = settings.home, SystemClock()
     keys = home / "keys"
+    token_keys = KeyFolder(keys, real_clock, overlap=OVERLAP)
     return Parts(
         settings=settings,
         clock=records.clock,
@@ -217,9 +224,12 @@ def _parts(
         scratch=Scratch(home / "scratch"),
         engine=engine,
         heads=heads,
-        tokens=Tokens(
-            settings.public_origin(), load_or_create_rsa(keys / "tokens.pem"), real_clock
-        ),
+        tokens=Tokens(settings.public_origin(), token_keys.ring, real_clock),
+        token_keys=token_keys,
+        wrapping=Wrapping(keys / "wrapping.key"),
+        nonces=Nonces(records),
+        key_uses=KeyUses(records, real_clock),
+        brakes=Brakes(),
         signer=ArtifactSigner(keys / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
         permit_key=load_or_create_key(keys / "permits.pem"),
         policies=_policies(policy),

@@ -83,6 +83,7 @@ class Worker:
         while not self._stopping.is_set():
             entered.clear()  # before the look that follows, so that no entry is missed
             _tried(parts.refusals.flush)
+            _tried(parts.key_uses.flush)
             handed = _tried(self._application.loop.go_on)
             if time.monotonic() - signed_at >= HEAD_SECONDS:
                 signed_at = time.monotonic()

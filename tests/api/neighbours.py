@@ -18,7 +18,7 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals.model import Target
 from trimtab.audit import ledger
 from trimtab.identity import service as identity
-from trimtab.identity.model import Person
+from trimtab.identity.model import ApiKey, Person
 from trimtab.identity.roles import ROLES
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.ids import Digest, IncidentId, TenantId
@@ -30,7 +30,7 @@ from trimtab.remediation import service as remediation
 from trimtab.retraining import service as retraining
 from trimtab.workflows.parts import ENVIRONMENT
 
-OURS, THEIRS = "acme", "globex"
+OURS, THEIRS, VACANT = "acme", "globex", "vacant"
 DIGEST = Digest("sha256:" + "a" * 64)
 SERIES = {None: 2, OURS: 3, THEIRS: 4}
 """Of everybody's versions: the first part of their numbers."""
@@ -50,6 +50,9 @@ class Belongings:
     incident: str
     remediation: str
     person: str
+    lodger: str
+    """A person beside, whom nobody needs."""
+    account: str
     key: str
     sequence: int
 
@@ -113,6 +116,8 @@ def settle_in(folder: Path) -> Street:
     world.cast()
     world.model()
     fleet = newcomer(world, None)
+    with world.parts.records.begin(system("test"), reason="nobody lives there") as work:
+        identity.create_tenant(work, VACANT, "Vacant")
     first = world.version("1.0.0")
     world.approve(first)
     world.promote(first)
@@ -146,14 +151,27 @@ def newcomer(world: World, owner: str | None) -> Person:
 
 def caller(world: World, person: Person) -> Caller:
     """A person at the pages and at the interface."""
-    token = world.parts.tokens.issue(person.id, lifetime=identity.TOKEN_LIFETIME)
+    token = identity.token_for(world.parts.tokens, person)
     short = next(short for short, known in world.people.items() if known.id == person.id)
     bearer = {"Authorization": f"Bearer {token}"}
     return Caller(person.name, bearer, world.browser(short))
 
 
-def key(world: World, owner: str | None, behind: Person) -> tuple[str, str]:
-    """A key of a program that may do everything: its id and its text. `behind` answers for it."""
+def lodger(world: World, owner: str | None) -> Person:
+    """A person of no weight, who may come and go."""
+    with world.parts.records.begin(system("test"), reason=f"for {owner}") as work:
+        return identity.add_person(
+            work,
+            email=f"lodger@{owner or 'fleet'}.example.org",
+            name=f"Lodger of {owner or 'the fleet'}",
+            roles=("auditor",),
+            password=PASSWORD,
+            tenant=None if owner is None else TenantId(owner),
+        )
+
+
+def key(world: World, owner: str | None, behind: Person) -> tuple[ApiKey, str]:
+    """A key of a program that may do everything, and its text. `behind` answers for it."""
     whose = None if owner is None else TenantId(owner)
     with world.parts.records.begin(system("test"), reason=f"for {owner}") as work:
         account = identity.add_account(
@@ -164,7 +182,7 @@ def key(world: World, owner: str | None, behind: Person) -> tuple[str, str]:
             tenant=whose,
         )
         issued, text = identity.issue_key(work, account)
-    return issued.id, text
+    return issued, text
 
 
 def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
@@ -188,6 +206,7 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
             limit=1,
         )
     asker = fleet if owner != OURS else own
+    issued, _ = key(world, owner, own)
     return Belongings(
         tenant=owner,
         model=MODEL,
@@ -198,7 +217,9 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
         incident=incident.id,
         remediation=remedy(world, owner, incident.id, said),
         person=own.id,
-        key=key(world, owner, own)[0],
+        lodger=lodger(world, owner).id,
+        account=issued.account,
+        key=issued.id,
         sequence=newest[0].sequence,
     )
 

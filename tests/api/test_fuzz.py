@@ -90,6 +90,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "NewRemediation": {"incident_id": "x", "action": "notify_team", "reason": "thrown at it"},
     "Credentials": {"email": "admin@localhost", "password": "wrong"},
     "Because": {"reason": "thrown at it"},
+    "TokenKeyRotation": {"reason": "thrown at it"},  # at once, it would log the house out
 }
 """Bodies in which one thing at a time is made wrong."""
 
@@ -103,7 +104,7 @@ TYPES = [
     "text/plain",
     "",
 ]
-UNNAMED = {401, 403}
+UNNAMED = {401, 403, 429}
 """Refusals of the caller; there is no input at fault."""
 
 

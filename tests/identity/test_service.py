@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from trimtab.audit import ledger
 from trimtab.audit.tables import ENTRIES, PAYLOADS
-from trimtab.audit.work import Records
-from trimtab.identity import passwords, service, store
+from trimtab.audit.work import Reading, Records
+from trimtab.identity import credential_store, passwords, service, sessions, standing, store
 from trimtab.identity.model import (
     ApiKey,
     ServiceAccount,
@@ -29,6 +29,7 @@ from trimtab.identity.model import (
     split_key,
 )
 from trimtab.identity.roles import PERMISSIONS, ROLES, permissions_of
+from trimtab.identity.tokens import Claims
 from trimtab.kernel.actor import Actor, ActorKind, system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import (
@@ -220,7 +221,7 @@ def test_who_acts_for_a_tenant_finds_nothing_of_others_to_change(
 ) -> None:
     person, account = beside[f"person of {whose}"], beside[f"account of {whose}"]
     verbs: list[Callable[[Any], object]] = [
-        lambda work: service.disable_person(work, person),
+        lambda work: standing.disable_person(work, person),
         lambda work: service.revoke_key(work, beside[f"key of {whose}"].id),
         lambda work: service.issue_key(work, account),
         lambda work: service.add_account(
@@ -342,7 +343,13 @@ def log_in(
 ) -> tuple[str, str]:
     person = service.authenticate_password(records, email, password)
     with records.begin(BOSS, reason="r") as work:
-        return service.open_session(work, person, until=until)
+        return sessions.open_session(work, person, at=REAL, until=until)
+
+
+def look_in(
+    reading: Reading, token: str, *, at: datetime
+) -> tuple[Actor, credential_store.Session]:
+    return sessions.authenticate_session(reading, token, at=at, idle=timedelta(days=2))
 
 
 def test_somebody_logs_in_and_out(records: Records) -> None:
@@ -350,17 +357,17 @@ def test_somebody_logs_in_and_out(records: Records) -> None:
     until = REAL + timedelta(hours=8)
     token, csrf = log_in(records, "ANN@example.org", until=until)
     with records.look() as reading:
-        actor, form = service.authenticate_session(reading, token, at=REAL)
-        assert (actor.id, actor.person, form) == (person, person, csrf)
-        assert service.authenticate_session(reading, token, at=until - timedelta(microseconds=1))
+        actor, session = look_in(reading, token, at=REAL)
+        assert (actor.id, actor.person, session.csrf) == (person, person, csrf)
+        assert look_in(reading, token, at=until - timedelta(microseconds=1))
         with pytest.raises(NotAuthenticated):
-            service.authenticate_session(reading, token, at=until)
-        rows = reading.rows(sa.select(store.SESSIONS))
+            look_in(reading, token, at=until)
+        rows = reading.rows(sa.select(credential_store.SESSIONS))
         assert token not in str(rows), "a stolen table of sessions opens nothing"
     with records.begin(BOSS, reason="r") as work:
-        service.log_out(work, token)
+        sessions.log_out(work, token)
     with pytest.raises(NotAuthenticated), records.look() as reading:
-        service.authenticate_session(reading, token, at=REAL)
+        look_in(reading, token, at=REAL)
 
 
 def test_each_session_has_a_token_of_its_own(records: Records) -> None:
@@ -377,17 +384,17 @@ def test_who_was_disabled_is_out_at_once(records: Records) -> None:
     with records.look() as reading:
         as_it_was = store.person(reading, person)
     with records.begin(BOSS, reason="r") as work:
-        service.disable_person(work, person)
-        service.disable_person(work, person)
+        standing.disable_person(work, person)
+        standing.disable_person(work, person)
     with records.look() as reading:
         with pytest.raises(NotAuthenticated):
-            service.authenticate_session(reading, token, at=REAL - timedelta(days=1))
+            look_in(reading, token, at=REAL - timedelta(days=1))
         with pytest.raises(NotAuthenticated):
-            service.authenticate_subject(reading, person)
+            service.authenticate_token(reading, Claims(person))
     with pytest.raises(NotAuthenticated):
         service.authenticate_password(records, "ann@example.org", PASSWORD)
     with pytest.raises(NotAuthenticated), records.begin(BOSS, reason="r") as work:
-        service.open_session(work, as_it_was, until=REAL)
+        sessions.open_session(work, as_it_was, at=REAL, until=REAL)
 
 
 def test_a_password_that_was_changed_meanwhile_opens_no_session(records: Records) -> None:
@@ -395,14 +402,14 @@ def test_a_password_that_was_changed_meanwhile_opens_no_session(records: Records
     with records.look() as reading:
         known = store.person(reading, person)
     with pytest.raises(NotAuthenticated), records.begin(BOSS, reason="r") as work:
-        service.open_session(work, replace(known, password_hash="another"), until=REAL)
+        sessions.open_session(work, replace(known, password_hash="another"), at=REAL, until=REAL)
 
 
 def test_a_token_of_somebody_unknown_names_nobody(records: Records) -> None:
     with records.look() as reading:
         for subject in ("usr_unknown", "", "svc_unknown", "system:release"):
             with pytest.raises(NotAuthenticated):
-                service.authenticate_subject(reading, subject)
+                service.authenticate_token(reading, Claims(subject))
 
 
 def test_a_refused_log_in_writes_nothing_and_says_the_same(records: Records) -> None:
@@ -419,7 +426,7 @@ def test_a_refused_log_in_writes_nothing_and_says_the_same(records: Records) -> 
         words.add((refused.value.message, refused.value.field))
     assert len(words) == 1
     with records.look() as reading:
-        assert reading.rows(sa.select(store.SESSIONS)) == []
+        assert reading.rows(sa.select(credential_store.SESSIONS)) == []
 
 
 def seconds(act: Callable[[], object]) -> float:

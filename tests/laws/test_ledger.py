@@ -27,6 +27,9 @@ EXEMPT = {
     "cursors": "how far a reader has come; nothing was decided",
     "sessions": "who is logged in; the log-in has an entry",
     "executors": "which processes are alive, by the time of the database",
+    "log_in_places": "where somebody has logged in before; each log-in has an entry",
+    "key_uses": "when a key was last used; nothing was decided",
+    "request_nonces": "signed requests that were taken once; what they changed has entries",
 }
 """Tables that are written without an event, and why."""
 
@@ -34,8 +37,8 @@ WRITES_ITSELF = {
     "audit/work.py": "the unit of work: the one place where decisions are written",
     "audit/ledger.py": "the ledger",
     "audit/heads.py": "signed heads of the ledger",
-    "identity/service.py": "ends a session, through the unit of work",
     "platform/executors.py": "leases of processes, outside any unit of work",
+    "identity/credential_store.py": "sessions, uses, nonces, through the unit of work",
     "monitoring/late_store.py": "counts of what came late, through the unit of work",
     "registry/routing.py": "reports of gateways, through the unit of work",
 }

@@ -88,10 +88,17 @@ OPEN_ADDRESSES = {
     "/health/ready": "asked by load balancers, tells nothing of anybody",
     "/metrics": "scraped from inside the network",
     "/api/v1/tokens": "takes the credential itself",
+    "/api/v1/tokens/exchange": "takes the credential itself",
+    "/api/v1/password": "takes the credential itself",
+    "/.well-known/jwks.json": "public keys, for whoever verifies a token",
     "/login": "takes the credential itself",
     "/docs": "describes the interface, tells nothing of anybody",
     "/redoc": "the same, to be read",
     "/docs/errors": "says what each code means, to whoever has got one",
+    "/account": "demands a session, of whoever",
+    "/account/sessions/{session}/end": "demands a session, of whoever",
+    "/account/log-out-everywhere": "demands a session, of whoever",
+    "/account/password": "demands a session, of whoever",
     "/logout": "ends whatever session the caller has",
 }
 

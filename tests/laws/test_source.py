@@ -28,6 +28,8 @@ FETCHED = {
 CLOCK = {"kernel/clock.py": "here the machine is asked"}
 BROAD = {
     "demo/processes.py": "ends the process it has begun, then raises on",
+    "identity/keys.py": "keeps what could not be written, then raises on",
+    "identity/rotation.py": "throws away the key that has no entry, then raises on",
     "platform/database.py": "rolls back, then raises on",
     "workflows/loop.py": "says which job failed, then raises on",
     "workflows/serving.py": "closes the file, then raises on",

@@ -14,6 +14,7 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals import store as approval_store
 from trimtab.approvals.model import Vote, Voter
 from trimtab.identity import service as identity
+from trimtab.identity import standing
 from trimtab.identity.model import Person
 from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
@@ -257,7 +258,7 @@ class Acting:
         signers = [p for p in self.world.people() if p.id in signed]
         chosen = self.rng.choice(signers or self.world.people())
         with self._as(system("admin"), "left") as work:
-            identity.disable_person(work, chosen.id)
+            standing.disable_person(work, chosen.id)
         return f"{chosen.name} leaves"
 
     def _votes(self, rollout: Rollout) -> tuple[Vote, ...]:

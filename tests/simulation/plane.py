@@ -20,7 +20,12 @@ from trimtab.artifacts.keys import load_or_create_key
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.audit.heads import Heads, HeadSigner, ledger_origin
 from trimtab.audit.work import Records
-from trimtab.identity.tokens import Tokens, load_or_create_rsa
+from trimtab.identity.brakes import Brakes
+from trimtab.identity.keyring import KeyFolder
+from trimtab.identity.keys import KeyUses
+from trimtab.identity.signed import Nonces
+from trimtab.identity.tokens import OVERLAP, Tokens
+from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.events import canonical
 from trimtab.platform.blobs import BlobStore
@@ -72,7 +77,7 @@ class Keys:
     permits: Ed25519PrivateKey
     gate: Ed25519PrivateKey
     signer: ArtifactSigner
-    tokens: Tokens
+    tokens: KeyFolder
     settings: Settings
 
     @classmethod
@@ -87,7 +92,7 @@ class Keys:
             load_or_create_key(home / "permits.pem"),
             load_or_create_key(home / "gate.pem"),
             ArtifactSigner(home / "artifacts.pem", max_metadata_bytes=METADATA_BYTES),
-            Tokens("http://localhost", load_or_create_rsa(home / "tokens.pem"), clock),
+            KeyFolder(home, clock, overlap=OVERLAP),
             Settings(**settings),
         )
 
@@ -140,7 +145,12 @@ class Plane:
             scratch=_scratch(keys.home / "scratch"),
             engine=self.engine,
             heads=Heads(self.database, signer, self.home / "heads"),
-            tokens=keys.tokens,
+            tokens=Tokens("http://localhost", keys.tokens.ring, self.real_clock),
+            token_keys=keys.tokens,
+            wrapping=Wrapping(keys.home / "wrapping.key"),
+            nonces=Nonces(records),
+            key_uses=KeyUses(records, self.real_clock),
+            brakes=Brakes(),
             signer=keys.signer,
             permit_key=keys.permits,
             policies={POLICY: policy()},

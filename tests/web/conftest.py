@@ -36,6 +36,7 @@ from trimtab.checks import service as checks
 from trimtab.checks import store as check_store
 from trimtab.checks.model import Result, conclude
 from trimtab.identity import service as identity
+from trimtab.identity import sessions
 from trimtab.identity import store as people
 from trimtab.identity.model import Person
 from trimtab.incidents import service as incidents
@@ -59,7 +60,7 @@ from trimtab.rollouts import service as rollouts
 from trimtab.rollouts.analysis import Evidence, Look, judge
 from trimtab.rollouts.model import Rollout
 from trimtab.stats.intervals import clopper_pearson
-from trimtab.web.session import LIFETIME, cookie_name
+from trimtab.web.session import cookie_name
 from trimtab.workflows import intake, permits, release
 from trimtab.workflows.parts import ENVIRONMENT, policy_of
 
@@ -193,9 +194,10 @@ class World:
         browser = Browser(self.origin)
         self._browsers.append(browser)
         if name is not None:
-            until = self.parts.real_clock.now() + LIFETIME
+            at = self.parts.real_clock.now()
+            until = at + self.parts.settings.session_life()
             with self.parts.records.begin(system("pages"), reason="logged in") as work:
-                token, _ = identity.open_session(work, self.people[name], until=until)
+                token, _ = sessions.open_session(work, self.people[name], at=at, until=until)
             browser.client.cookies.set(cookie_name(self.parts), token)
         return browser
 

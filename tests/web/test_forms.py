@@ -108,11 +108,11 @@ def test_a_session_ends_with_the_log_out(shown: Any) -> None:
 
 
 def test_a_disabled_person_is_out_at_once(told: Any) -> None:
-    from trimtab.identity import service as identity
+    from trimtab.identity import standing
 
     browser = told.browser("mira")
     with told.parts.records.begin(told.actor("root"), reason="left") as work:
-        identity.disable_person(work, told.people["mira"].id)
+        standing.disable_person(work, told.people["mira"].id)
     assert browser.get("/").status_code == 303
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.worker.test_application import opened
 
 from trimtab.app import Application
-from trimtab.identity.tokens import load_or_create_rsa
+from trimtab.identity.keyring import load_or_create_rsa
 from trimtab.kernel.errors import InvalidInput
 
 pytestmark = pytest.mark.slow

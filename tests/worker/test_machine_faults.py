@@ -51,7 +51,7 @@ def on_a_clock_that_jumps(home: Path) -> tuple[Application, Jumping]:
     """A house that takes its time, domain and real, from a clock that can be set."""
     application, clock = opened(home), Jumping()
     parts = application.parts
-    tokens = Tokens(parts.settings.public_origin(), parts.tokens._key, clock)
+    tokens = Tokens(parts.settings.public_origin(), parts.token_keys.ring, clock)
     application.parts = dataclasses.replace(parts, clock=clock, real_clock=clock, tokens=tokens)
     parts.records.clock = clock
     return application, clock

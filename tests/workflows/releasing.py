@@ -24,7 +24,7 @@ from trimtab.approvals import store as approval_store
 from trimtab.approvals.model import Approval, Phase
 from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
-from trimtab.identity import service as identity
+from trimtab.identity import standing
 from trimtab.identity import store as people
 from trimtab.identity.model import Person, PersonAdded
 from trimtab.kernel.actor import system
@@ -130,7 +130,7 @@ class Plane:
     def depart(self, role: str) -> None:
         """Who signs in this role is here no more."""
         with self.application.parts.records.begin(system("test"), reason="left") as work:
-            identity.disable_person(work, self.people[role].id)
+            standing.disable_person(work, self.people[role].id)
 
     def change_policy(self, old: str = "", new: str = "") -> None:
         """The policy is another one: a byte more, or `old` replaced by `new`."""

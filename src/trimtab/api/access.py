@@ -7,7 +7,7 @@ fails the build.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.datastructures import State
 
+from trimtab.api.presented import Credential, presented
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.model import split_key
@@ -23,13 +24,15 @@ from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotPermitted, NotYours
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.logs import know_caller
-from trimtab.sdk import shapes
+from trimtab.sdk import request_signing, shapes
 from trimtab.workflows.parts import Parts
+from trimtab.workflows.refusals import source
 
 __all__ = [
     "Actor",
     "Demand",
     "PartsOf",
+    "address_of",
     "asks",
     "key_of",
     "may",
@@ -52,10 +55,6 @@ async def _parts_of(request: Request) -> Parts:
 
 
 PartsOf = Annotated[Parts, Depends(_parts_of)]
-
-
-Credential = Callable[[Reading, Parts], Actor]
-"""Tells whom the credential of a request speaks for, by the records."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,8 @@ class Asker:
     parts: Parts
     credential: Credential
     tenant: str | None
+    address: str
+    """Where the request comes from: failures are counted by it."""
     state: State
     """Of the request, where it is left who asks: a refusal is put on record with that."""
 
@@ -128,7 +129,8 @@ class Asker:
             NotAuthenticated: no credential, or two of them.
         """
         tenant = _one(request, "x-tenant-id")
-        return cls(parts_of(request), _credential(request), tenant, request.state)
+        shown = presented(request, _one(request, "x-api-key"), _one(request, "authorization"))
+        return cls(parts_of(request), shown, tenant, address_of(request), request.state)
 
     @contextmanager
     def look(self, permission: str) -> Iterator[tuple[Reading, Actor]]:
@@ -136,13 +138,13 @@ class Asker:
         the request narrows to.
 
         Raises:
+            TooManyRequests: the credential, or the address, has failed too often.
             NotAuthenticated: the credential is of no use.
             NotPermitted: the header names another tenant than the credential's, or the
                 permission was not granted.
             NotFound: the header names a tenant that there is not.
         """
-        with self.parts.records.look() as reading:
-            known = self.state.actor = self.credential(reading, self.parts)
+        with self.known() as (reading, known):
             actor = identity.narrow(known, self.tenant)
             know_caller(actor.id, actor.tenant)
             if known.tenant is None:  # what narrows it is a word of the caller's
@@ -153,6 +155,32 @@ class Asker:
                     remedy="ask an administrator for a role that has it",
                 )
             yield reading, actor
+
+    @contextmanager
+    def known(self) -> Iterator[tuple[Reading, Actor]]:
+        """A look at the records, and whom the credential speaks for.
+
+        Raises:
+            TooManyRequests: the credential, or the address, has failed too often.
+            NotAuthenticated: the credential is of no use.
+        """
+        brakes, shown = self.parts.brakes, self.credential
+        brakes.look_at(self.address, shown.name)
+        with self._counted():
+            shown.take(self.parts)
+        with self.parts.records.look() as reading:
+            with self._counted():
+                actor = self.state.actor = shown.actor(reading, self.parts)
+            brakes.good(self.address, shown.name)
+            yield reading, actor
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except NotAuthenticated:
+            self.parts.brakes.refused(self.address, self.credential.name)
+            raise
 
 
 @dataclass(frozen=True)
@@ -172,23 +200,9 @@ class PermittedAsker:
         return self.asker.look(self.permission)
 
 
-def _credential(request: Request) -> Credential:
-    key, bearer = _one(request, "x-api-key"), _one(request, "authorization")
-    if (key is None) == (bearer is None):
-        raise NotAuthenticated(
-            "send one credential",
-            remedy="a key in X-Api-Key, or a token in Authorization: Bearer",
-        )
-    if key is not None:
-        return lambda reading, _parts: identity.authenticate_key(reading, key)
-    scheme, _, token = (bearer or "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise NotAuthenticated("the Authorization header is not a bearer token")
-    if token.startswith("ak_"):
-        return lambda reading, _parts: identity.authenticate_key(reading, token)
-    return lambda reading, parts: identity.authenticate_subject(
-        reading, parts.tokens.subject(token)
-    )
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6, the network."""
+    return source(request.client.host if request.client else None).address
 
 
 def _one(request: Request, header: str) -> str | None:
@@ -233,9 +247,24 @@ def scope_of(reading: Reading, actor: Actor, tenant: str | None) -> TenantId | N
     return TenantId(tenant)
 
 
+def key_text(request: Request) -> str:
+    """The key in X-Api-Key.
+
+    Raises:
+        NotAuthenticated: there is none.
+    """
+    text = _one(request, "x-api-key")
+    if text is None:
+        raise NotAuthenticated("there is no key", remedy="send it in X-Api-Key")
+    return text
+
+
 def key_of(request: Request) -> str | None:
     """The public id of the key that a request carries: what a canary is drawn by where no
     endpoint is named, here as at every gateway."""
-    bearer = (_one(request, "authorization") or "").partition(" ")[2]
-    parts = split_key(_one(request, "x-api-key") or bearer)
+    shown = _one(request, "authorization") or ""
+    signature = request_signing.parse(shown)
+    if signature is not None:
+        return signature.key
+    parts = split_key(_one(request, "x-api-key") or shown.partition(" ")[2])
     return None if parts is None else parts[0]

@@ -1,14 +1,12 @@
-"""Tenants, people, service accounts, keys, tokens."""
+"""Tenants, people, service accounts."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may, open_to_all, whose
-from trimtab.identity import service, store
+from trimtab.api.access import Actor, PartsOf, may, whose
+from trimtab.identity import service, standing, store
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
 from trimtab.registry import store as registry
@@ -17,12 +15,13 @@ from trimtab.sdk import shapes
 router = strict.router("/api/v1", tag="identity")
 
 Manager = Annotated[Actor, may("identity:manage")]
+Host = Annotated[Actor, may("identity:manage", fleet=True)]
 
 
 @router.post("/tenants", status_code=201, summary="Add a tenant")
 def create_tenant(
     body: shapes.NewTenant,
-    actor: Annotated[Actor, may("identity:manage", fleet=True)],
+    actor: Host,
     parts: PartsOf,
 ) -> dict[str, str]:
     """Add a tenant."""
@@ -37,6 +36,20 @@ def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
     with parts.records.look() as reading:
         found = store.tenants(reading, tenant=actor.tenant)
     return shapes.Page(items=[{"id": t.id, "name": t.name} for t in found])
+
+
+@router.post("/tenants/{tenant}/disable", status_code=204, summary="Disable a tenant")
+def disable_tenant(tenant: str, body: shapes.Because, actor: Host, parts: PartsOf) -> None:
+    """Let nobody act any more who belongs to a tenant; its models keep serving others."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.disable_tenant(work, tenant)
+
+
+@router.post("/tenants/{tenant}/enable", status_code=204, summary="Enable a tenant")
+def enable_tenant(tenant: str, body: shapes.Because, actor: Host, parts: PartsOf) -> None:
+    """Let who belongs to a tenant act again."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.enable_tenant(work, tenant)
 
 
 @router.post("/people", status_code=201, summary="Add a person")
@@ -62,6 +75,38 @@ def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShap
     return shapes.Page(items=[shapes.PersonShape.model_validate(p) for p in found])
 
 
+@router.post("/people/{person}/disable", status_code=204, summary="Disable a person")
+def disable_person(person: str, body: shapes.Because, actor: Manager, parts: PartsOf) -> None:
+    """Let a person log in no more; their sessions and tokens end for good. The last
+    administrator of the platform stays."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.disable_person(work, person)
+
+
+@router.post("/people/{person}/enable", status_code=204, summary="Enable a person")
+def enable_person(person: str, body: shapes.Because, actor: Manager, parts: PartsOf) -> None:
+    """Let a person who was disabled log in again."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.enable_person(work, person)
+
+
+@router.put("/people/{person}/password", status_code=204, summary="Reset a password")
+def reset_password(person: str, body: shapes.PasswordReset, actor: Manager, parts: PartsOf) -> None:
+    """Give a person another password; their sessions and tokens end."""
+    fresh = standing.new_hash(body.new_password)
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.reset_password(work, person, fresh)
+
+
+@router.post(
+    "/people/{person}/end-credentials", status_code=204, summary="Log a person out everywhere"
+)
+def end_credentials(person: str, body: shapes.Because, actor: Manager, parts: PartsOf) -> None:
+    """End all sessions and tokens of a person, who may log in again."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.end_credentials(work, person)
+
+
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
 def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shapes.IssuedKey:
     """Add a service account, and give out its first key; its text is shown this once. A
@@ -79,27 +124,25 @@ def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shap
             roles=tuple(body.roles),
             tenant=whose(actor, body),
         )
-        key, text = service.issue_key(work, account, default_model=body.default_model)
+        key, text = service.issue_key(
+            work, account, default_model=body.default_model, wrapping=parts.wrapping
+        )
     return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
 
 
-@router.delete("/keys/{key}", status_code=204, summary="Revoke a key")
-def revoke_key(key: str, actor: Manager, parts: PartsOf) -> None:
-    """Make a key useless; gateways refuse it with their next routing table."""
-    with parts.records.begin(actor, reason="revoked") as work:
-        service.revoke_key(work, key)
+@router.post(
+    "/service-accounts/{account}/disable", status_code=204, summary="Disable a service account"
+)
+def disable_account(account: str, body: shapes.Because, actor: Manager, parts: PartsOf) -> None:
+    """Let a program act no more; gateways refuse its keys with their next routing table."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.disable_account(work, account)
 
 
-@router.post("/tokens", summary="Log in for a token", dependencies=[Depends(open_to_all)])
-def log_in(body: shapes.Credentials, parts: PartsOf) -> shapes.TokenShape:
-    """A short-lived bearer token for address and password."""
-    person = service.authenticate_password(parts.records, body.email, body.password)
-    return _token(parts, person.id)
-
-
-def _token(parts: PartsOf, subject: str) -> shapes.TokenShape:
-    return shapes.TokenShape(
-        access_token=parts.tokens.issue(subject, lifetime=service.TOKEN_LIFETIME),
-        token_type="Bearer",
-        expires_in=int(service.TOKEN_LIFETIME.total_seconds()),
-    )
+@router.post(
+    "/service-accounts/{account}/enable", status_code=204, summary="Enable a service account"
+)
+def enable_account(account: str, body: shapes.Because, actor: Manager, parts: PartsOf) -> None:
+    """Let a program that was disabled act again, with the keys that are left."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        standing.enable_account(work, account)

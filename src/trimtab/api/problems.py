@@ -40,6 +40,7 @@ STATUS: dict[type[errors.TrimtabError], int] = {
     errors.InvalidMove: 409,
     errors.PolicyRefused: 409,
     errors.IntegrityFailed: 409,
+    errors.TooManyRequests: 429,
     errors.Unavailable: 503,
 }
 
@@ -53,6 +54,7 @@ WAY_OUT: dict[str, str] = {
     "invalid_move": "read the present state; this move is not open from there",
     "policy_refused": "meet what the policy demands, then ask again",
     "integrity_failed": "do not use these bytes; tell the owner, and send or take them anew",
+    "too_many_requests": "wait as long as Retry-After says, then try again",
     "unavailable": "try again shortly; /health says which part does not answer",
     "method_not_allowed": "see /docs for the methods of this address",
     "too_large": "send less at once",
@@ -130,6 +132,8 @@ def _known(request: Request, error: Exception) -> JSONResponse:
     request.state.refused = Refused.by(error)
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
     answer = problem(status, error.code, error.message, field=error.field, remedy=error.remedy)
+    if isinstance(error, errors.TooManyRequests):
+        answer.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, RangeNotSatisfiable):
         answer.headers["Content-Range"] = f"bytes */{error.size}"
     return answer

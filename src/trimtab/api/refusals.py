@@ -31,7 +31,7 @@ def on_record(scope: Scope, status: int) -> Key | None:
         return None
     actor: Actor | None = scope["state"].get("actor")
     if actor is None:
-        unknown = status in (401, 403)
+        unknown = status in (401, 403, 429)
         return source((scope.get("client") or (None,))[0]) if unknown else None
     if not why.grave:
         return None

@@ -12,6 +12,7 @@ from trimtab.api import (
     approvals,
     audit,
     codes,
+    credentials,
     gateways,
     identity,
     kill_switches,
@@ -24,6 +25,7 @@ from trimtab.api import (
     serving,
 )
 from trimtab.api.observed import Observed
+from trimtab.api.outside import NoSecretsInAddresses, SignedBodies
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
@@ -41,6 +43,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     kill_switches.router,
     audit.router,
     identity.router,
+    credentials.router,
+    credentials.published,
 )
 
 MAX_UPLOAD_BYTES = 1 << 30
@@ -67,6 +71,8 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     for router in routers:
         app.include_router(router)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
+    app.add_middleware(SignedBodies)
+    app.add_middleware(NoSecretsInAddresses)
     app.add_middleware(Observed, parts=parts)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
     return app

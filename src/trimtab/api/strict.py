@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.strictjson import NotStrict
-from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.kernel.errors import InvalidInput, NotFound, TrimtabError
 
 MAX_JSON_BYTES = 1 << 20
 """Largest body of JSON. It is read before anybody is known, and every value in it is looked
@@ -40,10 +40,12 @@ class StrictRoute(APIRoute):
             own = _StrictRequest(request.scope, request.receive)
             try:
                 return await handle(own)
-            except HTTPException:
+            except HTTPException as error:  # FastAPI has put "an error" in the place of ours
+                if isinstance(error.__cause__, TrimtabError):
+                    raise error.__cause__ from None
                 if own.refusal is None:
                     raise
-                raise own.refusal from None  # FastAPI has put "an error" in its place
+                raise own.refusal from None
 
         return strict
 

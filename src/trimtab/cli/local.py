@@ -81,23 +81,24 @@ def local_token(email: str) -> str:
     """
     from trimtab.audit.work import Records
     from trimtab.identity import store
-    from trimtab.identity.service import TOKEN_LIFETIME
-    from trimtab.identity.tokens import Tokens, load_or_create_rsa
+    from trimtab.identity.keyring import KeyFolder
+    from trimtab.identity.service import token_for
+    from trimtab.identity.tokens import OVERLAP, Tokens
     from trimtab.kernel.clock import SystemClock
     from trimtab.platform.database import Database
     from trimtab.platform.settings import load_settings
 
     settings = load_settings()
-    keys = settings.home / "keys" / "tokens.pem"
-    if not keys.exists():
+    keys = settings.home / "keys"
+    if not any(keys.glob("tokens*.pem")):
         raise NotFound("nothing was started here yet", remedy="start it once with `make up`")
     clock = SystemClock()
     with Records(Database(settings.database()), clock).look() as reading:
         person = store.person_by_email(reading, email)
     if person is None:
         raise NotFound(f"there is nobody with the address {email}", field="email")
-    tokens = Tokens(settings.public_origin(), load_or_create_rsa(keys), clock)
-    return tokens.issue(person.id, lifetime=TOKEN_LIFETIME)
+    folder = KeyFolder(keys, clock, overlap=OVERLAP)
+    return token_for(Tokens(settings.public_origin(), folder.ring, clock), person)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -28,12 +28,17 @@ class Tenant:
     id: TenantId
     name: str
     created_at: datetime
+    disabled: bool = False
     revision: int = 0
 
 
 @dataclass(frozen=True)
 class Person:
-    """A human being. `tenant` None is somebody of the platform itself."""
+    """A human being. `tenant` None is somebody of the platform itself.
+
+    `generation` counts how often all their sessions and tokens were ended at once: each of
+    these carries the generation that it was given in, and is of no use in the next.
+    """
 
     id: PersonId
     email: str
@@ -43,6 +48,7 @@ class Person:
     password_hash: str
     disabled: bool
     created_at: datetime
+    generation: int = 0
     revision: int = 0
 
     def actor(self) -> Actor:
@@ -69,7 +75,11 @@ class ServiceAccount:
 @dataclass(frozen=True)
 class ApiKey:
     """A credential of a service account. Only the SHA-256 of its secret is kept: the secret
-    has 256 random bits, so there is nothing to guess and nothing to slow down."""
+    has 256 random bits, so there is nothing to guess and nothing to slow down.
+
+    `wrapped` is what verifies signatures made with it, under a key that the database does not
+    hold; None where it was issued without.
+    """
 
     id: str
     account: str
@@ -80,6 +90,7 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None = None
+    wrapped: str | None = None
     revision: int = 0
 
     def fits(self, secret: str) -> bool:
@@ -117,15 +128,6 @@ class PersonAdded(Event):
 
 
 @dataclass(frozen=True)
-class PersonDisabled(Event):
-    """A person may not log in any more; what they decided stays."""
-
-    kind: ClassVar[str] = "person.disabled"
-
-    name: str
-
-
-@dataclass(frozen=True)
 class ServiceAccountAdded(Event):
     """A program may act from now on, in these roles."""
 
@@ -154,15 +156,6 @@ class KeyRevoked(Event):
     kind: ClassVar[str] = "api_key.revoked"
 
     account: str
-
-
-@dataclass(frozen=True)
-class LoggedIn(Event):
-    """Somebody logged in at the pages."""
-
-    kind: ClassVar[str] = "session.opened"
-
-    person: str
 
 
 def new_key() -> tuple[str, str, str]:

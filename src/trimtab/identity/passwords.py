@@ -22,8 +22,8 @@ _NOBODY = (
 )
 
 
-def hash_password(password: str) -> str:
-    """The argon2id hash of a password.
+def hash_password(password: str, *, field: str = "password") -> str:
+    """The argon2id hash of a password; `field` is where somebody gave it.
 
     Raises:
         InvalidInput: too short, or made of what everybody tries first.
@@ -35,7 +35,7 @@ def hash_password(password: str) -> str:
     if len(password) < MIN_LENGTH or len(rest) < MIN_LENGTH // 2:
         raise InvalidInput(
             "this password is too easy to guess",
-            field="password",
+            field=field,
             remedy=f"use at least {MIN_LENGTH} characters, for instance four unrelated words",
         )
     return _hasher.hash(password)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from trimtab.audit.work import Reading, Records, Work
 from trimtab.identity import passwords, store
 from trimtab.identity.model import (
     ApiKey,
     KeyIssued,
-    LoggedIn,
     Person,
     PersonAdded,
-    PersonDisabled,
     ServiceAccount,
     ServiceAccountAdded,
     Tenant,
@@ -23,19 +20,21 @@ from trimtab.identity.model import (
     checked_roles,
     checked_tenant,
     new_key,
-    secret_digest,
     split_key,
 )
 from trimtab.identity.reach import demand_fleet, demand_own, owns
 from trimtab.identity.roles import permissions_of
+from trimtab.identity.tokens import Claims, Tokens
+from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.actor import Actor, ActorKind
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import PersonId, TenantId, new_id
+from trimtab.sdk.request_signing import signing_key
 
 TOKEN_LIFETIME = timedelta(minutes=30)
 """How long a bearer token lasts, in real time."""
 
-_REFUSED = "this credential is not known, or is of no use any more"
+REFUSED = "this credential is not known, or is of no use any more"
 
 
 def create_tenant(work: Work, slug: str, name: str) -> Tenant:
@@ -86,18 +85,6 @@ def add_person(
     return person
 
 
-def disable_person(work: Work, person_id: str) -> None:
-    """Let a person log in no more; sessions and tokens end with it.
-
-    Raises:
-        NotFound: there is no such person, or it is another tenant's.
-    """
-    person = _person_of(work, person_id)
-    if not person.disabled:
-        event = PersonDisabled(subject=person.id, tenant=person.tenant, name=person.name)
-        store.save(work, replace(person, disabled=True), event)
-
-
 def add_account(
     work: Work, *, name: str, owner: PersonId, roles: tuple[str, ...], tenant: TenantId | None
 ) -> ServiceAccount:
@@ -110,7 +97,7 @@ def add_account(
     demand_own(work.actor, tenant)
     demand_tenant(work, tenant)
     if owner != work.actor.person:  # quorums count the person behind it, who so has to be one
-        _person_of(work, owner, field="owner")
+        person_of(work, owner, field="owner")
     account = ServiceAccount(
         id=new_id("svc"),
         name=name,
@@ -134,6 +121,7 @@ def issue_key(
     scopes: tuple[str, ...] | None = None,
     default_model: str | None = None,
     lifetime: timedelta | None = None,
+    wrapping: Wrapping | None = None,
 ) -> tuple[ApiKey, str]:
     """Give out a key; the second value is its text, shown this once.
 
@@ -141,6 +129,7 @@ def issue_key(
         scopes: What the key may do, at most what the account may; None for all of that.
         default_model: The model that is meant where a request names none.
         lifetime: Until it expires; None for no end.
+        wrapping: Keeps what verifies signatures; without it the key cannot sign requests.
 
     Raises:
         NotFound: the account is another tenant's.
@@ -155,6 +144,7 @@ def issue_key(
             f"the account may not do {', '.join(sorted(wanted - own))} itself", field="scopes"
         )
     key_id, text, digest = new_key()
+    verifier = signing_key(text.partition(".")[2])
     key = ApiKey(
         id=key_id,
         account=account.id,
@@ -164,6 +154,7 @@ def issue_key(
         default_model=default_model,
         created_at=work.now,
         expires_at=None if lifetime is None else work.now + lifetime,
+        wrapped=None if wrapping is None else wrapping.wrap(verifier, key_id),
     )
     event = KeyIssued(
         subject=key.id,
@@ -200,10 +191,50 @@ def authenticate_key(reading: Reading, text: str) -> Actor:
     parts = split_key(text)
     key = store.key(reading, parts[0]) if parts else None
     if parts is None or key is None or not key.fits(parts[1]) or not key.usable(reading.now):
-        raise NotAuthenticated(_REFUSED)
+        raise NotAuthenticated(REFUSED)
+    return acting_key(reading, key)
+
+
+def authenticate_token(reading: Reading, claims: Claims) -> Actor:
+    """Whom a verified token speaks for, by the records as they are now: what was changed since
+    it was issued counts, and what it says must agree with them.
+
+    Raises:
+        NotAuthenticated: whoever it names is gone, was disabled, belongs elsewhere, or has had
+            their tokens ended; always the same words.
+    """
+    if claims.key is not None:
+        return _exchanged(reading, claims)
+    try:
+        person = store.person(reading, claims.subject)
+    except NotFound:
+        raise NotAuthenticated(REFUSED) from None
+    same = person.tenant == claims.tenant and person.generation == claims.generation
+    if not same:
+        raise NotAuthenticated(REFUSED)
+    return acting(reading, person)
+
+
+def _exchanged(reading: Reading, claims: Claims) -> Actor:
+    """The account behind a token that was got for a key, which must be good still."""
+    key = store.key(reading, claims.key or "")
+    if key is None or not key.usable(reading.now):
+        raise NotAuthenticated(REFUSED)
+    if (key.account, key.tenant) != (claims.subject, claims.tenant):
+        raise NotAuthenticated(REFUSED)
+    actor = acting_key(reading, key)
+    return replace(actor, permissions=actor.permissions & frozenset(claims.scopes))
+
+
+def acting_key(reading: Reading, key: ApiKey) -> Actor:
+    """The account of a key, with what both of them may do.
+
+    Raises:
+        NotAuthenticated: it, or its tenant, was disabled.
+    """
     account = store.account(reading, key.account)
-    if account is None or account.disabled:
-        raise NotAuthenticated(_REFUSED)
+    if account is None or account.disabled or not store.tenant_open(reading, account.tenant):
+        raise NotAuthenticated(REFUSED)
     granted = permissions_of(account.roles) & frozenset(key.scopes)
     return Actor(
         account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
@@ -221,73 +252,32 @@ def authenticate_password(records: Records, email: str, password: str) -> Person
     """
     with records.look() as reading:
         person = store.person_by_email(reading, email)
-    known = None if person is None or person.disabled else person.password_hash
+        welcome = person is not None and _welcome(reading, person)
+    known = person.password_hash if person is not None and welcome else None
     if not passwords.fits(known, password) or person is None:
         raise NotAuthenticated("address and password do not fit", field="email")
     return person
 
 
-def open_session(work: Work, person: Person, *, until: datetime) -> tuple[str, str]:
-    """Open a session at the pages for somebody whose password was right just now; return its
-    token and the token for its forms.
+def token_for(tokens: Tokens, person: Person) -> str:
+    """A bearer token for a person."""
+    claims = Claims(person.id, person.tenant, person.generation)
+    return tokens.issue(claims, lifetime=TOKEN_LIFETIME)
+
+
+def acting(reading: Reading, person: Person) -> Actor:
+    """A person as somebody who acts.
 
     Raises:
-        NotAuthenticated: the person was disabled, or has another password, since.
+        NotAuthenticated: they, or their tenant, were disabled.
     """
-    present = store.person(work, person.id)
-    if present.disabled or present.password_hash != person.password_hash:
-        raise NotAuthenticated("address and password do not fit", field="email")
-    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    row = {
-        "token_sha256": secret_digest(token),
-        "person": person.id,
-        "csrf": csrf,
-        "expires_at": until,
-    }
-    work.append(store.SESSIONS, [row])
-    work.record(LoggedIn(subject=person.id, tenant=person.tenant, person=person.name))
-    return token, csrf
-
-
-def authenticate_session(reading: Reading, token: str, *, at: datetime) -> tuple[Actor, str]:
-    """Whom a session belongs to, and the token that its forms must carry.
-
-    Sessions live in real time: `at` is the machine's time, not the domain's.
-
-    Raises:
-        NotAuthenticated: there is no such session, it has ended, or the person has gone.
-    """
-    row = store.session(reading, secret_digest(token))
-    if row is None or at >= row["expires_at"]:
-        raise NotAuthenticated("you are not logged in", remedy="log in")
-    return authenticate_subject(reading, row["person"]), row["csrf"]
-
-
-def log_out(work: Work, token: str) -> None:
-    """End a session."""
-    table = store.SESSIONS
-    work.execute(table.delete().where(table.c.token_sha256 == secret_digest(token)))
-
-
-def authenticate_subject(reading: Reading, subject: str) -> Actor:
-    """The person or service account that a verified token or session names.
-
-    Raises:
-        NotAuthenticated: it does not exist any more, or was disabled.
-    """
-    account = store.account(reading, subject)
-    if account is not None and not account.disabled:
-        granted = permissions_of(account.roles)
-        return Actor(
-            account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
-        )
-    try:
-        person = store.person(reading, subject)
-    except NotFound:
-        raise NotAuthenticated(_REFUSED) from None
-    if person.disabled:
-        raise NotAuthenticated(_REFUSED)
+    if not _welcome(reading, person):
+        raise NotAuthenticated(REFUSED)
     return person.actor()
+
+
+def _welcome(reading: Reading, person: Person) -> bool:
+    return not person.disabled and store.tenant_open(reading, person.tenant)
 
 
 def narrow(actor: Actor, header: str | None) -> Actor:
@@ -319,10 +309,22 @@ def demand_tenant(reading: Reading, tenant: str | None, *, field: str = "tenant"
         raise NotFound(f"there is no tenant {ascii(tenant)[:80]}", field=field)
 
 
-def _person_of(work: Work, person_id: str, *, field: str = "person") -> Person:
+def person_of(work: Work, person_id: str, *, field: str = "person") -> Person:
     """A person whom whoever acts may change or name: of their own tenant, or anybody's for
     the fleet."""
     person = store.person(work, person_id, field=field)
     if not owns(work.actor, person.tenant):
         raise NotFound("there is no such person", field=field)
     return person
+
+
+def account_of(work: Work, account_id: str) -> ServiceAccount:
+    """A service account that whoever acts may change: of their tenant, or any for the fleet.
+
+    Raises:
+        NotFound: there is no such account, or it is another tenant's.
+    """
+    account = store.account(work, account_id)
+    if account is None or not owns(work.actor, account.tenant):
+        raise NotFound("there is no such service account", field="account")
+    return account

@@ -10,15 +10,17 @@ import sqlalchemy as sa
 
 from trimtab.audit.work import Reading, Work
 from trimtab.identity.model import ApiKey, Person, ServiceAccount, Tenant
+from trimtab.identity.roles import permissions_of
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import TenantId
-from trimtab.platform.database import Json, Kind, Moment, decision_table, plain_table
+from trimtab.platform.database import Json, Moment, decision_table
 
 TENANTS = decision_table(
     "tenants",
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("disabled", sa.Boolean, nullable=False),
 )
 PEOPLE = decision_table(
     "people",
@@ -29,6 +31,7 @@ PEOPLE = decision_table(
     sa.Column("password_hash", sa.String(200), nullable=False),
     sa.Column("disabled", sa.Boolean, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
 )
 ACCOUNTS = decision_table(
     "service_accounts",
@@ -49,17 +52,11 @@ KEYS = decision_table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
     sa.Column("revoked_at", Moment),
+    sa.Column("wrapped", sa.String(200)),
 )
-SESSIONS = plain_table(
-    "sessions",
-    Kind.SESSION,
-    sa.Column("token_sha256", sa.String(64), primary_key=True),
-    sa.Column("person", sa.String(80), nullable=False),
-    sa.Column("csrf", sa.String(64), nullable=False),
-    sa.Column("expires_at", Moment, nullable=False),
-)
-
 # Asked with every request, so built once: to compose a query costs more than to run it.
+_TENANT_BY_ID = sa.select(TENANTS.c.disabled).where(TENANTS.c.id == sa.bindparam("id"))
+_PERSON_BY_ID = sa.select(PEOPLE).where(PEOPLE.c.id == sa.bindparam("id"))
 _ACCOUNT_BY_ID = sa.select(ACCOUNTS).where(ACCOUNTS.c.id == sa.bindparam("id"))
 _KEY_BY_ID = sa.select(KEYS).where(KEYS.c.id == sa.bindparam("id"))
 
@@ -103,6 +100,14 @@ def tenant_exists(reading: Reading, tenant: str) -> bool:
     return reading.row(sa.select(TENANTS.c.id).where(TENANTS.c.id == tenant)) is not None
 
 
+def tenant_open(reading: Reading, tenant: TenantId | None) -> bool:
+    """Whether who belongs to `tenant` may act: it exists and was not disabled; or the fleet."""
+    if tenant is None:
+        return True
+    row = reading.row(_TENANT_BY_ID, {"id": tenant})
+    return row is not None and not row["disabled"]
+
+
 def people(reading: Reading, *, tenant: TenantId | None = None) -> list[Person]:
     """People by address; a tenant sees its own alone, None is everybody."""
     query = sa.select(PEOPLE).order_by(PEOPLE.c.email)
@@ -117,10 +122,30 @@ def person(reading: Reading, person_id: str, *, field: str = "person") -> Person
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(PEOPLE).where(PEOPLE.c.id == person_id))
+    row = reading.row(_PERSON_BY_ID, {"id": person_id})
     if row is None:
         raise NotFound("there is no such person", field=field)
     return _person(row)
+
+
+def stewards(work: Work) -> list[Person]:
+    """People of the fleet who may manage others, by id, held until the transaction ends: of
+    two who disable each other one comes second, and sees it."""
+    query = sa.select(PEOPLE).where(PEOPLE.c.tenant.is_(None), PEOPLE.c.disabled.is_(False))
+    rows = work.rows(query.order_by(PEOPLE.c.id).with_for_update())
+    return [p for p in map(_person, rows) if "identity:manage" in permissions_of(p.roles)]
+
+
+def tenant(reading: Reading, tenant_id: str) -> Tenant:
+    """The tenant with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = reading.row(sa.select(TENANTS).where(TENANTS.c.id == tenant_id))
+    if row is None:
+        raise NotFound("there is no such tenant", field="tenant")
+    return Tenant(**row)
 
 
 def person_by_email(reading: Reading, email: str) -> Person | None:
@@ -144,14 +169,27 @@ def account_named(reading: Reading, name: str) -> ServiceAccount | None:
 def key(reading: Reading, key_id: str) -> ApiKey | None:
     """The key with this public id, or None."""
     row = reading.row(_KEY_BY_ID, {"id": key_id})
-    return None if row is None else _key(row)
+    return None if row is None else key_of({**row})
 
 
 def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
-    """Keys with `scope` that are neither revoked nor expired, by id."""
-    query = sa.select(KEYS).where(KEYS.c.revoked_at.is_(None)).order_by(KEYS.c.id)
-    keys = [_key(row) for row in reading.rows(query)]
-    return [k for k in keys if scope in k.scopes and k.usable(now)]
+    """Keys that may do what `scope` says and can be used at `now`, by id: not revoked or expired,
+    of an account that has the right itself, and that was not disabled, nor its tenant."""
+    query = (
+        sa.select(KEYS, ACCOUNTS.c.roles)
+        .join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account)
+        .outerjoin(TENANTS, TENANTS.c.id == KEYS.c.tenant)
+        .where(KEYS.c.revoked_at.is_(None), ACCOUNTS.c.disabled.is_(False))
+        .where(sa.or_(KEYS.c.tenant.is_(None), TENANTS.c.disabled.is_(False)))
+        .order_by(KEYS.c.id)
+    )
+    found = []
+    for row in map(dict, reading.rows(query)):
+        granted = permissions_of(row.pop("roles"))
+        key = key_of(row)
+        if scope in granted.intersection(key.scopes) and key.usable(now):
+            found.append(key)
+    return found
 
 
 def default_model(reading: Reading, account_id: str) -> str | None:
@@ -159,11 +197,6 @@ def default_model(reading: Reading, account_id: str) -> str | None:
     query = sa.select(KEYS.c.default_model).where(KEYS.c.account == account_id).distinct()
     found = {row["default_model"] for row in reading.rows(query)}
     return found.pop() if len(found) == 1 else None
-
-
-def session(reading: Reading, token_sha256: str) -> sa.RowMapping | None:
-    """The session that this digest of a token opens, or None."""
-    return reading.row(sa.select(SESSIONS).where(SESSIONS.c.token_sha256 == token_sha256))
 
 
 def _row(record: Record) -> dict[str, Any]:
@@ -179,5 +212,6 @@ def _account(row: sa.RowMapping) -> ServiceAccount:
     return ServiceAccount(**{**row, "roles": tuple(row["roles"])})
 
 
-def _key(row: sa.RowMapping) -> ApiKey:
+def key_of(row: dict[str, Any]) -> ApiKey:
+    """The key that a row of `KEYS` holds."""
     return ApiKey(**{**row, "scopes": tuple(row["scopes"])})

@@ -1,28 +1,43 @@
-"""Short-lived bearer tokens: RS256 and nothing else, from a key pair made at first start."""
+"""Short-lived bearer tokens: RS256 and nothing else, by one key of a set.
+
+What a token says of its reader's rights is nothing but who it was issued to: roles, and whether
+somebody is still welcome, are read from the records with each request.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.types import Options
 
-from trimtab.artifacts.keys import read_private, write_private
+from trimtab.artifacts import strictjson
+from trimtab.identity.keyring import Ring, jwk
 from trimtab.kernel.clock import Clock
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated
+from trimtab.kernel.ids import TenantId, new_id
 
 ALGORITHM = "RS256"
 MAX_BYTES = 4096
-_REQUIRED = ["exp", "iat", "nbf", "sub", "aud", "iss"]
+MAX_LIFETIME = timedelta(hours=1)
+"""A token that lasts longer is not issued, and not believed."""
+MAX_SKEW = timedelta(seconds=60)
+"""How far ahead of this clock another one of ours may be."""
+OVERLAP = MAX_LIFETIME + MAX_SKEW
+"""How long a key verifies after the next one has begun to sign."""
+
+_HEADER = {"alg", "kid", "typ"}
+_CLAIMS = ["exp", "iat", "nbf", "sub", "aud", "iss", "tenant", "gen"]
 _TIMES = ("exp", "iat", "nbf")
+_COMPACT = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]+", re.ASCII)
 
 _OPTIONS: Options = {
-    "require": _REQUIRED,
+    "require": [name for name in _CLAIMS if name != "tenant"],  # which is null for the fleet
     "strict_aud": True,
     "verify_exp": False,
     "verify_iat": False,
@@ -31,58 +46,71 @@ _OPTIONS: Options = {
 """Times are judged by `Tokens` itself, by the clock that it was given."""
 
 
+@dataclass(frozen=True)
+class Claims:
+    """Whom a token was issued to.
+
+    `generation` is how often all credentials of a person had been ended by then. A token that
+    was got for an API key names the key, and the scopes that it is bounded by.
+    """
+
+    subject: str
+    tenant: TenantId | None = None
+    generation: int = 0
+    key: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
 class Tokens:
     """Issues and reads tokens of one issuer. Tokens live in real time, like TLS.
 
     Args:
         issuer: Who issues them, and whom alone they are for.
-        key: Signs them.
+        ring: Tells the keys as they are now.
         clock: Real time.
-        max_lifetime: A token that lasts longer is not issued, and not believed.
-        max_skew: How far ahead of this clock another one of ours may be.
+        max_lifetime: See `MAX_LIFETIME`.
     """
 
     def __init__(
         self,
         issuer: str,
-        key: rsa.RSAPrivateKey,
+        ring: Callable[[], Ring],
         clock: Clock,
         *,
-        max_lifetime: timedelta = timedelta(hours=24),
-        max_skew: timedelta = timedelta(seconds=60),
+        max_lifetime: timedelta = MAX_LIFETIME,
     ):
         self._issuer = issuer
-        self._key = key
+        self._ring = ring
         self._clock = clock
         self._max_lifetime = max_lifetime
-        self._max_skew = max_skew
-        public = key.public_key()
-        der = public.public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        self._kid = hashlib.sha256(der).hexdigest()[:16]
-        self._known = {self._kid: public}
 
-    def issue(self, subject: str, *, lifetime: timedelta) -> str:
-        """A token for `subject`, an id of a person or of a service account.
+    def issue(self, claims: Claims, *, lifetime: timedelta) -> str:
+        """A token for a person or a service account.
 
         Raises:
             InvalidInput: it would last longer than any token may.
+            Unavailable: there is no key to sign it with.
         """
         if lifetime > self._max_lifetime:
             raise InvalidInput(f"a token may last {self._max_lifetime} at most", field="lifetime")
         now = self._clock.now()
-        claims = {
-            "sub": subject,
+        key = self._ring().signing(now)
+        said: dict[str, Any] = {
+            "sub": claims.subject,
+            "tenant": claims.tenant,
+            "gen": claims.generation,
             "iss": self._issuer,
             "aud": self._issuer,
             "iat": now,
             "nbf": now,
             "exp": now + lifetime,
+            "jti": new_id("tok"),
         }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._kid})
+        if claims.key is not None:
+            said |= {"key": claims.key, "scope": " ".join(claims.scopes)}
+        return jwt.encode(said, key.private, algorithm=ALGORITHM, headers={"kid": key.kid})
 
-    def subject(self, token: str) -> str:
+    def read(self, token: str) -> Claims:
         """Whom a token was issued to.
 
         Raises:
@@ -91,13 +119,13 @@ class Tokens:
         if len(token) > MAX_BYTES:
             raise NotAuthenticated("this token is too long to be ours")
         try:
-            header = jwt.get_unverified_header(token)
-            key = self._known.get(str(header.get("kid")))
-            if key is None or header.get("alg") != ALGORITHM or "crit" in header:
-                raise NotAuthenticated("this token was not issued here")
-            claims: dict[str, Any] = jwt.decode(
+            header, claims = _parts(token)
+            key = self._ring().known(self._clock.now()).get(_key_id(header))
+            if key is None:
+                raise _refused()
+            jwt.decode(
                 token,
-                key,
+                key.public,
                 algorithms=[ALGORITHM],
                 audience=self._issuer,
                 issuer=self._issuer,
@@ -107,7 +135,11 @@ class Tokens:
             raise _refused() from error
         if not self._timely(claims):
             raise _refused()
-        return str(claims["sub"])
+        return _claims(claims)
+
+    def key_set(self) -> list[dict[str, str]]:
+        """The public keys that verify tokens now, each as a JSON Web Key."""
+        return [jwk(key) for key in self._ring().known(self._clock.now()).values()]
 
     def _timely(self, claims: dict[str, Any]) -> bool:
         """Whether a token is valid now. The library reads `"9"`, 9.5 and true as times, and
@@ -116,40 +148,62 @@ class Tokens:
         if any(type(moment) is not int for moment in times):
             return False
         expires, issued, begins = times
-        now, skew = self._clock.now().timestamp(), self._max_skew.total_seconds()
+        now, skew = self._clock.now().timestamp(), MAX_SKEW.total_seconds()
         begun = max(issued, begins) <= now + skew
         return begun and now < expires <= issued + self._max_lifetime.total_seconds()
+
+
+def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims, read before any cryptography and more strictly than the library does:
+    a name that stands there twice is not the last of the two.
+
+    Raises:
+        ValueError: it is not a token in three parts, or one of them is not as we write it.
+    """
+    compact = _COMPACT.fullmatch(token)
+    if compact is None:
+        raise ValueError("not three parts")
+    header, claims = (strictjson.read(_decoded(part)) for part in compact.groups())
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise ValueError("a part is no object")
+    return header, claims
+
+
+def _decoded(part: str) -> bytes:
+    return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+
+
+def _key_id(header: dict[str, Any]) -> str:
+    """The name of the key. Of a header we take what we write and nothing else: no key or
+    address of one that the token brings along, no extension, no compression.
+
+    Raises:
+        ValueError: there is something else in it.
+    """
+    kid = header.get("kid")
+    if header.keys() != _HEADER or header["alg"] != ALGORITHM or not isinstance(kid, str):
+        raise ValueError("not a header of ours")
+    return kid
+
+
+def _claims(said: dict[str, Any]) -> Claims:
+    """The claims of a token that was signed by us.
+
+    Raises:
+        NotAuthenticated: they have not the form in which we write them.
+    """
+    tenant, generation = said.get("tenant", 0), said["gen"]
+    key, scope = said.get("key"), said.get("scope")
+    plain = tenant is None or isinstance(tenant, str)
+    bound = (key is None and scope is None) or (isinstance(key, str) and isinstance(scope, str))
+    if not plain or not bound or type(generation) is not int:
+        raise _refused()
+    owner = None if tenant is None else TenantId(tenant)
+    scopes = () if scope is None else tuple(scope.split())
+    return Claims(str(said["sub"]), owner, generation, key, scopes)
 
 
 def _refused() -> NotAuthenticated:
     return NotAuthenticated(
         "this token is not valid", remedy="log in again, or ask for a fresh token"
     )
-
-
-def load_or_create_rsa(path: Path) -> rsa.RSAPrivateKey:
-    """The key pair at `path`, made at first use with mode 0600.
-
-    Safe to call from several processes at once: one key wins and all return it.
-
-    Raises:
-        InvalidInput: the file is no regular file of ours, others may read it, or it holds
-            no RSA key.
-        OSError: the file or its folder cannot be read or written.
-    """
-    if not (path.exists() or path.is_symlink()):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        pem = fresh.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        write_private(path, pem)
-    try:
-        key = serialization.load_pem_private_key(read_private(path), password=None)
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"{path} holds no unencrypted private key", field="key_path") from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise InvalidInput(f"{path} does not hold an RSA key", field="key_path")
-    return key

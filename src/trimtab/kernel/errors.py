@@ -12,6 +12,7 @@
     ├── InvalidMove         the state machine has no such move from here
     ├── PolicyRefused       a policy, a gate or a permit says no
     ├── IntegrityFailed     bytes, signatures or history are not what was recorded
+    ├── TooManyRequests     somebody asks, or fails, too often: later again
     └── Unavailable         a part we need does not answer, or is full
 
 A *finding* (a check failed, drift was found) is a value. An exception means that the
@@ -112,6 +113,27 @@ class IntegrityFailed(TrimtabError):
 
     code = "integrity_failed"
     grave = True
+
+
+class TooManyRequests(TrimtabError):
+    """Somebody asks, or fails, too often; `retry_after_seconds` says when to come back."""
+
+    code = "too_many_requests"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: int = 1,
+        field: str | None = None,
+        remedy: str | None = None,
+    ):
+        super().__init__(
+            message,
+            field=field,
+            remedy=remedy or f"wait {retry_after_seconds} s, then try again",
+        )
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(TrimtabError):

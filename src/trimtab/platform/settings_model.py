@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -101,6 +101,16 @@ class Settings(BaseSettings):
         "Password of the first administrator, read at the first start only; by default one "
         "is made and shown once.",
         secret=True,
+    )
+    session_hours: Annotated[int, Field(ge=1, le=168)] = variable(
+        "TRIMTAB_SESSION_HOURS",
+        "How long somebody stays logged in at the pages, however much they do.",
+        12,
+    )
+    session_idle_minutes: Annotated[int, Field(ge=5)] = variable(
+        "TRIMTAB_SESSION_IDLE_MINUTES",
+        "How long somebody stays logged in at the pages who does nothing.",
+        120,
     )
     secrets_folder: Path | None = variable(
         "TRIMTAB_SECRETS_DIR",
@@ -367,6 +377,14 @@ class Settings(BaseSettings):
     def clock_start(self) -> datetime | None:
         """Where stepped domain time starts; None when it is the real time."""
         return None if self.clock == "real" else parse_iso(self.clock.partition(":")[2])
+
+    def session_life(self) -> timedelta:
+        """How long a session lasts at most."""
+        return timedelta(hours=self.session_hours)
+
+    def session_idle(self) -> timedelta:
+        """How long a session lasts that is not used."""
+        return timedelta(minutes=self.session_idle_minutes)
 
     @property
     def lockstep(self) -> bool:

@@ -8,7 +8,6 @@ Whatever the server refuses is raised as the same class that it raised there.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -20,13 +19,13 @@ import httpx
 from trimtab.kernel import errors
 from trimtab.kernel.errors import TrimtabError, Unavailable
 from trimtab.sdk import shapes
+from trimtab.sdk.request_signing import Signer
 
 A = TypeVar("A", bound=shapes.Answer)
 
 ARROW = "application/vnd.apache.arrow.stream"
 
 _POLL_SECONDS = 0.25
-
 _STEP_SECONDS = 150.0
 """How long a step of the clock is waited for: longer than the control plane waits itself."""
 
@@ -42,6 +41,7 @@ _BY_CODE = {
         errors.InvalidMove,
         errors.PolicyRefused,
         errors.IntegrityFailed,
+        errors.TooManyRequests,
         errors.Unavailable,
     )
 }
@@ -52,7 +52,7 @@ class Client:
 
     Args:
         url: Where the control plane is.
-        key: An API key; or
+        key: An API key, which signs each request and does not travel where `signed`; or
         token: a bearer token.
         tenant: Narrow every request to this tenant.
         timeout: Seconds for one request.
@@ -66,18 +66,20 @@ class Client:
         key: str | None = None,
         token: str | None = None,
         tenant: str | None = None,
+        signed: bool = False,
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ):
         headers = {"Accept": "application/json"}
-        if key is not None:
+        if key is not None and not signed:
             headers["X-Api-Key"] = key
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         if tenant is not None:
             headers["X-Tenant-Id"] = tenant
+        auth = Signer(key) if key and signed else None
         self._http = httpx.Client(
-            base_url=url, headers=headers, timeout=timeout, transport=transport
+            base_url=url, headers=headers, auth=auth, timeout=timeout, transport=transport
         )
         self.models = Models(self)
         self.approvals = Approvals(self)
@@ -490,6 +492,9 @@ def _error(answer: httpx.Response) -> TrimtabError:
     try:
         body = answer.json()
         kind = _BY_CODE.get(body["code"], TrimtabError)
-        return kind(body["title"], field=body.get("field"), remedy=body.get("remedy"))
-    except (json.JSONDecodeError, KeyError, TypeError):
+        error = kind(body["title"], field=body.get("field"), remedy=body.get("remedy"))
+        if isinstance(error, errors.TooManyRequests):
+            error.retry_after_seconds = int(answer.headers["Retry-After"])
+        return error
+    except (ValueError, KeyError, TypeError):
         return Unavailable(f"the control plane answered {answer.status_code} without a reason")

@@ -5,25 +5,26 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from trimtab.identity import service as identity
+from trimtab.identity import entry, sessions
 from trimtab.kernel.actor import system
-from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted
+from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted, TooManyRequests
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import HEADERS, STATIC, page, see_other, static
 from trimtab.web.session import (
-    LIFETIME,
     OPEN,
     PartsOf,
     Visitor,
+    address_of,
     clear_cookie,
     cookie_name,
     demand_origin,
+    open_for,
     open_to_all,
     sending,
     set_cookie,
@@ -73,12 +74,10 @@ def log_in(
             remedy="load the page again and log in there",
         )
     try:
-        token = _session(parts, email.strip(), password)
-    except NotAuthenticated as error:
+        token = _session(request, parts, email.strip(), password)
+    except (NotAuthenticated, TooManyRequests) as error:
         request.state.refused = Refused.by(error)
-        refused = "The address and the password do not fit."
-        again = LoginPage(_inside(next), email, refused, "")
-        return _form(request, again, HTTPStatus.UNAUTHORIZED)
+        return _again(request, LoginPage(_inside(next), email, None, ""), error)
     response = see_other(_inside(next))
     set_cookie(response, parts, token)
     response.delete_cookie(_FORM_COOKIE, path="/login", httponly=True, samesite="strict")
@@ -91,7 +90,7 @@ def log_out(
 ) -> Response:
     """End the session."""
     with parts.records.begin(visitor.actor, reason="logged out") as work:
-        identity.log_out(work, request.cookies.get(cookie_name(parts), ""))
+        sessions.log_out(work, request.cookies.get(cookie_name(parts), ""))
     response = see_other("/login")
     clear_cookie(response, parts)
     return response
@@ -106,17 +105,31 @@ def static_file(name: str) -> Response:
     return Response(static(name)[0], headers=headers, media_type=STATIC[name])
 
 
-def _session(parts: Parts, email: str, password: str) -> str:
+def _session(request: Request, parts: Parts, email: str, password: str) -> str:
     """Log in.
 
     Raises:
         NotAuthenticated: address and password do not fit.
+        TooManyRequests: they did not fit too often.
     """
-    person = identity.authenticate_password(parts.records, email, password)
-    until = parts.real_clock.now() + LIFETIME
+    at, address = parts.real_clock.now(), address_of(request)
+    person = entry.enter(parts.records, parts.brakes, email, password, address=address, at=at)
     with parts.records.begin(_PAGES, reason="address and password fit") as work:
-        token, _csrf = identity.open_session(work, person, until=until)
-    return token
+        return open_for(work, parts, person, address=address, at=at)
+
+
+def _again(
+    request: Request, shown: LoginPage, error: NotAuthenticated | TooManyRequests
+) -> Response:
+    """The form, and why it is shown again."""
+    if isinstance(error, NotAuthenticated):
+        refused = replace(shown, refusal="The address and the password do not fit.")
+        return _form(request, refused, HTTPStatus.UNAUTHORIZED)
+    wait = error.retry_after_seconds
+    refusal = f"There were too many attempts that failed. Try again in {wait} s."
+    response = _form(request, replace(shown, refusal=refusal), HTTPStatus.TOO_MANY_REQUESTS)
+    response.headers["Retry-After"] = str(wait)
+    return response
 
 
 def _form(request: Request, shown: LoginPage, status: HTTPStatus = HTTPStatus.OK) -> Response:

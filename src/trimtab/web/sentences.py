@@ -125,6 +125,18 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "session.opened": lambda d: f"{d.get('person')} logged in",
     "person.added": lambda d: f"{d.get('name')} may log in, as {_v(d, 'roles')}",
     "person.disabled": lambda d: f"{d.get('name')} may log in no more",
+    "person.enabled": lambda d: f"{d.get('name')} may log in again",
+    "person.password_changed": lambda _: "Password changed; sessions and tokens ended",
+    "person.password_reset": lambda _: "Password reset by somebody else; sessions and tokens ended",
+    "person.credentials_ended": lambda _: "All sessions and tokens ended",
+    "session.ended": lambda d: f"{d.get('person')} ended a session from another one",
+    "service_account.disabled": lambda d: f"{d.get('name')} may act no more",
+    "service_account.enabled": lambda d: f"{d.get('name')} may act again",
+    "tenant.disabled": lambda d: f"Nobody of {d.get('name')} may act any more",
+    "tenant.enabled": lambda d: f"Who belongs to {d.get('name')} may act again",
+    "token_key.rotated": lambda d: (
+        "Key of tokens rotated" + (", all earlier tokens ended" if d.get("at_once") else "")
+    ),
     "tenant.created": lambda d: f"Tenant {d.get('name')} created",
     "service_account.added": lambda d: f"Program {d.get('name')} may act, as {_v(d, 'roles')}",
     "api_key.issued": lambda d: f"Key given out, for {_v(d, 'scopes')}",

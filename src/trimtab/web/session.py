@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Form, Request, Response
 
-from trimtab.identity import service as identity
+from trimtab.audit.work import Work
+from trimtab.identity import sessions
 from trimtab.identity import store as people
+from trimtab.identity.credential_store import Session
+from trimtab.identity.model import Person
 from trimtab.identity.reach import demand_say
-from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import NotPermitted, NotYours
+from trimtab.kernel.actor import Actor, system
+from trimtab.kernel.errors import NotPermitted, NotYours, Unavailable
 from trimtab.kernel.ids import TenantId
-from trimtab.platform.logs import know_caller
+from trimtab.platform.logs import know_caller, logger
 from trimtab.platform.settings import Profile
 from trimtab.workflows.parts import Parts
+from trimtab.workflows.refusals import source
 
-LIFETIME = timedelta(hours=12)
-"""Of a session, in real time: a working day; a property of the pages, not of a model."""
+log = logger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -49,6 +52,8 @@ class Visitor:
     actor: Actor
     roles: frozenset[str]
     csrf: str
+    session: str = ""
+    """The id of the session that they look in."""
 
     @property
     def tenant(self) -> TenantId | None:
@@ -148,12 +153,25 @@ def visitor_of(request: Request) -> Visitor:
     """
     parts = parts_of(request)
     token = request.cookies.get(cookie_name(parts), "")
+    at = parts.real_clock.now()
     with parts.records.look() as reading:
-        actor, csrf = identity.authenticate_session(reading, token, at=parts.real_clock.now())
+        idle = parts.settings.session_idle()
+        actor, session = sessions.authenticate_session(reading, token, at=at, idle=idle)
         roles = people.person(reading, actor.id).roles
     request.state.actor = actor  # a refusal is put on record with who was refused
     know_caller(actor.id, actor.tenant)
-    return Visitor(actor, frozenset(roles), csrf)
+    if (at - session.seen_at).total_seconds() >= sessions.SEEN_SECONDS:
+        _note(parts, session, at)
+    return Visitor(actor, frozenset(roles), session.csrf, session.id)
+
+
+def _note(parts: Parts, session: Session, at: datetime) -> None:
+    """Note that a session is in use; a page is shown all the same where that cannot be written."""
+    try:
+        with parts.records.begin(system("pages"), reason="in use") as work:
+            sessions.seen(work, session, at=at)
+    except Unavailable as error:
+        log.warning("that a session is in use could not be noted", why=error.message)
 
 
 def demand_origin(request: Request) -> None:
@@ -177,12 +195,24 @@ def set_cookie(response: Response, parts: Parts, token: str) -> None:
     response.set_cookie(
         cookie_name(parts),
         token,
-        max_age=int(LIFETIME.total_seconds()),
+        max_age=int(parts.settings.session_life().total_seconds()),
         path="/",
         secure=_secure(parts),
         httponly=True,
         samesite="strict",
     )
+
+
+def open_for(work: Work, parts: Parts, person: Person, *, address: str, at: datetime) -> str:
+    """Open a session under a fresh token, and return that."""
+    until = at + parts.settings.session_life()
+    token, _csrf = sessions.open_session(work, person, at=at, until=until, address=address)
+    return token
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6, the network."""
+    return source(request.client.host if request.client else None).address
 
 
 def clear_cookie(response: Response, parts: Parts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from trimtab.web import (
+    account,
     approvals,
     audit,
     home,
@@ -19,6 +20,7 @@ from trimtab.web import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     login.router,
+    account.router,
     home.router,
     models.router,
     versions.router,

@@ -12,7 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.audit.heads import Heads
 from trimtab.audit.work import Records
+from trimtab.identity.brakes import Brakes
+from trimtab.identity.keyring import KeyFolder
+from trimtab.identity.keys import KeyUses
+from trimtab.identity.signed import Nonces
 from trimtab.identity.tokens import Tokens
+from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.clock import Clock, SteppedClock
 from trimtab.kernel.errors import PolicyRefused
 from trimtab.platform.blobs_port import Blobs
@@ -43,6 +48,12 @@ class Parts:
     engine: Engine
     heads: Heads
     tokens: Tokens
+    token_keys: KeyFolder
+    wrapping: Wrapping
+    """For what verifies signatures: not in the database in the clear."""
+    nonces: Nonces
+    key_uses: KeyUses
+    brakes: Brakes
     signer: ArtifactSigner
     permit_key: Ed25519PrivateKey
     """Signs permits for exposure, and the routing table that they are consumed into."""

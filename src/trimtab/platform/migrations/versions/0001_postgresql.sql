@@ -27,6 +27,7 @@ CREATE TABLE api_keys (
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE,
 	revoked_at TIMESTAMP WITH TIME ZONE,
+	wrapped VARCHAR(200) COLLATE "C",
 	CONSTRAINT pk_api_keys PRIMARY KEY (id)
 )
 ;
@@ -202,6 +203,12 @@ CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 ;
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
 ;
+CREATE TABLE key_uses (
+	key VARCHAR(80) COLLATE "C" NOT NULL,
+	used_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_key_uses PRIMARY KEY (key)
+)
+;
 CREATE TABLE kill_switches (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
@@ -294,6 +301,13 @@ CREATE TABLE ledger_size (
 	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
 )
 ;
+CREATE TABLE log_in_places (
+	person VARCHAR(80) COLLATE "C" NOT NULL,
+	address VARCHAR(64) COLLATE "C" NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_log_in_places PRIMARY KEY (person, address)
+)
+;
 CREATE TABLE models (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
@@ -321,6 +335,7 @@ CREATE TABLE people (
 	password_hash VARCHAR(200) COLLATE "C" NOT NULL,
 	disabled BOOLEAN NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	generation INTEGER NOT NULL,
 	CONSTRAINT pk_people PRIMARY KEY (id),
 	CONSTRAINT uq_people_email UNIQUE (email)
 )
@@ -398,6 +413,15 @@ CREATE INDEX ix_remediations_model ON remediations (model, proposed_at)
 CREATE INDEX ix_remediations_target ON remediations (target, started_at)
 ;
 CREATE UNIQUE INDEX uq_remediations_one_in_flight ON remediations (target) WHERE phase IN ('executing', 'failed', 'permitted', 'verifying')
+;
+CREATE TABLE request_nonces (
+	key VARCHAR(80) COLLATE "C" NOT NULL,
+	nonce VARCHAR(64) COLLATE "C" NOT NULL,
+	until TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_request_nonces PRIMARY KEY (key, nonce)
+)
+;
+CREATE INDEX ix_request_nonces_until ON request_nonces (until)
 ;
 CREATE TABLE retrainings (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
@@ -496,16 +520,25 @@ CREATE TABLE service_accounts (
 CREATE TABLE sessions (
 	token_sha256 VARCHAR(64) COLLATE "C" NOT NULL,
 	person VARCHAR(80) COLLATE "C" NOT NULL,
+	id VARCHAR(80) COLLATE "C" NOT NULL,
 	csrf VARCHAR(64) COLLATE "C" NOT NULL,
+	generation INTEGER NOT NULL,
+	address VARCHAR(64) COLLATE "C" NOT NULL,
+	opened_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256)
+	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256),
+	CONSTRAINT uq_sessions_id UNIQUE (id)
 )
+;
+CREATE INDEX ix_sessions_person ON sessions (person)
 ;
 CREATE TABLE tenants (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
 	name VARCHAR(200) COLLATE "C" NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	disabled BOOLEAN NOT NULL,
 	CONSTRAINT pk_tenants PRIMARY KEY (id)
 )
 ;

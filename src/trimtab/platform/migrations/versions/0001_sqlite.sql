@@ -27,6 +27,7 @@ CREATE TABLE api_keys (
 	created_at VARCHAR(27) NOT NULL,
 	expires_at VARCHAR(27),
 	revoked_at VARCHAR(27),
+	wrapped VARCHAR(200),
 	CONSTRAINT pk_api_keys PRIMARY KEY (id)
 )
 ;
@@ -202,6 +203,12 @@ CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 ;
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
 ;
+CREATE TABLE key_uses (
+	"key" VARCHAR(80) NOT NULL,
+	used_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_key_uses PRIMARY KEY ("key")
+)
+;
 CREATE TABLE kill_switches (
 	id VARCHAR(80) NOT NULL,
 	revision INTEGER NOT NULL,
@@ -294,6 +301,13 @@ CREATE TABLE ledger_size (
 	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
 )
 ;
+CREATE TABLE log_in_places (
+	person VARCHAR(80) NOT NULL,
+	address VARCHAR(64) NOT NULL,
+	at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_log_in_places PRIMARY KEY (person, address)
+)
+;
 CREATE TABLE models (
 	id VARCHAR(80) NOT NULL,
 	revision INTEGER NOT NULL,
@@ -321,6 +335,7 @@ CREATE TABLE people (
 	password_hash VARCHAR(200) NOT NULL,
 	disabled BOOLEAN NOT NULL,
 	created_at VARCHAR(27) NOT NULL,
+	generation INTEGER NOT NULL,
 	CONSTRAINT pk_people PRIMARY KEY (id),
 	CONSTRAINT uq_people_email UNIQUE (email)
 )
@@ -398,6 +413,15 @@ CREATE INDEX ix_remediations_model ON remediations (model, proposed_at)
 CREATE INDEX ix_remediations_target ON remediations (target, started_at)
 ;
 CREATE UNIQUE INDEX uq_remediations_one_in_flight ON remediations (target) WHERE phase IN ('executing', 'failed', 'permitted', 'verifying')
+;
+CREATE TABLE request_nonces (
+	"key" VARCHAR(80) NOT NULL,
+	nonce VARCHAR(64) NOT NULL,
+	until VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_request_nonces PRIMARY KEY ("key", nonce)
+)
+;
+CREATE INDEX ix_request_nonces_until ON request_nonces (until)
 ;
 CREATE TABLE retrainings (
 	id VARCHAR(80) NOT NULL,
@@ -496,16 +520,25 @@ CREATE TABLE service_accounts (
 CREATE TABLE sessions (
 	token_sha256 VARCHAR(64) NOT NULL,
 	person VARCHAR(80) NOT NULL,
+	id VARCHAR(80) NOT NULL,
 	csrf VARCHAR(64) NOT NULL,
+	generation INTEGER NOT NULL,
+	address VARCHAR(64) NOT NULL,
+	opened_at VARCHAR(27) NOT NULL,
+	seen_at VARCHAR(27) NOT NULL,
 	expires_at VARCHAR(27) NOT NULL,
-	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256)
+	CONSTRAINT pk_sessions PRIMARY KEY (token_sha256),
+	CONSTRAINT uq_sessions_id UNIQUE (id)
 )
+;
+CREATE INDEX ix_sessions_person ON sessions (person)
 ;
 CREATE TABLE tenants (
 	id VARCHAR(80) NOT NULL,
 	revision INTEGER NOT NULL,
 	name VARCHAR(200) NOT NULL,
 	created_at VARCHAR(27) NOT NULL,
+	disabled BOOLEAN NOT NULL,
 	CONSTRAINT pk_tenants PRIMARY KEY (id)
 )
 ;
