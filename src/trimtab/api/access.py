@@ -17,6 +17,7 @@ from starlette.datastructures import State
 
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
+from trimtab.identity.demands import Reach, RouteDemand
 from trimtab.identity.model import split_key
 from trimtab.identity.reach import demand_fleet
 from trimtab.kernel.actor import Actor
@@ -27,8 +28,8 @@ from trimtab.workflows.parts import Parts
 
 __all__ = [
     "Actor",
-    "Demand",
     "PartsOf",
+    "Reach",
     "asks",
     "key_of",
     "may",
@@ -58,42 +59,34 @@ Credential = Callable[[Reading, Parts], Actor]
 
 
 @dataclass(frozen=True)
-class May:
+class May(RouteDemand):
     """The demand of a permission; calling it gives the actor who has it."""
-
-    permission: str
-    fleet: bool = False
 
     def __call__(self, request: Request) -> Actor:
         with Asker.of(request).look(self.permission) as (_, actor):
-            if self.fleet:
+            if self.reach is Reach.FLEET:
                 demand_fleet(actor)
             return actor
 
 
 @dataclass(frozen=True)
-class Asks:
+class Asks(RouteDemand):
     """The demand of a permission; calling it gives somebody who is looked at within the
     route's own look."""
-
-    permission: str
 
     async def __call__(self, request: Request) -> PermittedAsker:
         return PermittedAsker(Asker.of(request), self.permission)
 
 
-Demand = May | Asks
-"""What a route says about who may ask it."""
-
-
-def may(permission: str, *, fleet: bool = False) -> Any:
+def may(permission: str, *, fleet: bool = False, reach: Reach | None = None) -> Any:
     """A dependency that demands `permission` and gives the actor.
 
     Args:
         fleet: What is asked for concerns all tenants: a tenant's credential is refused,
             whatever its roles.
+        reach: Whose things are touched, where it is not what the method says.
     """
-    return Depends(May(permission, fleet))
+    return Depends(May(permission, Reach.FLEET if fleet else reach))
 
 
 def asks(permission: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may, open_to_all, whose
+from trimtab.api.access import Actor, PartsOf, Reach, may, open_to_all, whose
 from trimtab.identity import service, store
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
@@ -16,7 +16,8 @@ from trimtab.sdk import shapes
 
 router = strict.router("/api/v1", tag="identity")
 
-Manager = Annotated[Actor, may("identity:manage")]
+Manager = Annotated[Actor, may("identity:manage", reach=Reach.OWN)]
+Adder = Annotated[Actor, may("identity:manage", reach=Reach.ADDED)]
 
 
 @router.post("/tenants", status_code=201, summary="Add a tenant")
@@ -40,7 +41,7 @@ def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
 
 
 @router.post("/people", status_code=201, summary="Add a person")
-def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes.PersonShape:
+def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.PersonShape:
     """Add a person who may log in; a tenant's credential adds people of its tenant only."""
     with parts.records.begin(actor, reason=body.reason) as work:
         person = service.add_person(
@@ -63,7 +64,7 @@ def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShap
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
-def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shapes.IssuedKey:
+def add_account(body: shapes.NewAccount, actor: Adder, parts: PartsOf) -> shapes.IssuedKey:
     """Add a service account, and give out its first key; its text is shown this once. A
     tenant's credential adds accounts of its tenant only."""
     owner = body.owner or actor.person

@@ -8,7 +8,7 @@ from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import ValidationError
 
 from trimtab.api import problems, strict
-from trimtab.api.access import Actor, PartsOf, may, whose
+from trimtab.api.access import Actor, PartsOf, Reach, may, whose
 from trimtab.checks import store as check_store
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import Digest
@@ -23,7 +23,7 @@ router = strict.router("/api/v1/models", tag="models")
 
 Reader = Annotated[Actor, may("models:read")]
 Registrar = Annotated[Actor, may("models:register", fleet=True)]
-Contributor = Annotated[Actor, may("versions:register")]
+Contributor = Annotated[Actor, may("versions:register", reach=Reach.ADDED)]
 Downloader = Annotated[Actor, may("artifacts:download")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 

@@ -12,13 +12,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from trimtab.identity import service as identity
+from trimtab.identity.demands import OPEN
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import HEADERS, STATIC, page, see_other, static
 from trimtab.web.session import (
     LIFETIME,
-    OPEN,
     PartsOf,
     Visitor,
     clear_cookie,

@@ -16,6 +16,7 @@ from fastapi import Depends, Form, Request, Response
 
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
+from trimtab.identity.demands import OPEN, Reach, RouteDemand
 from trimtab.identity.reach import demand_say
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotPermitted, NotYours
@@ -27,9 +28,6 @@ LIFETIME = timedelta(hours=12)
 """Of a session, in real time: a working day; a property of the pages, not of a model."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-OPEN = "open"
-"""Said of a page that anybody may ask for: logging in, the style sheet."""
 
 
 def parts_of(request: Request) -> Parts:
@@ -81,10 +79,8 @@ class Visitor:
 
 
 @dataclass(frozen=True)
-class Demand:
+class Demand(RouteDemand):
     """The demand of a permission of whoever looks; calling it gives the visitor."""
-
-    permission: str
 
     def __call__(self, request: Request) -> Visitor:
         visitor = visitor_of(request)
@@ -93,10 +89,8 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class FormDemand:
+class FormDemand(RouteDemand):
     """The demand of a permission of whoever sent a form, and that the form is ours."""
-
-    permission: str
 
     def __call__(
         self, request: Request, csrf: Annotated[str, Form(max_length=200)] = ""
@@ -112,14 +106,15 @@ class FormDemand:
         return visitor
 
 
-def looking(permission: str) -> Any:
-    """A dependency that demands `permission` and gives the visitor."""
-    return Depends(Demand(permission))
+def looking(permission: str, *, reach: Reach | None = None) -> Any:
+    """A dependency that demands `permission` and gives the visitor; `reach` says whose things
+    the page shows, where it is not what the method says."""
+    return Depends(Demand(permission, reach))
 
 
-def sending(permission: str) -> Any:
+def sending(permission: str, *, reach: Reach | None = None) -> Any:
     """The same for a form, which must be one of ours."""
-    return Depends(FormDemand(permission))
+    return Depends(FormDemand(permission, reach))
 
 
 def open_to_all() -> None:
