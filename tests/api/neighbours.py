@@ -50,6 +50,8 @@ class Belongings:
     incident: str
     remediation: str
     person: str
+    colleague: str
+    """Somebody of the same tenant whom nothing else in this house depends on."""
     key: str
     sequence: int
 
@@ -144,6 +146,19 @@ def newcomer(world: World, owner: str | None) -> Person:
     return person
 
 
+def colleague(world: World, owner: str | None) -> Person:
+    """A person who may next to nothing."""
+    with world.parts.records.begin(system("test"), reason=f"for {owner}") as work:
+        return identity.add_person(
+            work,
+            email=f"colleague@{owner or 'fleet'}.example.org",
+            name=f"Colleague of {owner or 'the fleet'}",
+            roles=("feed",),
+            password=PASSWORD,
+            tenant=None if owner is None else TenantId(owner),
+        )
+
+
 def caller(world: World, person: Person) -> Caller:
     """A person at the pages and at the interface."""
     token = world.parts.tokens.issue(person.id, lifetime=identity.TOKEN_LIFETIME)
@@ -198,6 +213,7 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
         incident=incident.id,
         remediation=remedy(world, owner, incident.id, said),
         person=own.id,
+        colleague=colleague(world, owner).id,
         key=key(world, owner, own)[0],
         sequence=newest[0].sequence,
     )

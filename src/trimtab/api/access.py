@@ -19,9 +19,9 @@ from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.demands import Reach, RouteDemand
 from trimtab.identity.model import split_key
-from trimtab.identity.reach import demand_fleet
+from trimtab.identity.reach import demand_fleet, granted
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotPermitted, NotYours
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotYours
 from trimtab.kernel.ids import TenantId
 from trimtab.sdk import shapes
 from trimtab.workflows.parts import Parts
@@ -63,7 +63,8 @@ class May(RouteDemand):
     """The demand of a permission; calling it gives the actor who has it."""
 
     def __call__(self, request: Request) -> Actor:
-        with Asker.of(request).look(self.permission) as (_, actor):
+        later = self.only_looks_or_asks(request.method)
+        with Asker.of(request).look(self.permission, asked_later=later) as (_, actor):
             if self.reach is Reach.FLEET:
                 demand_fleet(actor)
             return actor
@@ -78,15 +79,18 @@ class Asks(RouteDemand):
         return PermittedAsker(Asker.of(request), self.permission)
 
 
-def may(permission: str, *, fleet: bool = False, reach: Reach | None = None) -> Any:
+def may(
+    permission: str, *, fleet: bool = False, reach: Reach | None = None, asks_about: bool = False
+) -> Any:
     """A dependency that demands `permission` and gives the actor.
 
     Args:
         fleet: What is asked for concerns all tenants: a tenant's credential is refused,
             whatever its roles.
         reach: Whose things are touched, where it is not what the method says.
+        asks_about: The route calls `demand_grant` with what is acted on.
     """
-    return Depends(May(permission, Reach.FLEET if fleet else reach))
+    return Depends(May(permission, Reach.FLEET if fleet else reach, asks_about))
 
 
 def asks(permission: str) -> Any:
@@ -123,7 +127,9 @@ class Asker:
         return cls(parts_of(request), _credential(request), tenant, request.state)
 
     @contextmanager
-    def look(self, permission: str) -> Iterator[tuple[Reading, Actor]]:
+    def look(
+        self, permission: str, *, asked_later: bool = False
+    ) -> Iterator[tuple[Reading, Actor]]:
         """A look at the records by the actor behind the credential, within the tenant that
         the request narrows to.
 
@@ -138,12 +144,7 @@ class Asker:
             actor = identity.narrow(known, self.tenant)
             if known.tenant is None:  # what narrows it is a word of the caller's
                 identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
-            if not actor.may(permission):
-                raise NotPermitted(
-                    f"this needs the permission {permission}, which you do not have",
-                    remedy="ask an administrator for a role that has it",
-                )
-            yield reading, actor
+            yield reading, granted(actor, permission, asked_later=asked_later)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, open_to_all, whose
-from trimtab.identity import service, store
+from trimtab.identity import assigning, service, store
+from trimtab.identity.model import Person
+from trimtab.identity.roles import Assignment, Role, plain_roles
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
 from trimtab.registry import store as registry
@@ -48,11 +51,11 @@ def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.P
             work,
             email=body.email,
             name=body.name,
-            roles=tuple(body.roles),
+            roles=_roles(body.roles),
             password=body.password,
             tenant=whose(actor, body),
         )
-    return shapes.PersonShape.model_validate(person)
+    return _person(person)
 
 
 @router.get("/people", summary="List people")
@@ -60,7 +63,18 @@ def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShap
     """All people, a tenant its own; never a password."""
     with parts.records.look() as reading:
         found = store.people(reading, tenant=actor.tenant)
-    return shapes.Page(items=[shapes.PersonShape.model_validate(p) for p in found])
+    return shapes.Page(items=[_person(p) for p in found])
+
+
+@router.put("/people/{person}/roles", summary="Change a person's roles")
+def change_roles(
+    person: str, body: shapes.NewRoles, actor: Manager, parts: PartsOf
+) -> shapes.PersonShape:
+    """Let a person hold these roles instead, from their next request on. Nobody changes their
+    own, and the last administrator of the platform stays. Safe to repeat."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        changed = assigning.change_roles(work, person, _roles(body.roles))
+    return _person(changed)
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
@@ -77,7 +91,7 @@ def add_account(body: shapes.NewAccount, actor: Adder, parts: PartsOf) -> shapes
             work,
             name=body.name,
             owner=PersonId(owner),
-            roles=tuple(body.roles),
+            roles=_roles(body.roles),
             tenant=whose(actor, body),
         )
         key, text = service.issue_key(work, account, default_model=body.default_model)
@@ -96,6 +110,17 @@ def log_in(body: shapes.Credentials, parts: PartsOf) -> shapes.TokenShape:
     """A short-lived bearer token for address and password."""
     person = service.authenticate_password(parts.records, body.email, body.password)
     return _token(parts, person.id)
+
+
+def _roles(given: Sequence[str | shapes.ConditionalRole]) -> tuple[Role, ...]:
+    return tuple(
+        role if isinstance(role, str) else Assignment.read(role.model_dump()) for role in given
+    )
+
+
+def _person(person: Person) -> shapes.PersonShape:
+    known = {**vars(person), "roles": plain_roles(person.roles)}
+    return shapes.PersonShape.model_validate(known)
 
 
 def _token(parts: PartsOf, subject: str) -> shapes.TokenShape:

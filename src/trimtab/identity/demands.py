@@ -49,6 +49,14 @@ class RouteDemand:
     permission: str
     reach: Reach | None = None
     """None for what the method says: to look at, or to change."""
+    asks_about: bool = False
+    """Whether the route asks again once it knows what is acted on, so that roles on conditions
+    count. At any other that changes something they grant nothing."""
+
+    def only_looks_or_asks(self, method: str) -> bool:
+        """Whether the conditions of a role need not be looked at before the route begins: their
+        tenants narrow whoever looks, and who changes something is asked once it is known what."""
+        return self.asks_about or method in ("GET", "HEAD")
 
     def reaches(self, method: str) -> Reach:
         """Whose things the route touches, if it is asked with `method`."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from trimtab.audit.work import Reading, Records, Work
 from trimtab.identity import passwords, store
+from trimtab.identity.assigning import checked_roles, demand_not_last
 from trimtab.identity.model import (
     ApiKey,
     KeyIssued,
@@ -20,15 +21,14 @@ from trimtab.identity.model import (
     Tenant,
     TenantCreated,
     checked_email,
-    checked_roles,
     checked_tenant,
     new_key,
     secret_digest,
     split_key,
 )
 from trimtab.identity.reach import demand_fleet, demand_own, owns
-from trimtab.identity.roles import permissions_of
-from trimtab.kernel.actor import Actor, ActorKind
+from trimtab.identity.roles import Role, grants_of, permissions_of, plain_roles
+from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import PersonId, TenantId, new_id
 
@@ -57,7 +57,7 @@ def add_person(
     *,
     email: str,
     name: str,
-    roles: tuple[str, ...],
+    roles: tuple[Role, ...],
     password: str,
     tenant: TenantId | None = None,
 ) -> Person:
@@ -76,12 +76,13 @@ def add_person(
         email=checked_email(email),
         name=name,
         tenant=tenant,
-        roles=checked_roles(roles),
+        roles=tuple(checked_roles(work, roles, tenant)),
         password_hash=passwords.hash_password(password),
         disabled=False,
         created_at=work.now,
     )
-    event = PersonAdded(subject=person.id, tenant=tenant, name=name, roles=list(person.roles))
+    given = plain_roles(person.roles)
+    event = PersonAdded(subject=person.id, tenant=tenant, name=name, roles=given)
     store.add(work, person, event)
     return person
 
@@ -91,15 +92,18 @@ def disable_person(work: Work, person_id: str) -> None:
 
     Raises:
         NotFound: there is no such person, or it is another tenant's.
+        Conflict: it is the last administrator of the platform.
     """
     person = _person_of(work, person_id)
     if not person.disabled:
+        gone = replace(person, disabled=True)
+        demand_not_last(work, person, gone)
         event = PersonDisabled(subject=person.id, tenant=person.tenant, name=person.name)
-        store.save(work, replace(person, disabled=True), event)
+        store.save(work, gone, event)
 
 
 def add_account(
-    work: Work, *, name: str, owner: PersonId, roles: tuple[str, ...], tenant: TenantId | None
+    work: Work, *, name: str, owner: PersonId, roles: tuple[Role, ...], tenant: TenantId | None
 ) -> ServiceAccount:
     """Add a service account that `owner` answers for.
 
@@ -116,12 +120,16 @@ def add_account(
         name=name,
         owner=owner,
         tenant=tenant,
-        roles=checked_roles(roles),
+        roles=tuple(checked_roles(work, roles, tenant)),
         disabled=False,
         created_at=work.now,
     )
     event = ServiceAccountAdded(
-        subject=account.id, tenant=tenant, name=name, owner=owner, roles=list(account.roles)
+        subject=account.id,
+        tenant=tenant,
+        name=name,
+        owner=owner,
+        roles=plain_roles(account.roles),
     )
     store.add(work, account, event)
     return account
@@ -148,7 +156,7 @@ def issue_key(
     """
     if not owns(work.actor, account.tenant):
         raise NotFound("there is no such service account", field="account")
-    own = permissions_of(account.roles)
+    own = permissions_of(account.roles).union(*(g.permissions for g in grants_of(account.roles)))
     wanted = own if scopes is None else frozenset(scopes)
     if wanted - own:
         raise InvalidInput(
@@ -204,10 +212,7 @@ def authenticate_key(reading: Reading, text: str) -> Actor:
     account = store.account(reading, key.account)
     if account is None or account.disabled:
         raise NotAuthenticated(_REFUSED)
-    granted = permissions_of(account.roles) & frozenset(key.scopes)
-    return Actor(
-        account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
-    )
+    return account.actor(frozenset(key.scopes))
 
 
 def authenticate_password(records: Records, email: str, password: str) -> Person:
@@ -277,10 +282,7 @@ def authenticate_subject(reading: Reading, subject: str) -> Actor:
     """
     account = store.account(reading, subject)
     if account is not None and not account.disabled:
-        granted = permissions_of(account.roles)
-        return Actor(
-            account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
-        )
+        return account.actor()
     try:
         person = store.person(reading, subject)
     except NotFound:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from trimtab.audit.work import Reading, Work
 from trimtab.identity.model import ApiKey, Person, ServiceAccount, Tenant
+from trimtab.identity.roles import plain_roles, read_roles
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import TenantId
@@ -168,15 +169,17 @@ def session(reading: Reading, token_sha256: str) -> sa.RowMapping | None:
 
 def _row(record: Record) -> dict[str, Any]:
     row = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    if "roles" in row:
+        row["roles"] = plain_roles(row["roles"])
     return {k: list(v) if isinstance(v, tuple) else v for k, v in row.items()}
 
 
 def _person(row: sa.RowMapping) -> Person:
-    return Person(**{**row, "roles": tuple(row["roles"])})
+    return Person(**{**row, "roles": read_roles(row["roles"])})
 
 
 def _account(row: sa.RowMapping) -> ServiceAccount:
-    return ServiceAccount(**{**row, "roles": tuple(row["roles"])})
+    return ServiceAccount(**{**row, "roles": read_roles(row["roles"])})
 
 
 def _key(row: sa.RowMapping) -> ApiKey:

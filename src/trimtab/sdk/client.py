@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -459,6 +459,18 @@ class Identity(Noun):
         """Add a person; where no tenant is named, of whoever adds them."""
         body = person.model_dump(exclude_unset=True)
         return self._client.post("/api/v1/people", body, shapes.PersonShape)
+
+    def change_roles(
+        self, person: str, roles: Sequence[str | shapes.ConditionalRole], *, reason: str
+    ) -> shapes.PersonShape:
+        """Let a person hold these roles instead of those they hold."""
+        wanted = shapes.NewRoles(roles=list(roles), reason=reason)
+        answer = self._client._send(
+            "PUT",
+            f"/api/v1/people/{person}/roles",
+            json_body=wanted.model_dump(mode="json", exclude_unset=True),
+        )
+        return shapes.PersonShape.model_validate(answer.json())
 
     def add_account(self, account: shapes.NewAccount) -> shapes.IssuedKey:
         """Add a service account and get its key, shown this once; where no tenant is named, of

@@ -28,10 +28,12 @@ from trimtab.sdk.shapes.base import (
     Text,
 )
 from trimtab.sdk.shapes.identity import (
+    ConditionalRole,
     Credentials,
     IssuedKey,
     NewAccount,
     NewPerson,
+    NewRoles,
     NewTenant,
     PersonShape,
     TokenShape,
@@ -79,6 +81,7 @@ __all__ = [
     "CheckShape",
     "ClockShape",
     "ColumnName",
+    "ConditionalRole",
     "Credentials",
     "DeploymentShape",
     "EntryShape",
@@ -101,6 +104,7 @@ __all__ = [
     "NewModel",
     "NewPerson",
     "NewRemediation",
+    "NewRoles",
     "NewRollout",
     "NewTenant",
     "NewVersion",
