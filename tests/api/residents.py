@@ -60,9 +60,9 @@ class Resident:
         return self.client.request(method, address, headers=headers, **more)
 
 
-def resident(street: Street, role: str, tenant: str | None) -> Resident:
+def resident(street: Street, role: str, tenant: str | None, *, email: str = "") -> Resident:
     """A person who has this role and no other."""
-    return with_session(street, person(street, role, tenant), ROLES[role])
+    return with_session(street, person(street, role, tenant, email=email), ROLES[role])
 
 
 def person(street: Street, role: str, tenant: str | None, *, email: str = "") -> Person:

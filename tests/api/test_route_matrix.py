@@ -167,6 +167,31 @@ def test_every_route_tells_every_role_what_is_declared(
     assert refused > 50
 
 
+LEDGER_ONLY = {"POST /api/v1/audit/verify", "POST /audit/verify"}
+"""Asked with POST for it takes its time; it reads the ledger, and changes nothing."""
+
+
+def test_an_auditor_is_answered_whatever_is_read_and_refused_whatever_is_changed(
+    street: Street, table: list[Entry]
+) -> None:
+    """All that can be read, but bytes of models and the gateways' table; nothing that changes."""
+    role, asked = ROLES["auditor"], 0
+    who = resident(street, "auditor", None, email="another-auditor@example.net")
+    before = {t: rows for t, rows in street.everything().items() if t != "ledger_heads"}
+    for entry in table:
+        if entry.open or entry.name in EXCEPTIONS or entry.name in LEDGER_ONLY:
+            continue
+        reading = entry.method in READING and not entry.secret
+        assert (entry.permission in role) is reading, entry.name
+        got = told(entry, ask(who, entry, street.of[None]))
+        assert got is (Answer.ALLOWED if reading else Answer.REFUSED), entry.name
+        asked += 1
+    changed = {t: rows for t, rows in street.everything().items() if t != "ledger_heads"}
+    who.client.close()
+    assert changed == before
+    assert asked > 70
+
+
 def test_whoever_is_not_known_is_told_nothing_by_any_route(
     street: Street, table: list[Entry]
 ) -> None:

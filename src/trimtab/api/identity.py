@@ -19,6 +19,7 @@ from trimtab.sdk import shapes
 
 router = strict.router("/api/v1", tag="identity")
 
+Reader = Annotated[Actor, may("identity:read", reach=Reach.OWN)]
 Manager = Annotated[Actor, may("identity:manage", reach=Reach.OWN)]
 Adder = Annotated[Actor, may("identity:manage", reach=Reach.ADDED)]
 
@@ -36,7 +37,7 @@ def create_tenant(
 
 
 @router.get("/tenants", summary="List tenants")
-def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
+def list_tenants(actor: Reader, parts: PartsOf) -> shapes.Page[dict[str, str]]:
     """All tenants; a tenant sees itself."""
     with parts.records.look() as reading:
         found = store.tenants(reading, tenant=actor.tenant)
@@ -59,7 +60,7 @@ def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.P
 
 
 @router.get("/people", summary="List people")
-def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
+def list_people(actor: Reader, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
     """All people, a tenant its own; never a password."""
     with parts.records.look() as reading:
         found = store.people(reading, tenant=actor.tenant)

@@ -56,6 +56,7 @@ WAY_OUT: dict[str, str] = {
     "unavailable": "try again shortly; /health says which part does not answer",
     "method_not_allowed": "see /docs for the methods of this address",
     "too_large": "send less at once",
+    "too_many_requests": "wait as long as Retry-After says, and ask more slowly",
     "too_slow": "send the request again, without long pauses",
     "range_not_satisfiable": "ask for bytes that the file has",
     "child_failed": "look at the version's checks; hand in a model that can be run",

@@ -27,6 +27,7 @@ from trimtab.api import (
     rollouts,
     serving,
 )
+from trimtab.api.fairness import Fairness, Limits
 from trimtab.platform.logs import request_context
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.loop import Loop
@@ -71,6 +72,7 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     for router in routers:
         app.include_router(router)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
+    app.add_middleware(Fairness, limits=Limits.of(parts.settings), metrics=parts.metrics)
     app.add_middleware(Observed, parts=parts)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
     return app

@@ -38,6 +38,7 @@ ROLES: dict[str, frozenset[str]] = {
         "audit:read",
         "audit:verify",
         "identity:manage",
+        "identity:read",
         "clock:step",
         "models:infer",
     },
@@ -59,7 +60,7 @@ ROLES: dict[str, frozenset[str]] = {
     "peer_reviewer": _DECIDE,
     "on_call": READ
     | {"rollouts:operate", "incidents:operate", "remediations:execute", "audit:read"},
-    "auditor": READ | {"audit:read", "audit:verify"},
+    "auditor": READ | {"audit:read", "audit:verify", "identity:read"},
     "gateway": frozenset(
         {"routing:read", "artifacts:download", "gateways:report", "predictions:write"}
     ),
@@ -67,7 +68,8 @@ ROLES: dict[str, frozenset[str]] = {
     "feed": frozenset({"labels:write"}),
 }
 """Deciding on approvals is never among the rights of an administrator: who runs the house
-does not thereby answer for the models in it."""
+does not thereby answer for the models in it. An auditor sees all that is no secret, and changes
+nothing."""
 
 PERMISSIONS = frozenset().union(*ROLES.values())
 
