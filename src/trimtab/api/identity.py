@@ -16,6 +16,7 @@ from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
+from trimtab.workflows import quotas
 
 router = strict.router("/api/v1", tag="identity")
 
@@ -56,6 +57,7 @@ def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.P
             password=body.password,
             tenant=whose(actor, body),
         )
+        quotas.demand_people(work, parts.settings, person.tenant)
     return _person(person)
 
 
@@ -96,6 +98,7 @@ def add_account(body: shapes.NewAccount, actor: Adder, parts: PartsOf) -> shapes
             tenant=whose(actor, body),
         )
         key, text = service.issue_key(work, account, default_model=body.default_model)
+        quotas.demand_keys(work, parts.settings, account.tenant)
     return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
 
 

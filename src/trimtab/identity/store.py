@@ -112,6 +112,23 @@ def people(reading: Reading, *, tenant: TenantId | None = None) -> list[Person]:
     return [_person(row) for row in reading.rows(query)]
 
 
+def count_people(reading: Reading, tenant: TenantId) -> int:
+    """How many people of a tenant may log in."""
+    query = sa.select(sa.func.count().label("count")).select_from(PEOPLE)
+    return _count(reading, query.where(PEOPLE.c.tenant == tenant, ~PEOPLE.c.disabled))
+
+
+def count_keys(reading: Reading, tenant: TenantId) -> int:
+    """How many keys of a tenant are not revoked."""
+    query = sa.select(sa.func.count().label("count")).select_from(KEYS)
+    return _count(reading, query.where(KEYS.c.tenant == tenant, KEYS.c.revoked_at.is_(None)))
+
+
+def _count(reading: Reading, query: sa.Select[Any]) -> int:
+    row = reading.row(query)
+    return 0 if row is None else int(row["count"])
+
+
 def person(reading: Reading, person_id: str, *, field: str = "person") -> Person:
     """The person with this id; `field` is where somebody named it.
 

@@ -167,6 +167,19 @@ class Settings(BaseSettings):
         "TRIMTAB_LIMIT_REQUESTS_WAITING", "Requests of one tenant that may wait so.", 200
     )
 
+    quota_people: Count = variable(
+        "TRIMTAB_QUOTA_PEOPLE", "People of one tenant who may log in.", 1_000
+    )
+    quota_keys: Count = variable(
+        "TRIMTAB_QUOTA_KEYS", "Keys of one tenant that are not revoked.", 1_000
+    )
+    quota_versions: Count = variable(
+        "TRIMTAB_QUOTA_VERSIONS", "Versions that belong to one tenant alone.", 10_000
+    )
+    quota_storage_gib: Count = variable(
+        "TRIMTAB_QUOTA_STORAGE_GIB", "GiB of models that belong to one tenant alone.", 500
+    )
+
     unreferenced_blobs_keep_hours: Count = variable(
         "TRIMTAB_UNREFERENCED_BLOBS_KEEP_HOURS",
         "How long blobs that no record refers to stay, in real time since their bytes were last "
