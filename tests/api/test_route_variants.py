@@ -234,3 +234,26 @@ def bare(text: str, address: str) -> str:
         if len(said) > 2:
             text = text.replace(said, "")
     return text
+
+
+def test_whoever_looks_within_a_tenant_leaves_nothing_behind_there(
+    street: Street, table: list[Entry], fleet: Resident
+) -> None:
+    """Somebody of the fleet narrows themselves for a request: they are no endpoint of that
+    tenant for it, and their next request is of the fleet again."""
+
+    def kept() -> dict[str, list[Any]]:
+        rows = street.everything()
+        return {table: rows[table] for table in rows if table != "ledger_heads"}
+
+    before, looked = kept(), 0
+    for entry in table:
+        if entry.page or entry.method not in READING or entry.path.endswith("/download"):
+            continue
+        said = {"X-Tenant-Id": OURS, "X-Endpoint-Id": "till-1"}
+        got = fleet.ask("GET", fill(template(entry), street.of[OURS]), page=False, headers=said)
+        looked += got.status_code == 200
+    assert looked > 20
+    assert kept() == before
+    whole = fleet.ask("GET", "/api/v1/rollouts", page=False).json()["items"]
+    assert {OURS, THEIRS, None} <= {r["tenant"] for r in whole}
