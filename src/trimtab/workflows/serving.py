@@ -147,8 +147,9 @@ def demand_bytes(reading: Reading, actor: Actor, version: Version) -> None:
     Raises:
         NotPermitted: they are not, or their role does not hold for it.
     """
-    demand_grant(actor, "artifacts:download", about.version(reading, version))
-    if actor.may("versions:register"):
+    asked = about.version(reading, version)
+    demand_grant(actor, "artifacts:download", asked)
+    if actor.may("versions:register", asked):
         return
     if not reach.deployed_to(reading, version, actor.tenant, ENVIRONMENT):
         raise NotPermitted(
