@@ -87,7 +87,7 @@ def change_roles(work: Work, person_id: str, roles: Iterable[Role]) -> Person:
     return replace(changed, revision=changed.revision + 1)
 
 
-def demand_not_last(reading: Reading, person: Person, changed: Person) -> None:
+def demand_not_last(work: Work, person: Person, changed: Person) -> None:
     """Make sure that somebody of the fleet stays who can give roles without a condition.
 
     Raises:
@@ -95,7 +95,7 @@ def demand_not_last(reading: Reading, person: Person, changed: Person) -> None:
     """
     if not _manages(person) or _manages(changed):
         return
-    if not any(_manages(other) for other in store.people(reading) if other.id != person.id):
+    if not any(_manages(other) for other in store.hold_people(work) if other.id != person.id):
         raise Conflict(
             "this is the last administrator of the platform",
             field="person",

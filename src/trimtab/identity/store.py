@@ -112,6 +112,18 @@ def people(reading: Reading, *, tenant: TenantId | None = None) -> list[Person]:
     return [_person(row) for row in reading.rows(query)]
 
 
+def hold_tenant(work: Work, tenant: TenantId) -> None:
+    """Let nobody else add to a tenant until this is done: who counts must not count past
+    another's half."""
+    work.row(sa.select(TENANTS.c.id).where(TENANTS.c.id == tenant).with_for_update())
+
+
+def hold_people(work: Work) -> list[Person]:
+    """All people, whom nobody else changes until this is done."""
+    query = sa.select(PEOPLE).order_by(PEOPLE.c.id).with_for_update()
+    return [_person(row) for row in work.rows(query)]
+
+
 def count_people(reading: Reading, tenant: TenantId) -> int:
     """How many people of a tenant may log in."""
     query = sa.select(sa.func.count().label("count")).select_from(PEOPLE)

@@ -1,12 +1,13 @@
 """How much a tenant may have. The fleet has as much as there is room for.
 
-What is on record is counted again after whatever was added, in the same transaction: so the
-same thing sent twice is never refused, and two that come at once cannot both be the last.
+What is on record is counted after whatever was added, in the same transaction, in which nobody
+else adds to the tenant: so the same thing sent twice is never refused, and two that come at once
+cannot both be the last.
 """
 
 from __future__ import annotations
 
-from trimtab.audit.work import Reading
+from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
 from trimtab.kernel.errors import QuotaExceeded
 from trimtab.kernel.ids import TenantId
@@ -23,6 +24,7 @@ def demand_people(reading: Reading, settings: Settings, tenant: TenantId | None)
         QuotaExceeded: it has.
     """
     if tenant is not None:
+        _hold(reading, tenant)
         used = people.count_people(reading, tenant)
         _demand("people", used, settings.quota_people, "disable somebody who has left")
 
@@ -34,6 +36,7 @@ def demand_keys(reading: Reading, settings: Settings, tenant: TenantId | None) -
         QuotaExceeded: it has.
     """
     if tenant is not None:
+        _hold(reading, tenant)
         used = people.count_keys(reading, tenant)
         _demand("keys", used, settings.quota_keys, "revoke a key that nobody uses")
 
@@ -48,9 +51,15 @@ def demand_versions(
         QuotaExceeded: it has.
     """
     if tenant is not None:
+        _hold(reading, tenant)
         count, size = store.versions_of_tenant(reading, tenant)
         _demand("versions", count + more, settings.quota_versions, _WIDER)
         _demand("bytes of models", size, settings.quota_storage_gib * _GIB, _WIDER)
+
+
+def _hold(reading: Reading, tenant: TenantId) -> None:
+    if isinstance(reading, Work):  # who only looks ahead holds nobody up
+        people.hold_tenant(reading, tenant)
 
 
 _WIDER = "ask somebody of the platform for more"
