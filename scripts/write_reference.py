@@ -11,28 +11,34 @@ import dataclasses
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 import trimtab.app  # noqa: F401 - every part of the control plane is known once it is joined
 from trimtab.api import codes, server
-from trimtab.api.access import Demand as ApiDemand
-from trimtab.api.access import May
+from trimtab.api.table import WHY_OPEN, Entry, table_of
+from trimtab.identity.demands import Reach
 from trimtab.kernel.errors import TrimtabError
 from trimtab.kernel.events import Event
 from trimtab.platform.metrics import Metrics
-from trimtab.web import session, site
+from trimtab.web import site
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "trimtab"
 FOLDER = ROOT / "docs" / "reference"
 GENERATED = "This page is generated from the source."
-OPEN = "open"
+MEANING = {
+    Reach.NOBODYS: "what everybody with the permission is shown",
+    Reach.SEEN: "its own and the fleet's; what is another tenant's is not there",
+    Reach.OWN: "its own alone; what is the fleet's or another tenant's is not there",
+    Reach.CHANGED: "its own; the fleet's is refused, what is another tenant's is not there",
+    Reach.ADDED: "for itself only; whoever else is named is refused",
+    Reach.FLEET: "refused, whatever its roles",
+}
+"""What a tenant's credential meets at a route, by whose things the route touches."""
 
 
 def every_event() -> list[type[Event]]:
@@ -47,45 +53,12 @@ def every_error() -> list[type[TrimtabError]]:
     return sorted(_below(TrimtabError), key=lambda error: (error.code, error.__name__))
 
 
-def every_route() -> list[tuple[APIRoute, str | None]]:
-    """Every route of the interface and the pages, with the permission that it demands.
-
-    `open` where it says that it is for everybody, None where it says nothing.
-    """
-    app = FastAPI()
+def every_route() -> list[Entry]:
+    """Every route of the interface and the pages, with what it demands."""
+    app = FastAPI(openapi_url=None)
     for router in (*server.ROUTERS, *site.ROUTERS):
         app.include_router(router)
-    return [(route, _permission(route)) for route in _routes(app.router)]
-
-
-def _routes(router: APIRouter) -> Iterator[APIRoute]:
-    for route in router.routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif (inner := getattr(route, "original_router", None)) is not None:
-            yield from _routes(inner)
-
-
-def _permission(route: APIRoute) -> str | None:
-    for call in _calls(route):
-        if isinstance(call, ApiDemand | session.Demand | session.FormDemand):
-            return call.permission
-        if getattr(call, "__name__", "") == "open_to_all":
-            return OPEN
-    return None
-
-
-def _of_the_fleet(route: APIRoute) -> bool:
-    return any(isinstance(call, May) and call.fleet for call in _calls(route))
-
-
-def _calls(route: APIRoute) -> Iterator[object]:
-    """Everything that a route depends on."""
-    waiting = list(route.dependant.dependencies)
-    while waiting:
-        dependency = waiting.pop()
-        yield dependency.call
-        waiting.extend(dependency.dependencies)
+    return table_of(app.routes)
 
 
 def events_page() -> str:
@@ -134,31 +107,38 @@ def errors_page() -> str:
 
 
 def api_page() -> str:
-    """All addresses, each with the permission that it demands."""
+    """All addresses, each with the permission that it demands and whose things it touches."""
     lines = [
         "# Addresses",
         "",
-        "Every address demands one permission, or says that it is open to everybody. `fleet`: a",
-        "credential of a tenant is refused, whatever its roles. `/docs` and `/openapi.json` of a",
-        f"running control plane have the shapes. {GENERATED}",
+        "Every address demands one permission, or is open to everybody for a reason. *Touches*",
+        "says whose things it is about, and so what a tenant's credential meets there:",
+        "",
+        "| touches | for a tenant's credential |",
+        "| --- | --- |",
+        *(f"| {reach.value} | {MEANING[reach]} |" for reach in Reach),
+        "",
+        "The fleet's own people and programs reach everything. [Roles, conditions and limits]"
+        "(authorisation.md)",
+        "say who has which permission. `/docs` and `/openapi.json` of a running control plane have",
+        f"the shapes. {GENERATED}",
     ]
     for title, pages in (("Interface", False), ("Pages", True)):
         lines += [
             "",
             f"## {title}",
             "",
-            "| address | permission | what it does |",
-            "| --- | --- | --- |",
+            "| address | permission | touches | what it does |",
+            "| --- | --- | --- | --- |",
         ]
-        rows = [
-            f"| `{' '.join(sorted(route.methods or ()))} {route.path}` | {permission}"
-            f"{', fleet' if _of_the_fleet(route) else ''} | "
-            f"{_first_sentence(inspect.getdoc(route.endpoint) or route.summary or '')} |"
-            for route, permission in every_route()
-            if route.endpoint.__module__.startswith("trimtab.web") == pages
-        ]
-        lines += sorted(rows, key=lambda row: row.split()[2])
+        lines += [_line(entry) for entry in every_route() if entry.page == pages]
     return "\n".join([*lines, ""])
+
+
+def _line(entry: Entry) -> str:
+    said = _first_sentence(inspect.getdoc(entry.route.endpoint) or entry.route.summary or "")
+    permission = f"open: {WHY_OPEN.get(entry.name)}" if entry.open else f"`{entry.permission}`"
+    return f"| `{entry.name}` | {permission} | {entry.reach.value} | {said} |"
 
 
 def metrics_page() -> str:

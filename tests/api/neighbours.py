@@ -53,6 +53,8 @@ class Belongings:
     lodger: str
     """A person beside, whom nobody needs."""
     account: str
+    colleague: str
+    """Somebody of the same tenant whom nothing else in this house depends on."""
     key: str
     sequence: int
 
@@ -149,6 +151,19 @@ def newcomer(world: World, owner: str | None) -> Person:
     return person
 
 
+def colleague(world: World, owner: str | None) -> Person:
+    """A person who may next to nothing."""
+    with world.parts.records.begin(system("test"), reason=f"for {owner}") as work:
+        return identity.add_person(
+            work,
+            email=f"colleague@{owner or 'fleet'}.example.org",
+            name=f"Colleague of {owner or 'the fleet'}",
+            roles=("feed",),
+            password=PASSWORD,
+            tenant=None if owner is None else TenantId(owner),
+        )
+
+
 def caller(world: World, person: Person) -> Caller:
     """A person at the pages and at the interface."""
     token = identity.token_for(world.parts.tokens, person)
@@ -219,6 +234,7 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
         person=own.id,
         lodger=lodger(world, owner).id,
         account=issued.account,
+        colleague=colleague(world, owner).id,
         key=issued.id,
         sequence=newest[0].sequence,
     )

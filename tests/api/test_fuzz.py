@@ -84,6 +84,7 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "NewAccount": {"name": "thrown", "roles": ["feed"], "tenant": "aa"},
     "NewPerson": {"email": "t@x", "name": "t", "roles": ["auditor"], "password": "x" * 20},
+    "NewRoles": {"roles": ["auditor", {"role": "on_call", "tiers": [3]}], "reason": "thrown"},
     "NewTenant": {"id": "thrown", "name": "thrown"},
     "NewVote": {"approve": True, "digest": "sha256:" + "0" * 64, "reason": "thrown at it"},
     "NewRollout": {"model": "thrown", "version": "1.0.0", "reason": "thrown at it"},

@@ -143,6 +143,9 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "POST /api/v1/models": lambda b: Ask("/api/v1/models", json=NEW_MODEL, shared=True),
     "POST /api/v1/models/{model}/versions": _version,
     "POST /api/v1/people": _person,
+    "PUT /api/v1/people/{person}/roles": lambda b: Ask(
+        f"/api/v1/people/{b.colleague}/roles", json={"roles": ["auditor"], **BECAUSE}
+    ),
     "POST /api/v1/predictions": lambda b: Ask(
         "/api/v1/predictions", more={"content": b"x", "headers": ARROW}, shared=True
     ),

@@ -28,7 +28,14 @@ from trimtab.identity.model import (
     new_key,
     split_key,
 )
-from trimtab.identity.roles import PERMISSIONS, ROLES, permissions_of
+from trimtab.identity.roles import (
+    ALL_OR_NOTHING,
+    PERMISSIONS,
+    ROLES,
+    Assignment,
+    Role,
+    permissions_of,
+)
 from trimtab.identity.tokens import Claims
 from trimtab.kernel.actor import Actor, ActorKind, system
 from trimtab.kernel.clock import SteppedClock
@@ -39,6 +46,7 @@ from trimtab.kernel.errors import (
     NotFound,
     NotPermitted,
 )
+from trimtab.kernel.grants import Conditions, Subject
 from trimtab.kernel.ids import PersonId, TenantId
 
 BOSS = system("test")
@@ -54,7 +62,7 @@ def add_person(records: Records, email: str = "ann@example.org", **changes: Any)
 
 
 def add_key(
-    records: Records, *, roles: tuple[str, ...] = ("gateway",), **changes: Any
+    records: Records, *, roles: tuple[Role, ...] = ("gateway",), **changes: Any
 ) -> tuple[ServiceAccount, ApiKey, str]:
     with records.begin(BOSS, reason="r") as work:
         if not store.tenant_exists(work, AA):
@@ -71,6 +79,19 @@ def add_key(
 def who(records: Records, text: str) -> Actor:
     with records.look() as reading:
         return service.authenticate_key(reading, text)
+
+
+def test_a_key_of_a_role_on_conditions_is_none_for_gateways(records: Records) -> None:
+    """A gateway knows keys and tenants, and no conditions: it must not hear of such a key."""
+    limited = Assignment("endpoint", Conditions(tiers=(4,)))
+    _, key, text = add_key(records, roles=(limited,))
+    assert not ALL_OR_NOTHING & frozenset(key.scopes)
+    actor = who(records, text)
+    assert not actor.may("models:infer")
+    assert actor.may("artifacts:download", Subject(tier=4))
+    assert not actor.may("artifacts:download", Subject(tier=1))
+    narrow = add_key(records, roles=(limited,), scopes=("models:read",))[2]
+    assert not who(records, narrow).may("artifacts:download", Subject(tier=4))
 
 
 def test_a_key_speaks_for_its_account_and_for_the_person_behind_it(records: Records) -> None:

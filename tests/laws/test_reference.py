@@ -13,6 +13,8 @@ import pytest
 
 from trimtab.api import problems
 from trimtab.api.codes import status_of
+from trimtab.api.table import WHY_OPEN
+from trimtab.identity.demands import OPEN
 from trimtab.identity.roles import PERMISSIONS
 from trimtab.kernel import errors
 from trimtab.platform import settings
@@ -76,40 +78,18 @@ def test_every_error_has_a_code_a_status_and_a_way_out(reference: Any) -> None:
 def test_every_address_demands_a_permission_that_somebody_has(reference: Any) -> None:
     routes = reference.every_route()
     assert len(routes) > 60
-    silent = [route.path for route, permission in routes if permission is None]
+    silent = [entry.name for entry in routes if entry.permission is None]
     assert silent == []
-    unknown = {p for _route, p in routes} - PERMISSIONS - {reference.OPEN}
-    assert unknown == set()
+    assert {entry.permission for entry in routes} - PERMISSIONS == {OPEN}
 
 
-OPEN_ADDRESSES = {
-    "/health": "asked by load balancers, tells nothing of anybody",
-    "/health/live": "asked by whoever restarts what hangs, tells nothing of anybody",
-    "/health/ready": "asked by load balancers, tells nothing of anybody",
-    "/metrics": "scraped from inside the network",
-    "/api/v1/tokens": "takes the credential itself",
-    "/api/v1/tokens/exchange": "takes the credential itself",
-    "/api/v1/password": "takes the credential itself",
-    "/.well-known/jwks.json": "public keys, for whoever verifies a token",
-    "/login": "takes the credential itself",
-    "/docs": "describes the interface, tells nothing of anybody",
-    "/redoc": "the same, to be read",
-    "/docs/errors": "says what each code means, to whoever has got one",
-    "/account": "demands a session, of whoever",
-    "/account/sessions/{session}/end": "demands a session, of whoever",
-    "/account/log-out-everywhere": "demands a session, of whoever",
-    "/account/password": "demands a session, of whoever",
-    "/logout": "ends whatever session the caller has",
-}
-
-
-def test_what_is_open_to_everybody_is_on_a_list(reference: Any) -> None:
-    found = {route.path for route, p in reference.every_route() if p == reference.OPEN}
-    assert found - set(OPEN_ADDRESSES) <= {p for p in found if p.startswith("/static")}
+def test_what_is_open_to_everybody_is_on_a_list_with_the_reason(reference: Any) -> None:
+    assert {entry.name for entry in reference.every_route() if entry.open} == set(WHY_OPEN)
+    assert all(len(why) > 20 for why in WHY_OPEN.values())
 
 
 def test_every_permission_opens_something(reference: Any) -> None:
-    demanded = {permission for _route, permission in reference.every_route()}
+    demanded = {entry.permission for entry in reference.every_route()}
     elsewhere = {"models:infer"}  # the gateway's
     later = {"incidents:operate", "policies:read", "retraining:propose"}
     assert PERMISSIONS - demanded - elsewhere <= later

@@ -143,7 +143,7 @@ class World:
             approvals.decide(
                 work,
                 approval.id,
-                frozenset(person.roles),
+                frozenset(str(role) for role in person.roles),
                 approve=approve,
                 digest=approval.target.digest,
             )

@@ -39,10 +39,12 @@ from trimtab.identity import service as identity
 from trimtab.identity import sessions
 from trimtab.identity import store as people
 from trimtab.identity.model import Person
+from trimtab.identity.roles import held
 from trimtab.incidents import service as incidents
 from trimtab.incidents.model import Incident, Kind, Severity, Signal
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.clock import SteppedClock, iso
+from trimtab.kernel.grants import Subject
 from trimtab.kernel.ids import Digest, IncidentId, TenantId, WindowId, new_id
 from trimtab.kernel.verdict import Verdict
 from trimtab.monitoring import store as windows
@@ -371,7 +373,7 @@ class World:
             )
 
     def vote(self, approval: Approval, who: str, reason: str) -> None:
-        roles = frozenset(self.people[who].roles)
+        roles = held(self.people[who].roles, Subject())
         with self.parts.records.begin(self.actor(who), reason=reason) as work:
             approvals.decide(work, approval.id, roles, approve=True, digest=approval.target.digest)
 

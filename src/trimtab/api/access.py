@@ -18,10 +18,11 @@ from starlette.datastructures import State
 from trimtab.api.presented import Credential, presented
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
+from trimtab.identity.demands import Reach, RouteDemand
 from trimtab.identity.model import split_key
-from trimtab.identity.reach import demand_fleet
+from trimtab.identity.reach import demand_fleet, granted
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotPermitted, NotYours
+from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotYours
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.logs import know_caller
 from trimtab.sdk import request_signing, shapes
@@ -30,8 +31,8 @@ from trimtab.workflows.refusals import source
 
 __all__ = [
     "Actor",
-    "Demand",
     "PartsOf",
+    "Reach",
     "address_of",
     "asks",
     "key_of",
@@ -58,42 +59,38 @@ PartsOf = Annotated[Parts, Depends(_parts_of)]
 
 
 @dataclass(frozen=True)
-class May:
+class May(RouteDemand):
     """The demand of a permission; calling it gives the actor who has it."""
 
-    permission: str
-    fleet: bool = False
-
     def __call__(self, request: Request) -> Actor:
-        with Asker.of(request).look(self.permission) as (_, actor):
-            if self.fleet:
+        later = self.only_looks_or_asks(request.method)
+        with Asker.of(request).look(self.permission, asked_later=later) as (_, actor):
+            if self.reach is Reach.FLEET:
                 demand_fleet(actor)
             return actor
 
 
 @dataclass(frozen=True)
-class Asks:
+class Asks(RouteDemand):
     """The demand of a permission; calling it gives somebody who is looked at within the
     route's own look."""
-
-    permission: str
 
     async def __call__(self, request: Request) -> PermittedAsker:
         return PermittedAsker(Asker.of(request), self.permission)
 
 
-Demand = May | Asks
-"""What a route says about who may ask it."""
-
-
-def may(permission: str, *, fleet: bool = False) -> Any:
+def may(
+    permission: str, *, fleet: bool = False, reach: Reach | None = None, asks_about: bool = False
+) -> Any:
     """A dependency that demands `permission` and gives the actor.
 
     Args:
         fleet: What is asked for concerns all tenants: a tenant's credential is refused,
             whatever its roles.
+        reach: Whose things are touched, where it is not what the method says.
+        asks_about: The route calls `demand_grant` with what is acted on.
     """
-    return Depends(May(permission, fleet))
+    return Depends(May(permission, Reach.FLEET if fleet else reach, asks_about))
 
 
 def asks(permission: str) -> Any:
@@ -133,7 +130,9 @@ class Asker:
         return cls(parts_of(request), shown, tenant, address_of(request), request.state)
 
     @contextmanager
-    def look(self, permission: str) -> Iterator[tuple[Reading, Actor]]:
+    def look(
+        self, permission: str, *, asked_later: bool = False
+    ) -> Iterator[tuple[Reading, Actor]]:
         """A look at the records by the actor behind the credential, within the tenant that
         the request narrows to.
 
@@ -149,12 +148,7 @@ class Asker:
             know_caller(actor.id, actor.tenant)
             if known.tenant is None:  # what narrows it is a word of the caller's
                 identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
-            if not actor.may(permission):
-                raise NotPermitted(
-                    f"this needs the permission {permission}, which you do not have",
-                    remedy="ask an administrator for a role that has it",
-                )
-            yield reading, actor
+            yield reading, granted(actor, permission, asked_later=asked_later)
 
     @contextmanager
     def known(self) -> Iterator[tuple[Reading, Actor]]:

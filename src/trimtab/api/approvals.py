@@ -12,15 +12,16 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals import store
 from trimtab.approvals.model import Approval, Phase
 from trimtab.audit.work import Reading
-from trimtab.identity.reach import demand_say
+from trimtab.identity.reach import demand_grant, demand_say
 from trimtab.kernel.errors import NotYours
 from trimtab.sdk import shapes
+from trimtab.workflows import about
 from trimtab.workflows.roles import roles_of
 
 router = strict.router("/api/v1/approvals", tag="approvals")
 
 Reader = Annotated[Actor, may("approvals:read")]
-Decider = Annotated[Actor, may("approvals:decide")]
+Decider = Annotated[Actor, may("approvals:decide", asks_about=True)]
 
 
 @router.get("", summary="List requests for approval")
@@ -55,9 +56,10 @@ def vote(
     with parts.records.begin(actor, reason=body.reason) as work:
         asked = _visible(work, actor, approval)
         demand_say(actor, asked.target.tenant)
-        decided = approvals.decide(
-            work, approval, roles_of(work, actor), approve=body.approve, digest=body.digest
-        )
+        target = about.approval(work, asked)
+        demand_grant(actor, "approvals:decide", target)
+        roles = roles_of(work, actor, target)
+        decided = approvals.decide(work, approval, roles, approve=body.approve, digest=body.digest)
     return shapes.ApprovalShape.model_validate(decided)
 
 
@@ -65,14 +67,16 @@ def vote(
 def withdraw(
     approval: str,
     body: shapes.Because,
-    actor: Annotated[Actor, may("versions:register")],
+    actor: Annotated[Actor, may("versions:register", asks_about=True)],
     parts: PartsOf,
 ) -> shapes.ApprovalShape:
     """Take back the request for a version that oneself has handed in or contributed to.
 
     Safe to repeat. The version stays where it is; a new one is the way on."""
     with parts.records.begin(actor, reason=body.reason) as work:
-        demand_say(actor, _visible(work, actor, approval).target.tenant)
+        asked = _visible(work, actor, approval)
+        demand_say(actor, asked.target.tenant)
+        demand_grant(actor, "versions:register", about.withdrawal(work, asked))
         return shapes.ApprovalShape.model_validate(approvals.withdraw(work, approval))
 
 

@@ -31,6 +31,7 @@ Python client raises the class of the same name."""
 _WITHOUT_CLASS = {
     "method_not_allowed": ("405", "The address is there, but not for this method."),
     "too_large": ("413", "The body is larger than is accepted."),
+    "too_many_requests": ("429", "The tenant or its credential is above a limit, which is named."),
     "too_slow": ("408", "The body did not arrive at a reasonable pace."),
     "http": ("any", "A refusal of the web server itself."),
     "internal": ("500", "A fault of ours; nothing of it is told, all of it is logged."),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may, whose
-from trimtab.identity import service, standing, store
+from trimtab.api.access import Actor, PartsOf, Reach, may, whose
+from trimtab.identity import assigning, service, standing, store
+from trimtab.identity.model import Person
+from trimtab.identity.roles import Assignment, Role, plain_roles
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
+from trimtab.workflows import quotas
 
 router = strict.router("/api/v1", tag="identity")
 
-Manager = Annotated[Actor, may("identity:manage")]
+Reader = Annotated[Actor, may("identity:read", reach=Reach.OWN)]
+Manager = Annotated[Actor, may("identity:manage", reach=Reach.OWN)]
+Adder = Annotated[Actor, may("identity:manage", reach=Reach.ADDED)]
 Host = Annotated[Actor, may("identity:manage", fleet=True)]
 
 
@@ -31,7 +37,7 @@ def create_tenant(
 
 
 @router.get("/tenants", summary="List tenants")
-def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
+def list_tenants(actor: Reader, parts: PartsOf) -> shapes.Page[dict[str, str]]:
     """All tenants; a tenant sees itself."""
     with parts.records.look() as reading:
         found = store.tenants(reading, tenant=actor.tenant)
@@ -53,26 +59,38 @@ def enable_tenant(tenant: str, body: shapes.Because, actor: Host, parts: PartsOf
 
 
 @router.post("/people", status_code=201, summary="Add a person")
-def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes.PersonShape:
+def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.PersonShape:
     """Add a person who may log in; a tenant's credential adds people of its tenant only."""
     with parts.records.begin(actor, reason=body.reason) as work:
         person = service.add_person(
             work,
             email=body.email,
             name=body.name,
-            roles=tuple(body.roles),
+            roles=_roles(body.roles),
             password=body.password,
             tenant=whose(actor, body),
         )
-    return shapes.PersonShape.model_validate(person)
+        quotas.demand_people(work, parts.settings, person.tenant)
+    return _person(person)
 
 
 @router.get("/people", summary="List people")
-def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
+def list_people(actor: Reader, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
     """All people, a tenant its own; never a password."""
     with parts.records.look() as reading:
         found = store.people(reading, tenant=actor.tenant)
-    return shapes.Page(items=[shapes.PersonShape.model_validate(p) for p in found])
+    return shapes.Page(items=[_person(p) for p in found])
+
+
+@router.put("/people/{person}/roles", summary="Change a person's roles")
+def change_roles(
+    person: str, body: shapes.NewRoles, actor: Manager, parts: PartsOf
+) -> shapes.PersonShape:
+    """Let a person hold these roles instead, from their next request on. Nobody changes their
+    own, and the last administrator of the platform stays. Safe to repeat."""
+    with parts.records.begin(actor, reason=body.reason) as work:
+        changed = assigning.change_roles(work, person, _roles(body.roles))
+    return _person(changed)
 
 
 @router.post("/people/{person}/disable", status_code=204, summary="Disable a person")
@@ -108,7 +126,7 @@ def end_credentials(person: str, body: shapes.Because, actor: Manager, parts: Pa
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
-def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shapes.IssuedKey:
+def add_account(body: shapes.NewAccount, actor: Adder, parts: PartsOf) -> shapes.IssuedKey:
     """Add a service account, and give out its first key; its text is shown this once. A
     tenant's credential adds accounts of its tenant only."""
     owner = body.owner or actor.person
@@ -121,12 +139,13 @@ def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shap
             work,
             name=body.name,
             owner=PersonId(owner),
-            roles=tuple(body.roles),
+            roles=_roles(body.roles),
             tenant=whose(actor, body),
         )
         key, text = service.issue_key(
             work, account, default_model=body.default_model, wrapping=parts.wrapping
         )
+        quotas.demand_keys(work, parts.settings, account.tenant)
     return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
 
 
@@ -146,3 +165,14 @@ def enable_account(account: str, body: shapes.Because, actor: Manager, parts: Pa
     """Let a program that was disabled act again, with the keys that are left."""
     with parts.records.begin(actor, reason=body.reason) as work:
         standing.enable_account(work, account)
+
+
+def _roles(given: Sequence[str | shapes.ConditionalRole]) -> tuple[Role, ...]:
+    return tuple(
+        role if isinstance(role, str) else Assignment.read(role.model_dump()) for role in given
+    )
+
+
+def _person(person: Person) -> shapes.PersonShape:
+    known = {**vars(person), "roles": plain_roles(person.roles)}
+    return shapes.PersonShape.model_validate(known)

@@ -10,18 +10,19 @@ from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
-from trimtab.identity.reach import demand_say, owns
+from trimtab.identity.reach import demand_grant, demand_say, owns
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.ids import TenantId
 from trimtab.registry import store as registry
 from trimtab.remediation import kill_switches, store
 from trimtab.remediation.switches import Scope, checked_scope
 from trimtab.sdk import shapes
+from trimtab.workflows import about
 
 router = strict.router("/api/v1", tag="remediation")
 
 Reader = Annotated[Actor, may("remediations:read")]
-Operator = Annotated[Actor, may("remediations:execute")]
+Operator = Annotated[Actor, may("remediations:execute", asks_about=True)]
 Name = Annotated[
     str, Query(max_length=63, description="the model or the tenant; empty for the fleet")
 ]
@@ -73,6 +74,8 @@ def _demand_reach(reading: Reading, actor: Actor, scope: Scope, name: str) -> No
     if tenant is not None and not owns(actor, tenant):
         raise NotFound(f"there is no tenant {ascii(name)[:80]}", field="name")
     identity.demand_tenant(reading, tenant, field="name")
+    tier = None  # of all that a tenant or the fleet has: no tier in particular
     if scope is Scope.MODEL:
-        registry.model_named(reading, name, field="name")
+        tier = registry.model_named(reading, name, field="name").tier
     demand_say(actor, tenant)
+    demand_grant(actor, "remediations:execute", about.of_tier(tier, tenant))

@@ -8,23 +8,24 @@ from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import ValidationError
 
 from trimtab.api import problems, strict
-from trimtab.api.access import Actor, PartsOf, may, whose
+from trimtab.api.access import Actor, PartsOf, Reach, may, whose
 from trimtab.checks import store as check_store
+from trimtab.identity.reach import demand_grant
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import Digest
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry.model import Feature, TrainingTrigger
 from trimtab.registry.vocabulary import Vocabulary
 from trimtab.sdk import shapes
-from trimtab.workflows import intake, inventory, serving
+from trimtab.workflows import about, intake, inventory, serving
 from trimtab.workflows.inventory import ModelRecord, VersionRecord, View
 
 router = strict.router("/api/v1/models", tag="models")
 
 Reader = Annotated[Actor, may("models:read")]
 Registrar = Annotated[Actor, may("models:register", fleet=True)]
-Contributor = Annotated[Actor, may("versions:register")]
-Downloader = Annotated[Actor, may("artifacts:download")]
+Contributor = Annotated[Actor, may("versions:register", reach=Reach.ADDED, asks_about=True)]
+Downloader = Annotated[Actor, may("artifacts:download", asks_about=True)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -134,13 +135,16 @@ def upload(
     """
     body = _metadata(metadata)
     request.state.version = body.version  # a refusal names it
+    tenant = whose(actor, body)
+    with parts.records.look() as reading:
+        demand_grant(actor, "versions:register", about.handed_in(reading, model, tenant))
     version = intake.upload(
         parts,
         actor,
         intake.Upload(
             model=model,
             version=body.version,
-            tenant=whose(actor, body),
+            tenant=tenant,
             framework=body.framework,
             cutoff=body.cutoff,
             training_metrics=body.training_metrics,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, may, scope_of
+from trimtab.api.access import Actor, PartsOf, Reach, may, scope_of
 from trimtab.audit.work import Reading
 from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.model import Cause
@@ -26,7 +26,7 @@ from trimtab.sdk import shapes
 
 router = strict.router("/api/v1", tag="monitoring")
 
-Watcher = Annotated[Actor, may("windows:read")]
+Watcher = Annotated[Actor, may("windows:read", reach=Reach.OWN)]
 Reader = Annotated[Actor, may("incidents:read")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 

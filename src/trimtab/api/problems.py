@@ -53,6 +53,7 @@ WAY_OUT: dict[str, str] = {
     "conflict": "read the present state, then decide again",
     "invalid_move": "read the present state; this move is not open from there",
     "policy_refused": "meet what the policy demands, then ask again",
+    "quota_exceeded": "make room, or ask somebody of the platform for more",
     "integrity_failed": "do not use these bytes; tell the owner, and send or take them anew",
     "too_many_requests": "wait as long as Retry-After says, then try again",
     "unavailable": "try again shortly; /health says which part does not answer",

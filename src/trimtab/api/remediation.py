@@ -9,19 +9,19 @@ from fastapi import Query
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
-from trimtab.identity.reach import demand_say
+from trimtab.identity.reach import demand_grant, demand_say
 from trimtab.kernel.errors import InvalidInput, NotYours
 from trimtab.policies.operation import ActionName
 from trimtab.remediation import endings, store
 from trimtab.remediation.model import Remediation
 from trimtab.retraining import store as retraining_store
 from trimtab.sdk import shapes
-from trimtab.workflows import repair
+from trimtab.workflows import about, repair
 
 router = strict.router("/api/v1", tag="remediation")
 
 Reader = Annotated[Actor, may("remediations:read")]
-Operator = Annotated[Actor, may("remediations:execute")]
+Operator = Annotated[Actor, may("remediations:execute", asks_about=True)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -77,7 +77,9 @@ def abort(
 ) -> shapes.RemediationShape:
     """Stop a remedy; what it has done so far stands and is counted."""
     with parts.records.begin(actor, reason=reason) as work:
-        demand_say(actor, _visible(work, actor, remediation).tenant)
+        known = _visible(work, actor, remediation)
+        demand_say(actor, known.tenant)
+        demand_grant(actor, "remediations:execute", about.model(work, known.model, known.tenant))
         return _shown(endings.abort(work, remediation))
 
 

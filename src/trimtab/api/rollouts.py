@@ -9,19 +9,19 @@ from fastapi import Query
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
 from trimtab.audit.work import Reading
-from trimtab.identity.reach import demand_say
+from trimtab.identity.reach import demand_grant, demand_say
 from trimtab.kernel.errors import NotYours
 from trimtab.registry import store as registry
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store
 from trimtab.rollouts.model import Rollout
 from trimtab.sdk import shapes
-from trimtab.workflows import release, serving
+from trimtab.workflows import about, release, serving
 
 router = strict.router("/api/v1/rollouts", tag="rollouts")
 
 Reader = Annotated[Actor, may("rollouts:read")]
-Operator = Annotated[Actor, may("rollouts:operate")]
+Operator = Annotated[Actor, may("rollouts:operate", asks_about=True)]
 
 
 @router.get("", summary="List rollouts")
@@ -46,12 +46,15 @@ def list_rollouts(
 
 @router.post("", status_code=201, summary="Start a rollout")
 def start(
-    body: shapes.NewRollout, actor: Annotated[Actor, may("rollouts:start")], parts: PartsOf
+    body: shapes.NewRollout,
+    actor: Annotated[Actor, may("rollouts:start", asks_about=True)],
+    parts: PartsOf,
 ) -> shapes.RolloutShape:
     """Release an approved version; without a valid approval of its bytes, refused."""
     with parts.records.begin(actor, reason=body.reason) as work:
         version = serving.visible_version(work, actor, body.model, body.version)
         demand_say(actor, version.tenant)
+        demand_grant(actor, "rollouts:start", about.release(work, version))
         return shapes.RolloutShape.model_validate(release.start(parts, work, version))
 
 
@@ -79,7 +82,7 @@ def resume(
     """Let a held rollout run on. Safe to repeat."""
     demands = release.demands_of(parts, rollout)
     with parts.records.begin(actor, reason=body.reason) as work:
-        _operable(work, actor, rollout)
+        _operable(work, actor, rollout, grows=True)
         resumed = rollouts.resume(work, rollout, demands=demands)
         return shapes.RolloutShape.model_validate(resumed)
 
@@ -101,5 +104,7 @@ def _visible(reading: Reading, actor: Actor, rollout_id: str) -> Rollout:
     return rollout
 
 
-def _operable(reading: Reading, actor: Actor, rollout_id: str) -> None:
-    demand_say(actor, _visible(reading, actor, rollout_id).tenant)
+def _operable(reading: Reading, actor: Actor, rollout_id: str, *, grows: bool = False) -> None:
+    rollout = _visible(reading, actor, rollout_id)
+    demand_say(actor, rollout.tenant)
+    demand_grant(actor, "rollouts:operate", about.rollout(reading, rollout, grows=grows))

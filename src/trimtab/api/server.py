@@ -24,6 +24,7 @@ from trimtab.api import (
     rollouts,
     serving,
 )
+from trimtab.api.fairness import Fairness, Limits
 from trimtab.api.observed import Observed
 from trimtab.api.outside import NoSecretsInAddresses, SignedBodies
 from trimtab.platform.metrics import Metrics
@@ -73,6 +74,7 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
     app.add_middleware(SignedBodies)
     app.add_middleware(NoSecretsInAddresses)
+    app.add_middleware(Fairness, limits=Limits.of(parts.settings), metrics=parts.metrics)
     app.add_middleware(Observed, parts=parts)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
     return app

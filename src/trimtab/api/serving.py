@@ -27,7 +27,7 @@ from trimtab.workflows.parts import Parts
 router = strict.router("/api/ml/model", tag="serving")
 
 Asker = Annotated[PermittedAsker, asks("models:read")]
-Downloader = Annotated[Actor, may("artifacts:download")]
+Downloader = Annotated[Actor, may("artifacts:download", asks_about=True)]
 Endpoint = Annotated[str | None, Header(alias="X-Endpoint-Id", pattern=r"^[!-~]{1,256}$")]
 """As gateways take it: what they serve and what is said of it here must not differ."""
 ModelName = Annotated[str | None, Query(max_length=63)]

@@ -8,9 +8,9 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from trimtab.identity.roles import ROLES, permissions_of
+from trimtab.identity.roles import Role, grants_of, permissions_of
 from trimtab.kernel.actor import Actor, ActorKind
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.events import Event
@@ -44,7 +44,7 @@ class Person:
     email: str
     name: str
     tenant: TenantId | None
-    roles: tuple[str, ...]
+    roles: tuple[Role, ...]
     password_hash: str
     disabled: bool
     created_at: datetime
@@ -54,7 +54,13 @@ class Person:
     def actor(self) -> Actor:
         """This person as somebody who acts."""
         return Actor(
-            self.id, ActorKind.PERSON, self.tenant, permissions_of(self.roles), self.name, self.id
+            self.id,
+            ActorKind.PERSON,
+            self.tenant,
+            permissions_of(self.roles),
+            self.name,
+            self.id,
+            grants_of(self.roles),
         )
 
 
@@ -66,10 +72,23 @@ class ServiceAccount:
     name: str
     owner: PersonId
     tenant: TenantId | None
-    roles: tuple[str, ...]
+    roles: tuple[Role, ...]
     disabled: bool
     created_at: datetime
     revision: int = 0
+
+    def actor(self, scopes: frozenset[str] | None = None) -> Actor:
+        """This account as somebody who acts: within `scopes`, or with all it may do."""
+        whole = Actor(
+            self.id,
+            ActorKind.SERVICE,
+            self.tenant,
+            permissions_of(self.roles),
+            self.name,
+            self.owner,
+            grants_of(self.roles),
+        )
+        return whole if scopes is None else whole.within(scopes)
 
 
 @dataclass(frozen=True)
@@ -119,23 +138,34 @@ class TenantCreated(Event):
 
 @dataclass(frozen=True)
 class PersonAdded(Event):
-    """A person may log in from now on, in these roles."""
+    """A person may log in from now on, in these roles: names, or roles with conditions."""
 
     kind: ClassVar[str] = "person.added"
 
     name: str
-    roles: list[str]
+    roles: list[Any]
+
+
+@dataclass(frozen=True)
+class RolesChanged(Event):
+    """A person holds other roles from now on: names, or roles with conditions."""
+
+    kind: ClassVar[str] = "person.roles_changed"
+
+    name: str
+    before: list[Any]
+    after: list[Any]
 
 
 @dataclass(frozen=True)
 class ServiceAccountAdded(Event):
-    """A program may act from now on, in these roles."""
+    """A program may act from now on, in these roles: names, or roles with conditions."""
 
     kind: ClassVar[str] = "service_account.added"
 
     name: str
     owner: str
-    roles: list[str]
+    roles: list[Any]
 
 
 @dataclass(frozen=True)
@@ -199,19 +229,3 @@ def checked_email(text: str) -> str:
     if not _EMAIL.fullmatch(text):
         raise InvalidInput(f"{ascii(text)[:80]} is not an e-mail address", field="email")
     return text.lower()
-
-
-def checked_roles(roles: tuple[str, ...]) -> tuple[str, ...]:
-    """`roles` if each is known.
-
-    Raises:
-        InvalidInput: one is not, or there is none.
-    """
-    unknown = sorted(set(roles) - ROLES.keys())
-    if unknown or not roles:
-        raise InvalidInput(
-            f"not a role: {', '.join(ascii(role) for role in unknown) or 'none given'}",
-            field="roles",
-            remedy="the roles are " + ", ".join(sorted(ROLES)),
-        )
-    return tuple(sorted(set(roles)))

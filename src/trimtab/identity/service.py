@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from trimtab.audit.work import Reading, Records, Work
 from trimtab.identity import passwords, store
+from trimtab.identity.assigning import checked_roles
 from trimtab.identity.model import (
     ApiKey,
     KeyIssued,
@@ -17,16 +18,15 @@ from trimtab.identity.model import (
     Tenant,
     TenantCreated,
     checked_email,
-    checked_roles,
     checked_tenant,
     new_key,
     split_key,
 )
 from trimtab.identity.reach import demand_fleet, demand_own, owns
-from trimtab.identity.roles import permissions_of
+from trimtab.identity.roles import Role, grants_of, permissions_of, plain_roles
 from trimtab.identity.tokens import Claims, Tokens
 from trimtab.identity.wrapping import Wrapping
-from trimtab.kernel.actor import Actor, ActorKind
+from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from trimtab.kernel.ids import PersonId, TenantId, new_id
 from trimtab.sdk.request_signing import signing_key
@@ -56,7 +56,7 @@ def add_person(
     *,
     email: str,
     name: str,
-    roles: tuple[str, ...],
+    roles: tuple[Role, ...],
     password: str,
     tenant: TenantId | None = None,
 ) -> Person:
@@ -75,18 +75,19 @@ def add_person(
         email=checked_email(email),
         name=name,
         tenant=tenant,
-        roles=checked_roles(roles),
+        roles=tuple(checked_roles(work, roles, tenant)),
         password_hash=passwords.hash_password(password),
         disabled=False,
         created_at=work.now,
     )
-    event = PersonAdded(subject=person.id, tenant=tenant, name=name, roles=list(person.roles))
+    given = plain_roles(person.roles)
+    event = PersonAdded(subject=person.id, tenant=tenant, name=name, roles=given)
     store.add(work, person, event)
     return person
 
 
 def add_account(
-    work: Work, *, name: str, owner: PersonId, roles: tuple[str, ...], tenant: TenantId | None
+    work: Work, *, name: str, owner: PersonId, roles: tuple[Role, ...], tenant: TenantId | None
 ) -> ServiceAccount:
     """Add a service account that `owner` answers for.
 
@@ -103,12 +104,16 @@ def add_account(
         name=name,
         owner=owner,
         tenant=tenant,
-        roles=checked_roles(roles),
+        roles=tuple(checked_roles(work, roles, tenant)),
         disabled=False,
         created_at=work.now,
     )
     event = ServiceAccountAdded(
-        subject=account.id, tenant=tenant, name=name, owner=owner, roles=list(account.roles)
+        subject=account.id,
+        tenant=tenant,
+        name=name,
+        owner=owner,
+        roles=plain_roles(account.roles),
     )
     store.add(work, account, event)
     return account
@@ -137,7 +142,7 @@ def issue_key(
     """
     if not owns(work.actor, account.tenant):
         raise NotFound("there is no such service account", field="account")
-    own = permissions_of(account.roles)
+    own = permissions_of(account.roles).union(*(g.permissions for g in grants_of(account.roles)))
     wanted = own if scopes is None else frozenset(scopes)
     if wanted - own:
         raise InvalidInput(
@@ -223,7 +228,7 @@ def _exchanged(reading: Reading, claims: Claims) -> Actor:
     if (key.account, key.tenant) != (claims.subject, claims.tenant):
         raise NotAuthenticated(REFUSED)
     actor = acting_key(reading, key)
-    return replace(actor, permissions=actor.permissions & frozenset(claims.scopes))
+    return actor.within(frozenset(claims.scopes))
 
 
 def acting_key(reading: Reading, key: ApiKey) -> Actor:
@@ -235,10 +240,7 @@ def acting_key(reading: Reading, key: ApiKey) -> Actor:
     account = store.account(reading, key.account)
     if account is None or account.disabled or not store.tenant_open(reading, account.tenant):
         raise NotAuthenticated(REFUSED)
-    granted = permissions_of(account.roles) & frozenset(key.scopes)
-    return Actor(
-        account.id, ActorKind.SERVICE, account.tenant, granted, account.name, account.owner
-    )
+    return account.actor(frozenset(key.scopes))
 
 
 def authenticate_password(records: Records, email: str, password: str) -> Person:

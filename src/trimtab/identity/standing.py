@@ -8,10 +8,11 @@ from typing import ClassVar
 
 from trimtab.audit.work import Work
 from trimtab.identity import passwords, store
+from trimtab.identity.assigning import demand_not_last
 from trimtab.identity.model import Person, Tenant
 from trimtab.identity.reach import demand_fleet
 from trimtab.identity.service import account_of, person_of
-from trimtab.kernel.errors import Conflict, InvalidInput, PolicyRefused
+from trimtab.kernel.errors import Conflict, InvalidInput
 from trimtab.kernel.events import Event
 
 
@@ -95,19 +96,15 @@ def disable_person(work: Work, person_id: str) -> None:
 
     Raises:
         NotFound: there is no such person, or it is another tenant's.
-        PolicyRefused: they are the last one who could let anybody in again.
+        Conflict: it is the last administrator of the platform.
     """
     person = person_of(work, person_id)
     if person.disabled:
         return
-    stewards = store.stewards(work)
-    if [steward.id for steward in stewards] == [person.id]:
-        raise PolicyRefused(
-            "this is the last administrator of the platform",
-            remedy="add or enable another one first",
-        )
+    gone = _outdated(replace(person, disabled=True))
+    demand_not_last(work, person, gone)
     event = PersonDisabled(subject=person.id, tenant=person.tenant, name=person.name)
-    store.save(work, _outdated(replace(person, disabled=True)), event)
+    store.save(work, gone, event)
 
 
 def enable_person(work: Work, person_id: str) -> None:

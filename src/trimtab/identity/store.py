@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from trimtab.audit.work import Reading, Work
 from trimtab.identity.model import ApiKey, Person, ServiceAccount, Tenant
-from trimtab.identity.roles import permissions_of
+from trimtab.identity.roles import permissions_of, plain_roles, read_roles
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import TenantId
@@ -116,6 +116,35 @@ def people(reading: Reading, *, tenant: TenantId | None = None) -> list[Person]:
     return [_person(row) for row in reading.rows(query)]
 
 
+def hold_tenant(work: Work, tenant: TenantId) -> None:
+    """Let nobody else add to a tenant until this is done: who counts must not count past
+    another's half."""
+    work.row(sa.select(TENANTS.c.id).where(TENANTS.c.id == tenant).with_for_update())
+
+
+def hold_people(work: Work) -> list[Person]:
+    """All people, whom nobody else changes until this is done."""
+    query = sa.select(PEOPLE).order_by(PEOPLE.c.id).with_for_update()
+    return [_person(row) for row in work.rows(query)]
+
+
+def count_people(reading: Reading, tenant: TenantId) -> int:
+    """How many people of a tenant may log in."""
+    query = sa.select(sa.func.count().label("count")).select_from(PEOPLE)
+    return _count(reading, query.where(PEOPLE.c.tenant == tenant, ~PEOPLE.c.disabled))
+
+
+def count_keys(reading: Reading, tenant: TenantId) -> int:
+    """How many keys of a tenant are not revoked."""
+    query = sa.select(sa.func.count().label("count")).select_from(KEYS)
+    return _count(reading, query.where(KEYS.c.tenant == tenant, KEYS.c.revoked_at.is_(None)))
+
+
+def _count(reading: Reading, query: sa.Select[Any]) -> int:
+    row = reading.row(query)
+    return 0 if row is None else int(row["count"])
+
+
 def person(reading: Reading, person_id: str, *, field: str = "person") -> Person:
     """The person with this id; `field` is where somebody named it.
 
@@ -126,14 +155,6 @@ def person(reading: Reading, person_id: str, *, field: str = "person") -> Person
     if row is None:
         raise NotFound("there is no such person", field=field)
     return _person(row)
-
-
-def stewards(work: Work) -> list[Person]:
-    """People of the fleet who may manage others, by id, held until the transaction ends: of
-    two who disable each other one comes second, and sees it."""
-    query = sa.select(PEOPLE).where(PEOPLE.c.tenant.is_(None), PEOPLE.c.disabled.is_(False))
-    rows = work.rows(query.order_by(PEOPLE.c.id).with_for_update())
-    return [p for p in map(_person, rows) if "identity:manage" in permissions_of(p.roles)]
 
 
 def tenant(reading: Reading, tenant_id: str) -> Tenant:
@@ -201,15 +222,17 @@ def default_model(reading: Reading, account_id: str) -> str | None:
 
 def _row(record: Record) -> dict[str, Any]:
     row = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    if "roles" in row:
+        row["roles"] = plain_roles(row["roles"])
     return {k: list(v) if isinstance(v, tuple) else v for k, v in row.items()}
 
 
 def _person(row: sa.RowMapping) -> Person:
-    return Person(**{**row, "roles": tuple(row["roles"])})
+    return Person(**{**row, "roles": read_roles(row["roles"])})
 
 
 def _account(row: sa.RowMapping) -> ServiceAccount:
-    return ServiceAccount(**{**row, "roles": tuple(row["roles"])})
+    return ServiceAccount(**{**row, "roles": read_roles(row["roles"])})
 
 
 def key_of(row: dict[str, Any]) -> ApiKey:

@@ -11,6 +11,7 @@
     │   └── OtherBytes      a version's number stands for other bytes
     ├── InvalidMove         the state machine has no such move from here
     ├── PolicyRefused       a policy, a gate or a permit says no
+    │   └── QuotaExceeded   a tenant has as much as it may have
     ├── IntegrityFailed     bytes, signatures or history are not what was recorded
     ├── TooManyRequests     somebody asks, or fails, too often: later again
     └── Unavailable         a part we need does not answer, or is full
@@ -106,6 +107,12 @@ class PolicyRefused(TrimtabError):
     """A policy, a gate or a permit says no."""
 
     code = "policy_refused"
+
+
+class QuotaExceeded(PolicyRefused):
+    """A tenant has as much of something as it may have."""
+
+    code = "quota_exceeded"
 
 
 class IntegrityFailed(TrimtabError):

@@ -176,6 +176,52 @@ class Settings(BaseSettings):
         "How many jobs of one role run at once, over all processes of an installation.",
         4,
     )
+    limit_reads_per_second: Count = variable(
+        "TRIMTAB_LIMIT_READS_PER_SECOND",
+        "Requests that look, resolutions and downloads too, of one tenant in a second. The "
+        "fleet's own people and programs have no limit.",
+        500,
+    )
+    limit_writes_per_second: Count = variable(
+        "TRIMTAB_LIMIT_WRITES_PER_SECOND", "Requests that change something, of one tenant.", 100
+    )
+    limit_uploads_per_minute: Count = variable(
+        "TRIMTAB_LIMIT_UPLOADS_PER_MINUTE", "Versions that one tenant hands in.", 60
+    )
+    limit_burst_seconds: Count = variable(
+        "TRIMTAB_LIMIT_BURST_SECONDS",
+        "For how long a tenant that was quiet may go on at once at the pace of these limits, in "
+        "reads and writes; uploads have a minute's.",
+        10,
+    )
+    limit_credential_percent: Annotated[float, Field(gt=0, le=100)] = variable(
+        "TRIMTAB_LIMIT_CREDENTIAL_PERCENT",
+        "The part of its tenant's limits that one key, token or session may use up.",
+        50.0,
+    )
+    limit_requests_at_a_time: Count = variable(
+        "TRIMTAB_LIMIT_REQUESTS_AT_A_TIME",
+        "Requests of one tenant that are worked on at a time, of the 40 that this process has "
+        "threads for. Others of it wait, in order, and nobody else waits for them.",
+        8,
+    )
+    limit_requests_waiting: Count = variable(
+        "TRIMTAB_LIMIT_REQUESTS_WAITING", "Requests of one tenant that may wait so.", 200
+    )
+
+    quota_people: Count = variable(
+        "TRIMTAB_QUOTA_PEOPLE", "People of one tenant who may log in.", 1_000
+    )
+    quota_keys: Count = variable(
+        "TRIMTAB_QUOTA_KEYS", "Keys of one tenant that are not revoked.", 1_000
+    )
+    quota_versions: Count = variable(
+        "TRIMTAB_QUOTA_VERSIONS", "Versions that belong to one tenant alone.", 10_000
+    )
+    quota_storage_gib: Count = variable(
+        "TRIMTAB_QUOTA_STORAGE_GIB", "GiB of models that belong to one tenant alone.", 500
+    )
+
     unreferenced_blobs_keep_hours: Count = variable(
         "TRIMTAB_UNREFERENCED_BLOBS_KEEP_HOURS",
         "How long blobs that no record refers to stay, in real time since their bytes were last "

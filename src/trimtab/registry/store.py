@@ -229,6 +229,14 @@ class Newest:
     lifecycle: Lifecycle
 
 
+def versions_of_tenant(reading: Reading, tenant: TenantId) -> tuple[int, int]:
+    """How many versions belong to a tenant alone, and how many bytes their models have."""
+    size = sa.func.coalesce(sa.func.sum(VERSIONS.c.size_bytes), 0).label("size")
+    query = sa.select(sa.func.count().label("count"), size).where(VERSIONS.c.tenant == tenant)
+    row = reading.row(query)
+    return (0, 0) if row is None else (int(row["count"]), int(row["size"]))
+
+
 def newest_versions(
     reading: Reading,
     models: Sequence[str],

@@ -40,6 +40,7 @@ _BY_CODE = {
         errors.Conflict,
         errors.InvalidMove,
         errors.PolicyRefused,
+        errors.QuotaExceeded,
         errors.IntegrityFailed,
         errors.TooManyRequests,
         errors.Unavailable,
@@ -462,9 +463,13 @@ class Identity(Noun):
         body = person.model_dump(exclude_unset=True)
         return self._client.post("/api/v1/people", body, shapes.PersonShape)
 
+    def change_roles(self, person: str, roles: shapes.NewRoles) -> None:
+        """Let a person hold these roles instead of those they hold."""
+        body = roles.model_dump(mode="json", exclude_unset=True)
+        self._client._send("PUT", f"/api/v1/people/{person}/roles", json_body=body)
+
     def add_account(self, account: shapes.NewAccount) -> shapes.IssuedKey:
-        """Add a service account and get its key, shown this once; where no tenant is named, of
-        whoever adds it."""
+        """Add a service account, by default of one's own tenant; its key is shown this once."""
         body = account.model_dump(exclude_unset=True)
         return self._client.post("/api/v1/service-accounts", body, shapes.IssuedKey)
 

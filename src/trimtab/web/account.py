@@ -11,11 +11,11 @@ from fastapi import APIRouter, Form, Request, Response
 from trimtab.identity import entry, sessions, standing
 from trimtab.identity import store as people
 from trimtab.identity.credential_store import Session
+from trimtab.identity.demands import OPEN
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, TooManyRequests
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import (
-    OPEN,
     PartsOf,
     Visitor,
     address_of,

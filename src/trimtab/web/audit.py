@@ -13,6 +13,7 @@ from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
 from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading
+from trimtab.identity.demands import Reach
 from trimtab.kernel.errors import NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
 from trimtab.web import telling
@@ -81,7 +82,7 @@ class OneEntry:
 def entries(
     request: Request,
     parts: PartsOf,
-    visitor: Annotated[Visitor, looking("audit:read")],
+    visitor: Annotated[Visitor, looking("audit:read", reach=Reach.OWN)],
     kind: Annotated[str, Query(max_length=80)] = "",
     ref: Annotated[str, Query(max_length=200)] = "",
     tenant: Annotated[str, Query(max_length=80)] = "",
@@ -115,7 +116,9 @@ def entries(
 
 @router.post("/audit/verify")
 def verify(
-    request: Request, parts: PartsOf, visitor: Annotated[Visitor, sending("audit:verify")]
+    request: Request,
+    parts: PartsOf,
+    visitor: Annotated[Visitor, sending("audit:verify", reach=Reach.FLEET)],
 ) -> Response:
     """Read the whole ledger with the independent verifier."""
     if visitor.tenant is not None:
@@ -132,7 +135,7 @@ def verify(
 def entry(
     request: Request,
     parts: PartsOf,
-    visitor: Annotated[Visitor, looking("audit:read")],
+    visitor: Annotated[Visitor, looking("audit:read", reach=Reach.OWN)],
     sequence: int,
 ) -> Response:
     """One entry with its bytes and its proof."""

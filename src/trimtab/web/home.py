@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from trimtab.approvals import store as approvals
-from trimtab.approvals.model import Approval, Phase, Voter
+from trimtab.approvals.model import Approval, Phase
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
 from trimtab.audit.work import Reading
@@ -30,7 +30,7 @@ from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.watching import Glance, glance
-from trimtab.workflows import condition
+from trimtab.workflows import about, condition
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.proof import Verified
 
@@ -139,9 +139,16 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, verified: Verified | 
     pending = approvals.listed(reading, phase=Phase.PENDING, tenant=visitor.tenant, limit=_LISTED)
     broken = _open_incidents(reading, visitor)
     moving = [r for r in rollouts.unsettled(reading) if visitor.sees(r.tenant)]
+
+    def votes(approval: Approval) -> bool:
+        own = visitor.tenant in (None, approval.target.tenant)
+        asked = about.approval(reading, approval)
+        can = own and visitor.actor.may("approvals:decide", asked)
+        return can and approval.may_vote(visitor.voter(asked)) is None
+
     return build(
-        visitor,
-        pending if visitor.may("approvals:read") else [],
+        [a for a in pending if votes(a)],
+        [a for a in pending if visitor.may("approvals:read") and not votes(a)],
         broken,
         _stopped(reading, visitor),
         condition.set_aside(parts) if visitor.tenant is None else {},
@@ -153,8 +160,8 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, verified: Verified | 
 
 
 def build(
-    visitor: Visitor,
-    pending: Sequence[Approval],
+    mine: Sequence[Approval],
+    others: Sequence[Approval],
     broken: Sequence[Incident],
     stopped: Sequence[Switch],
     set_aside: Mapping[str, int],
@@ -164,18 +171,10 @@ def build(
     now: datetime,
 ) -> Home:
     """The page from what was read."""
-    voter = Voter(visitor.actor.person or visitor.actor.id, visitor.actor.name, visitor.roles)
-    own = visitor.tenant
-
-    def mine(approval: Approval) -> bool:
-        belongs = own is None or approval.target.tenant == own
-        can = visitor.may("approvals:decide") and belongs
-        return can and approval.may_vote(voter) is None
-
     worst_first = sorted(broken, key=lambda i: (-i.severity.rank, i.detected_at))
     return Home(
-        mine=tuple(a for a in pending if mine(a)),
-        others=tuple(a for a in pending if not mine(a)),
+        mine=tuple(mine),
+        others=tuple(others),
         incidents=tuple(worst_first),
         stopped=tuple(stopped),
         set_aside=tuple(sorted(set_aside.items())),

@@ -12,12 +12,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from trimtab.identity import entry, sessions
+from trimtab.identity.demands import OPEN
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted, TooManyRequests
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import HEADERS, STATIC, page, see_other, static
 from trimtab.web.session import (
-    OPEN,
     PartsOf,
     Visitor,
     address_of,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from trimtab.audit.work import Reading, Work
+from trimtab.identity.reach import demand_grant
 from trimtab.rollouts import service, store
 from trimtab.rollouts.model import MOVES, Phase, Rollout
 from trimtab.web import telling, words
@@ -19,7 +20,7 @@ from trimtab.web.session import PartsOf, Visitor, looking, sending
 from trimtab.web.telling import Line
 from trimtab.web.versions import checked_reason
 from trimtab.web.watching import Gauge
-from trimtab.workflows import release
+from trimtab.workflows import about, release
 from trimtab.workflows.parts import Parts
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -118,7 +119,7 @@ def rollout_page(
 @router.post("/rollouts/{rollout}/hold")
 def hold(
     parts: PartsOf,
-    visitor: Annotated[Visitor, sending("rollouts:operate")],
+    visitor: Annotated[Visitor, sending("rollouts:operate", asks_about=True)],
     rollout: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
@@ -129,7 +130,7 @@ def hold(
 @router.post("/rollouts/{rollout}/resume")
 def resume(
     parts: PartsOf,
-    visitor: Annotated[Visitor, sending("rollouts:operate")],
+    visitor: Annotated[Visitor, sending("rollouts:operate", asks_about=True)],
     rollout: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
@@ -139,13 +140,13 @@ def resume(
     def run_on(work: Work, rollout_id: str) -> Rollout:
         return service.resume(work, rollout_id, demands=demands)
 
-    return _operate(parts, visitor, rollout, reason, "resumed", run_on)
+    return _operate(parts, visitor, rollout, reason, "resumed", run_on, grows=True)
 
 
 @router.post("/rollouts/{rollout}/abort")
 def abort(
     parts: PartsOf,
-    visitor: Annotated[Visitor, sending("rollouts:operate")],
+    visitor: Annotated[Visitor, sending("rollouts:operate", asks_about=True)],
     rollout: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
@@ -162,7 +163,7 @@ def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> R
     rollout = store.get(reading, rollout_id)
     visitor.demand_sight(rollout.tenant, "rollout")
     analysis = rollout.last_analysis
-    why_not = _why_not(rollout, visitor)
+    why_not = _why_not(reading, rollout, visitor)
     return RolloutPage(
         rollout=rollout,
         rungs=tuple(
@@ -176,30 +177,33 @@ def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> R
         hold=timedelta(hours=demands.min_hold_hours),
         on_step=reading.now - rollout.step_since,
         undecided_allowed=demands.max_inconclusive_looks,
-        can=frozenset() if why_not else _possible(rollout),
+        can=frozenset() if why_not else _possible(reading, rollout, visitor),
         why_not=why_not,
         timeline=telling.timeline(reading, visitor, [rollout.id]),
         now=reading.now,
     )  # fmt: skip
 
 
-def _possible(rollout: Rollout) -> frozenset[str]:
+def _possible(reading: Reading, rollout: Rollout, visitor: Visitor) -> frozenset[str]:
     moves = MOVES[rollout.phase]
     possible = {"hold"} if Phase.HELD in moves else set()
-    if rollout.phase is Phase.HELD:
+    growth = about.rollout(reading, rollout, grows=True)
+    if rollout.phase is Phase.HELD and visitor.actor.may("rollouts:operate", growth):
         possible.add("resume")
     if Phase.ROLLING_BACK in moves:
         possible.add("abort")
     return frozenset(possible)
 
 
-def _why_not(rollout: Rollout, visitor: Visitor) -> str | None:
+def _why_not(reading: Reading, rollout: Rollout, visitor: Visitor) -> str | None:
     if rollout.settled:
         return f"it is {words.words(rollout.phase.value)}; nothing can move it any more"
     if not visitor.may("rollouts:operate"):
         return "your roles do not operate rollouts"
     if visitor.tenant is not None and rollout.tenant != visitor.tenant:
         return "it is for the whole fleet, and you answer for one tenant"
+    if not visitor.actor.may("rollouts:operate", about.rollout(reading, rollout, grows=False)):
+        return "your roles operate rollouts on conditions that this one does not fulfil"
     return None
 
 
@@ -253,10 +257,14 @@ def _operate(
     reason: str,
     done: str,
     verb: Callable[[Work, str], Rollout],
+    *,
+    grows: bool = False,
 ) -> Response:
     with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
         rollout = store.get(work, rollout_id)
         visitor.demand_sight(rollout.tenant, "rollout")
         visitor.demand_say(rollout.tenant)
+        moved = about.rollout(work, rollout, grows=grows)
+        demand_grant(visitor.actor, "rollouts:operate", moved)
         verb(work, rollout_id)
     return see_other(words.path("rollouts", rollout_id) + f"?done={done}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trimtab.audit.ledger import Entry
+from trimtab.identity.roles import Assignment
 from trimtab.incidents.sentences import sentence as otherwise
 from trimtab.web import words
 
@@ -26,6 +27,14 @@ def _v(data: _Data, name: str) -> str:
 
 def _of(data: _Data) -> str:
     return f"{data.get('model', '')} {data.get('version', '')}".strip()
+
+
+def _roles(data: _Data, name: str) -> str:
+    """Roles, those on conditions with these: `on_call (tiers 3, 4)`."""
+    return ", ".join(
+        role if isinstance(role, str) else f"{role['role']} ({Assignment.read(role).conditions})"
+        for role in data.get(name) or ()
+    )
 
 
 def _registered(data: _Data) -> str:
@@ -123,7 +132,10 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "kill_switch.set": lambda d: f"Kill switch of {_scope(d)} set: {d.get('why')}",
     "kill_switch.cleared": lambda d: f"Kill switch of {_scope(d)} cleared: {d.get('why')}",
     "session.opened": lambda d: f"{d.get('person')} logged in",
-    "person.added": lambda d: f"{d.get('name')} may log in, as {_v(d, 'roles')}",
+    "person.added": lambda d: f"{d.get('name')} may log in, as {_roles(d, 'roles')}",
+    "person.roles_changed": lambda d: (
+        f"{d.get('name')} is {_roles(d, 'after')} now, and was {_roles(d, 'before')}"
+    ),
     "person.disabled": lambda d: f"{d.get('name')} may log in no more",
     "person.enabled": lambda d: f"{d.get('name')} may log in again",
     "person.password_changed": lambda _: "Password changed; sessions and tokens ended",
@@ -138,7 +150,7 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
         "Key of tokens rotated" + (", all earlier tokens ended" if d.get("at_once") else "")
     ),
     "tenant.created": lambda d: f"Tenant {d.get('name')} created",
-    "service_account.added": lambda d: f"Program {d.get('name')} may act, as {_v(d, 'roles')}",
+    "service_account.added": lambda d: f"Program {d.get('name')} may act, as {_roles(d, 'roles')}",
     "api_key.issued": lambda d: f"Key given out, for {_v(d, 'scopes')}",
     "api_key.revoked": lambda _: "Key revoked",
 }

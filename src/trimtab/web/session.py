@@ -7,21 +7,25 @@ and the browser must say that it was sent from a page of ours.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Form, Request, Response
 
+from trimtab.approvals.model import Voter
 from trimtab.audit.work import Work
 from trimtab.identity import sessions
 from trimtab.identity import store as people
 from trimtab.identity.credential_store import Session
+from trimtab.identity.demands import OPEN, Reach, RouteDemand
 from trimtab.identity.model import Person
-from trimtab.identity.reach import demand_say
+from trimtab.identity.reach import demand_say, granted
+from trimtab.identity.roles import Role, held
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import NotPermitted, NotYours, Unavailable
+from trimtab.kernel.grants import Subject
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.logs import know_caller, logger
 from trimtab.platform.settings import Profile
@@ -31,9 +35,6 @@ from trimtab.workflows.refusals import source
 log = logger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-OPEN = "open"
-"""Said of a page that anybody may ask for: logging in, the style sheet."""
 
 
 def parts_of(request: Request) -> Parts:
@@ -50,7 +51,7 @@ class Visitor:
     """Who looks, the roles they hold at this moment, and the token of their forms."""
 
     actor: Actor
-    roles: frozenset[str]
+    roles: frozenset[Role]
     csrf: str
     session: str = ""
     """The id of the session that they look in."""
@@ -63,6 +64,11 @@ class Visitor:
     def may(self, permission: str) -> bool:
         """Whether they have `permission`."""
         return self.actor.may(permission)
+
+    def voter(self, about: Subject) -> Voter:
+        """Them, in the roles that hold for what is to be decided."""
+        roles = held(self.roles, about)
+        return Voter(self.actor.person or self.actor.id, self.actor.name, roles)
 
     def sees(self, tenant: TenantId | None) -> bool:
         """Whether something that belongs to `tenant` is there at all for them."""
@@ -87,22 +93,16 @@ class Visitor:
 
 
 @dataclass(frozen=True)
-class Demand:
+class Demand(RouteDemand):
     """The demand of a permission of whoever looks; calling it gives the visitor."""
 
-    permission: str
-
     def __call__(self, request: Request) -> Visitor:
-        visitor = visitor_of(request)
-        demand_permission(visitor, self.permission)
-        return visitor
+        return permitted(visitor_of(request), self, request.method)
 
 
 @dataclass(frozen=True)
-class FormDemand:
+class FormDemand(RouteDemand):
     """The demand of a permission of whoever sent a form, and that the form is ours."""
-
-    permission: str
 
     def __call__(
         self, request: Request, csrf: Annotated[str, Form(max_length=200)] = ""
@@ -114,35 +114,36 @@ class FormDemand:
                 "this form does not belong to your session",
                 remedy="go back, load the page again, and send the form from there",
             )
-        demand_permission(visitor, self.permission)
-        return visitor
+        return permitted(visitor, self, request.method)
 
 
-def looking(permission: str) -> Any:
-    """A dependency that demands `permission` and gives the visitor."""
-    return Depends(Demand(permission))
+def looking(permission: str, *, reach: Reach | None = None) -> Any:
+    """A dependency that demands `permission` and gives the visitor; `reach` says whose things
+    the page shows, where it is not what the method says."""
+    return Depends(Demand(permission, reach))
 
 
-def sending(permission: str) -> Any:
-    """The same for a form, which must be one of ours."""
-    return Depends(FormDemand(permission))
+def sending(permission: str, *, reach: Reach | None = None, asks_about: bool = False) -> Any:
+    """The same for a form, which must be one of ours; `asks_about` says that the route calls
+    `demand_grant` with what is acted on."""
+    return Depends(FormDemand(permission, reach, asks_about))
 
 
 def open_to_all() -> None:
     """A dependency that says: this page is open on purpose."""
 
 
-def demand_permission(visitor: Visitor, permission: str) -> None:
-    """Make sure that `visitor` has `permission`.
+def permitted(visitor: Visitor, demand: RouteDemand, method: str) -> Visitor:
+    """`visitor` within the tenant that what a page demands is granted for.
 
     Raises:
-        NotPermitted: they do not.
+        NotPermitted: it is not granted.
     """
-    if permission != OPEN and not visitor.may(permission):
-        raise NotPermitted(
-            f"this needs the permission {permission}, which you do not have",
-            remedy="ask an administrator for a role that has it",
-        )
+    if demand.permission == OPEN:
+        return visitor
+    later = demand.only_looks_or_asks(method)
+    actor = granted(visitor.actor, demand.permission, asked_later=later)
+    return replace(visitor, actor=actor)
 
 
 def visitor_of(request: Request) -> Visitor:

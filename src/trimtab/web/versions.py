@@ -12,11 +12,12 @@ from fastapi import APIRouter, Form, Request, Response
 
 from trimtab.approvals import service as approvals
 from trimtab.approvals import store as approval_store
-from trimtab.approvals.model import Approval, Phase, Step, Vote, Voter
+from trimtab.approvals.model import Approval, Phase, Step, Vote
 from trimtab.audit import ledger
 from trimtab.audit.work import Reading
 from trimtab.checks import store as check_store
 from trimtab.checks.model import CheckRun
+from trimtab.identity.reach import demand_grant
 from trimtab.kernel.errors import Conflict, InvalidInput
 from trimtab.kernel.verdict import Verdict
 from trimtab.registry import deployment_store, store
@@ -30,6 +31,7 @@ from trimtab.web.refusals import PageRoute, refused
 from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, looking, sending
 from trimtab.web.telling import Line
+from trimtab.workflows import about
 from trimtab.workflows.parts import Parts, policy_of, required_checks
 from trimtab.workflows.roles import roles_of
 from trimtab.workflows.serving import visible_version
@@ -148,7 +150,7 @@ def version_page(
 def decide(
     request: Request,
     parts: PartsOf,
-    visitor: Annotated[Visitor, sending("approvals:decide")],
+    visitor: Annotated[Visitor, sending("approvals:decide", asks_about=True)],
     approval: str,
     digest: Annotated[str, Form(max_length=100)],
     decision: Annotated[str, Form(max_length=20)],
@@ -162,7 +164,9 @@ def decide(
             asked = _visible(work, visitor, approval)
             visitor.demand_say(asked.target.tenant)
             approve = decision == "approve"
-            roles = roles_of(work, visitor.actor)
+            target = about.approval(work, asked)
+            demand_grant(visitor.actor, "approvals:decide", target)
+            roles = roles_of(work, visitor.actor, target)
             approvals.decide(work, approval, roles, approve=approve, digest=digest)
     except Conflict as error:
         return refused(request, HTTPStatus.CONFLICT, error.message, error.remedy)
@@ -172,7 +176,7 @@ def decide(
 @router.post("/approvals/{approval}/withdraw")
 def withdraw(
     parts: PartsOf,
-    visitor: Annotated[Visitor, sending("versions:register")],
+    visitor: Annotated[Visitor, sending("versions:register", asks_about=True)],
     approval: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
@@ -180,6 +184,7 @@ def withdraw(
     with parts.records.begin(visitor.actor, reason=checked_reason(reason)) as work:
         asked = _visible(work, visitor, approval)
         visitor.demand_say(asked.target.tenant)
+        demand_grant(visitor.actor, "versions:register", about.withdrawal(work, asked))
         approvals.withdraw(work, approval)
     return see_other(_address(asked) + "?done=withdrawn")
 
@@ -305,7 +310,7 @@ def request_of(
         )
         for step in approval.steps
     )
-    why_not = _why_not(approval, visitor)
+    why_not = _why_not(reading, approval, visitor)
     excluded = tuple(sorted(names.get(person, person) for person in approval.excluded))
     return Asked(
         approval,
@@ -335,15 +340,17 @@ def _ended(reading: Reading, approval: Approval) -> datetime | None:
     return found[0].at if found else approval.decided_at
 
 
-def _why_not(approval: Approval, visitor: Visitor) -> str | None:
+def _why_not(reading: Reading, approval: Approval, visitor: Visitor) -> str | None:
     if approval.phase is not Phase.PENDING:
         return f"it is {approval.phase.value}"
     if not visitor.may("approvals:decide"):
         return "your roles do not decide on approvals"
     if visitor.tenant is not None and approval.target.tenant != visitor.tenant:
         return "it is for the whole fleet, and you answer for one tenant"
-    person = visitor.actor.person or visitor.actor.id
-    return approval.may_vote(Voter(person, visitor.actor.name, visitor.roles))
+    target = about.approval(reading, approval)
+    if not visitor.actor.may("approvals:decide", target):
+        return "your roles decide on conditions that this request does not fulfil"
+    return approval.may_vote(visitor.voter(target))
 
 
 def _visible(reading: Reading, visitor: Visitor, approval_id: str) -> Approval:

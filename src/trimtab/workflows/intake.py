@@ -22,7 +22,7 @@ from trimtab.checks import store as check_store
 from trimtab.checks.model import CheckRun, Conclusion, conclude
 from trimtab.identity import store as people
 from trimtab.identity.reach import demand_own
-from trimtab.kernel.actor import Actor, system
+from trimtab.kernel.actor import Actor, ActorKind, system
 from trimtab.kernel.errors import (
     IntegrityFailed,
     InvalidInput,
@@ -39,7 +39,7 @@ from trimtab.registry import numbering, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Feature, Lifecycle, Model, TrainingTrigger, Version
 from trimtab.registry.registration import Registration
-from trimtab.workflows import files
+from trimtab.workflows import files, quotas
 from trimtab.workflows.check import production_of
 from trimtab.workflows.parts import (
     ENVIRONMENT,
@@ -140,6 +140,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
             what changed.
         IntegrityFailed: the bytes are not those that the sender named.
         Conflict: the version number stands for other bytes.
+        QuotaExceeded: its tenant has as many versions, or bytes of them, as it may have.
     """
     model = _model_for(parts, actor, given)
     demands, policy_digest = policy_of(parts, model)
@@ -177,6 +178,8 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
     registration = _sealed(parts, numbered)
     with parts.records.begin(actor, reason=reason) as work:
         version = registry.register_version(work, registration)
+        if actor.kind is not ActorKind.SYSTEM:  # what trains by itself was asked for by a policy
+            quotas.demand_versions(work, parts.settings, given.tenant)
         # Whoever sends it again gets what there is, also what was signed before this was so.
         malicious = inspection["result"] == "malicious"
         if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
@@ -216,6 +219,9 @@ def _model_for(parts: Parts, actor: Actor, given: Upload) -> Model:
         model = store.model_named(reading, given.model)
         if given.tenant is not None and not people.tenant_exists(reading, given.tenant):
             raise NotFound(f"there is no tenant {ascii(given.tenant)[:80]}", field="tenant")
+        known = store.find_version(reading, given.model, given.version)
+        if actor.kind is not ActorKind.SYSTEM and known is None:
+            quotas.demand_versions(reading, parts.settings, given.tenant, more=1)
         if given.numbered:
             registry.demand_registrable(
                 reading, given.model, given.version, given.parent, given.tenant

@@ -10,6 +10,7 @@ from trimtab.approvals.model import Approval
 from trimtab.approvals.model import Phase as ApprovalPhase
 from trimtab.audit.work import Reading, Work
 from trimtab.identity import store as people
+from trimtab.identity.roles import held
 from trimtab.kernel.errors import NotFound, PolicyRefused
 from trimtab.policies.model import TierPolicy
 from trimtab.registry import deployment_store, store
@@ -17,6 +18,7 @@ from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Version
 from trimtab.registry.permits import Permit
+from trimtab.workflows import about
 from trimtab.workflows.parts import ENVIRONMENT, Parts, demand_place, policy_of
 
 
@@ -109,13 +111,14 @@ def valid_approval(
 
 
 def _still_eligible(reading: Reading, approval: Approval) -> set[str]:
-    """Who of those that signed is still here and still holds the role they signed in."""
-    eligible = set()
+    """Who of those that signed is still here and still holds the role they signed in, for
+    what they signed."""
+    eligible, asked = set(), about.approval(reading, approval)
     for vote in approval.votes:
         try:
             person = people.person(reading, vote.person)
         except NotFound:
             continue
-        if not person.disabled and vote.role in person.roles:
+        if not person.disabled and vote.role in held(person.roles, asked):
             eligible.add(vote.person)
     return eligible

@@ -16,7 +16,7 @@ from trimtab.audit.ledger import Entry
 from trimtab.audit.work import Reading, Work
 from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.model import Diagnosis
-from trimtab.identity.reach import demand_say
+from trimtab.identity.reach import demand_grant, demand_say
 from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import Incident, Kind
@@ -40,7 +40,7 @@ from trimtab.remediation.gate_process import Gate
 from trimtab.remediation.model import Phase, Remediation
 from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
-from trimtab.workflows import diagnose, recovery, retrain, returning
+from trimtab.workflows import about, diagnose, recovery, retrain, returning
 from trimtab.workflows.diagnose import stable_version
 from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of, told
 
@@ -211,7 +211,8 @@ def execute_on_request(
 
     Raises:
         NotFound: there is no such incident, it is another tenant's, or nothing to act on.
-        NotPermitted: the incident is the fleet's, and a tenant's credential asks.
+        NotPermitted: the incident is the fleet's, and a tenant's credential asks; or the
+            actor's role does not hold for it.
         InvalidInput: the incident is over.
     """
     with parts.records.begin(actor, reason=reason) as work:
@@ -224,6 +225,8 @@ def execute_on_request(
                 f"incident {incident.id} is {incident.phase.value}", field="incident_id"
             )
         model = store.model_named(work, incident.model)
+        target = about.of_tier(model.tier, incident.tenant)
+        demand_grant(actor, "remediations:execute", target)
         demands, policy_digest = policy_of(parts, model)
         found = diagnosis_store.newest_of(work, incident.id)
         return propose(work, incident, found, action, model, demands, policy_digest=policy_digest)

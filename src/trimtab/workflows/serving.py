@@ -10,6 +10,7 @@ from typing import BinaryIO
 from trimtab.artifacts.verifying import MODEL_FILE, verify_artifact
 from trimtab.audit.work import Reading
 from trimtab.identity import store as identity
+from trimtab.identity.reach import demand_grant
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted, NotYours
 from trimtab.registry import history, reach, routing, store
@@ -18,6 +19,7 @@ from trimtab.registry.model import Lifecycle, Version
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store as rollout_store
 from trimtab.sdk.routing import Rejected
+from trimtab.workflows import about
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.signed import METADATA_BYTES, binding_of, expected_of, trust_of
 
@@ -143,9 +145,11 @@ def demand_bytes(reading: Reading, actor: Actor, version: Version) -> None:
     and nothing that was not approved.
 
     Raises:
-        NotPermitted: they are not.
+        NotPermitted: they are not, or their role does not hold for it.
     """
-    if actor.may("versions:register"):
+    asked = about.version(reading, version)
+    demand_grant(actor, "artifacts:download", asked)
+    if actor.may("versions:register", asked):
         return
     if not reach.deployed_to(reading, version, actor.tenant, ENVIRONMENT):
         raise NotPermitted(

@@ -38,10 +38,12 @@ from trimtab.sdk.shapes.credentials import (
     TokenKeyShape,
 )
 from trimtab.sdk.shapes.identity import (
+    ConditionalRole,
     Credentials,
     IssuedKey,
     NewAccount,
     NewPerson,
+    NewRoles,
     NewTenant,
     PersonShape,
     TokenShape,
@@ -96,6 +98,7 @@ __all__ = [
     "CheckShape",
     "ClockShape",
     "ColumnName",
+    "ConditionalRole",
     "Credentials",
     "DeploymentShape",
     "EntryShape",
@@ -123,6 +126,7 @@ __all__ = [
     "NewModel",
     "NewPerson",
     "NewRemediation",
+    "NewRoles",
     "NewRollout",
     "NewTenant",
     "NewVersion",

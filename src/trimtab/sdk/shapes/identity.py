@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from trimtab.sdk.shapes.base import Answer, Line, ModelName, Name, Reason, Request, TenantName
+
+Words = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=63)]], Field(min_length=1, max_length=20)
+]
 
 
 class NewTenant(Request):
@@ -17,12 +22,38 @@ class NewTenant(Request):
     reason: Reason = "set-up"
 
 
+class ConditionalRole(Request):
+    """A role that holds for some things only: all that is said here must be so.
+
+    `statuses` are those of versions, `max_traffic_percent` is the greatest share of the traffic
+    that an act may lead to. What looks at records is limited by `tenants` alone.
+    """
+
+    role: Annotated[str, Field(min_length=1, max_length=63)]
+    tiers: Annotated[list[int], Field(min_length=1, max_length=4)] | None = None
+    statuses: Words | None = None
+    tenants: Words | None = None
+    environments: Words | None = None
+    max_traffic_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+Roles = Annotated[Sequence[str | ConditionalRole], Field(min_length=1, max_length=20)]
+"""A role by its name, or with conditions."""
+
+
+class NewRoles(Request):
+    """The roles that somebody is to hold from now on, instead of those they hold."""
+
+    roles: Roles
+    reason: Reason
+
+
 class NewPerson(Request):
     """A person to add."""
 
     email: Annotated[str, Field(min_length=3, max_length=255), Line]
     name: Name
-    roles: Annotated[list[str], Field(min_length=1, max_length=20)]
+    roles: Roles
     password: Annotated[str, Field(min_length=1, max_length=500)]
     tenant: TenantName | None = None
     reason: Reason = "set-up"
@@ -35,7 +66,7 @@ class PersonShape(Answer):
     email: str
     name: str
     tenant: str | None
-    roles: list[str]
+    roles: list[str | dict[str, Any]]
     disabled: bool
 
 
@@ -43,7 +74,7 @@ class NewAccount(Request):
     """A service account to add, with a first key."""
 
     name: Name
-    roles: Annotated[list[str], Field(min_length=1, max_length=20)]
+    roles: Roles
     tenant: TenantName | None = None
     owner: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     default_model: ModelName | None = None
