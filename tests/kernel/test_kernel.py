@@ -244,7 +244,7 @@ def test_every_error_has_a_code_of_its_own_and_no_number() -> None:
     found = [v for v in vars(errors).values() if isinstance(v, type)]
     kinds = [v for v in found if issubclass(v, errors.TrimtabError)]
     codes = [kind.code for kind in kinds if "code" in vars(kind)]
-    assert len(set(codes)) == len(codes) == 11
+    assert len(set(codes)) == len(codes) == 13
     # What is refused for a grave reason must read like what is refused for an ordinary one.
     alike = {kind for kind in kinds if "code" not in vars(kind)}
     assert alike == {errors.NotYours, errors.OtherBytes}
