@@ -8,6 +8,7 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.repeats import Repeats
 from trimtab.approvals import service as approvals
 from trimtab.approvals import store
 from trimtab.approvals.model import Approval, Phase
@@ -49,7 +50,7 @@ def get_approval(approval: str, actor: Reader, parts: PartsOf) -> shapes.Approva
 
 @router.post("/{approval}/votes", summary="Say yes or no")
 def vote(
-    approval: str, body: shapes.NewVote, actor: Decider, parts: PartsOf
+    approval: str, body: shapes.NewVote, actor: Decider, parts: PartsOf, repeat: Repeats
 ) -> shapes.ApprovalShape:
     """Put in a person's vote. `digest` is what was looked at; other bytes are a conflict."""
     with parts.records.begin(actor, reason=body.reason) as work:
@@ -58,7 +59,7 @@ def vote(
         decided = approvals.decide(
             work, approval, roles_of(work, actor), approve=body.approve, digest=body.digest
         )
-    return shapes.ApprovalShape.model_validate(decided)
+        return repeat.keep(work, shapes.ApprovalShape.model_validate(decided))
 
 
 @router.post("/{approval}/withdraw", summary="Take a request back")
@@ -67,13 +68,15 @@ def withdraw(
     body: shapes.Because,
     actor: Annotated[Actor, may("versions:register")],
     parts: PartsOf,
+    repeat: Repeats,
 ) -> shapes.ApprovalShape:
     """Take back the request for a version that oneself has handed in or contributed to.
 
     Safe to repeat. The version stays where it is; a new one is the way on."""
     with parts.records.begin(actor, reason=body.reason) as work:
         demand_say(actor, _visible(work, actor, approval).target.tenant)
-        return shapes.ApprovalShape.model_validate(approvals.withdraw(work, approval))
+        withdrawn = approvals.withdraw(work, approval)
+        return repeat.keep(work, shapes.ApprovalShape.model_validate(withdrawn))
 
 
 def _visible(reading: Reading, actor: Actor, approval_id: str) -> Approval:

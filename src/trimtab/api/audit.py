@@ -72,7 +72,12 @@ def verify(
     return shapes.VerificationShape.model_validate(result)
 
 
-@router.get("/export", summary="Export for an independent verifier")
+@router.get(
+    "/export",
+    summary="Export for an independent verifier",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}},
+)
 def export(actor: Verifier, parts: PartsOf) -> StreamingResponse:
     """JSON Lines: the head, then every entry; a tenant's export carries inclusion proofs."""
     return StreamingResponse(proof.export(parts, actor.tenant), media_type="application/jsonl")

@@ -8,6 +8,7 @@ from fastapi import Depends
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may, open_to_all, whose
+from trimtab.api.repeats import Repeats
 from trimtab.identity import service, store
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
@@ -24,23 +25,26 @@ def create_tenant(
     body: shapes.NewTenant,
     actor: Annotated[Actor, may("identity:manage", fleet=True)],
     parts: PartsOf,
-) -> dict[str, str]:
+    repeat: Repeats,
+) -> shapes.TenantShape:
     """Add a tenant."""
     with parts.records.begin(actor, reason=body.reason) as work:
         tenant = service.create_tenant(work, body.id, body.name)
-    return {"id": tenant.id, "name": tenant.name}
+        return repeat.keep(work, shapes.TenantShape.model_validate(tenant))
 
 
 @router.get("/tenants", summary="List tenants")
-def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[dict[str, str]]:
+def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.TenantShape]:
     """All tenants; a tenant sees itself."""
     with parts.records.look() as reading:
         found = store.tenants(reading, tenant=actor.tenant)
-    return shapes.Page(items=[{"id": t.id, "name": t.name} for t in found])
+    return shapes.Page(items=[shapes.TenantShape.model_validate(t) for t in found])
 
 
 @router.post("/people", status_code=201, summary="Add a person")
-def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes.PersonShape:
+def add_person(
+    body: shapes.NewPerson, actor: Manager, parts: PartsOf, repeat: Repeats
+) -> shapes.PersonShape:
     """Add a person who may log in; a tenant's credential adds people of its tenant only."""
     with parts.records.begin(actor, reason=body.reason) as work:
         person = service.add_person(
@@ -51,7 +55,7 @@ def add_person(body: shapes.NewPerson, actor: Manager, parts: PartsOf) -> shapes
             password=body.password,
             tenant=whose(actor, body),
         )
-    return shapes.PersonShape.model_validate(person)
+        return repeat.keep(work, shapes.PersonShape.model_validate(person))
 
 
 @router.get("/people", summary="List people")
@@ -63,7 +67,9 @@ def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShap
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
-def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shapes.IssuedKey:
+def add_account(
+    body: shapes.NewAccount, actor: Manager, parts: PartsOf, repeat: Repeats
+) -> shapes.IssuedKey:
     """Add a service account, and give out its first key; its text is shown this once. A
     tenant's credential adds accounts of its tenant only."""
     owner = body.owner or actor.person
@@ -80,7 +86,9 @@ def add_account(body: shapes.NewAccount, actor: Manager, parts: PartsOf) -> shap
             tenant=whose(actor, body),
         )
         key, text = service.issue_key(work, account, default_model=body.default_model)
-    return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
+        scopes = list(key.scopes)
+        issued = shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=scopes)
+        return repeat.keep(work, issued)
 
 
 @router.delete("/keys/{key}", status_code=204, summary="Revoke a key")

@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from trimtab.api import problems, strict
 from trimtab.api.access import Actor, PartsOf, may, whose
+from trimtab.api.repeats import Repeats
+from trimtab.audit.work import Work
 from trimtab.checks import store as check_store
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import Digest
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
-from trimtab.registry.model import Feature, TrainingTrigger
+from trimtab.registry.model import Feature, Model, TrainingTrigger, Version
 from trimtab.registry.vocabulary import Vocabulary
 from trimtab.sdk import shapes
 from trimtab.workflows import intake, inventory, serving
@@ -54,11 +56,18 @@ Then = Annotated[View, Depends(_moment)]
 
 
 @router.post("", status_code=201, summary="Register a model")
-def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.ModelShape:
+def register(
+    body: shapes.NewModel, actor: Registrar, parts: PartsOf, repeat: Repeats
+) -> shapes.ModelShape:
     """Register a model under a name that nobody has; its tier follows from the facts. Models
     are shared by all tenants, who hand in versions of them."""
-    facts = body.risk_facts
-    model = intake.register_model(
+    facts, told = body.risk_facts, list[shapes.ModelShape]()
+
+    def tell(work: Work, model: Model) -> None:
+        record = inventory.model(work, actor, inventory.NOW, model.name)
+        told.append(repeat.keep(work, _model(record)))
+
+    intake.register_model(
         parts,
         actor,
         name=body.name,
@@ -80,9 +89,9 @@ def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.
         label=body.label,
         policy=body.policy,
         reason=body.reason,
+        then=tell,
     )
-    with parts.records.look() as reading:
-        return _model(inventory.model(reading, actor, inventory.NOW, model.name))
+    return told[-1]
 
 
 @router.get("", summary="List models")
@@ -124,6 +133,7 @@ def upload(
     actor: Contributor,
     parts: PartsOf,
     request: Request,
+    repeat: Repeats,
 ) -> shapes.VersionShape:
     """Store, inspect and sign a version; checks start by themselves.
 
@@ -134,7 +144,13 @@ def upload(
     """
     body = _metadata(metadata)
     request.state.version = body.version  # a refusal names it
-    version = intake.upload(
+    told = list[shapes.VersionShape]()
+
+    def tell(work: Work, made: Version) -> None:
+        record = inventory.version(work, parts, actor, inventory.NOW, model, made.version)
+        told.append(repeat.keep(work, _version(record)))
+
+    intake.upload(
         parts,
         actor,
         intake.Upload(
@@ -153,11 +169,9 @@ def upload(
             holdout=holdout.file,
         ),
         reason=body.reason,
+        then=tell,
     )
-    with parts.records.look() as reading:
-        return _version(
-            inventory.version(reading, parts, actor, inventory.NOW, model, version.version)
-        )
+    return told[-1]
 
 
 @router.get("/{model}/versions", summary="Versions of a model")

@@ -8,6 +8,7 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_say
 from trimtab.kernel.errors import InvalidInput, NotYours
@@ -43,7 +44,7 @@ def list_remediations(
 
 @router.post("/remediation/execute", status_code=202, summary="Ask for an action")
 def execute(
-    body: shapes.NewRemediation, actor: Operator, parts: PartsOf
+    body: shapes.NewRemediation, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RemediationShape:
     """Propose an action on an incident; it begins if the safety gate permits it.
 
@@ -56,7 +57,12 @@ def execute(
             remedy="leave it out; if the gate refuses, its answer says what to do",
         )
     proposed = repair.execute_on_request(
-        parts, actor, body.incident_id, ActionName(body.action), body.reason
+        parts,
+        actor,
+        body.incident_id,
+        ActionName(body.action),
+        body.reason,
+        then=lambda work, made: repeat.keep(work, _shown(made)),
     )
     return _shown(proposed)
 

@@ -8,6 +8,7 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_say
 from trimtab.kernel.errors import NotYours
@@ -46,13 +47,17 @@ def list_rollouts(
 
 @router.post("", status_code=201, summary="Start a rollout")
 def start(
-    body: shapes.NewRollout, actor: Annotated[Actor, may("rollouts:start")], parts: PartsOf
+    body: shapes.NewRollout,
+    actor: Annotated[Actor, may("rollouts:start")],
+    parts: PartsOf,
+    repeat: Repeats,
 ) -> shapes.RolloutShape:
     """Release an approved version; without a valid approval of its bytes, refused."""
     with parts.records.begin(actor, reason=body.reason) as work:
         version = serving.visible_version(work, actor, body.model, body.version)
         demand_say(actor, version.tenant)
-        return shapes.RolloutShape.model_validate(release.start(parts, work, version))
+        started = release.start(parts, work, version)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(started))
 
 
 @router.get("/{rollout}", summary="One rollout")
@@ -64,34 +69,36 @@ def get_rollout(rollout: str, actor: Reader, parts: PartsOf) -> shapes.RolloutSh
 
 @router.post("/{rollout}/hold", summary="Hold a rollout")
 def hold(
-    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RolloutShape:
     """Freeze traffic where it stands. Safe to repeat."""
     with parts.records.begin(actor, reason=body.reason) as work:
         _operable(work, actor, rollout)
-        return shapes.RolloutShape.model_validate(rollouts.hold(work, rollout))
+        held = rollouts.hold(work, rollout)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(held))
 
 
 @router.post("/{rollout}/resume", summary="Resume a held rollout")
 def resume(
-    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RolloutShape:
     """Let a held rollout run on. Safe to repeat."""
     demands = release.demands_of(parts, rollout)
     with parts.records.begin(actor, reason=body.reason) as work:
         _operable(work, actor, rollout)
         resumed = rollouts.resume(work, rollout, demands=demands)
-        return shapes.RolloutShape.model_validate(resumed)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(resumed))
 
 
 @router.post("/{rollout}/abort", summary="Take a rollout back")
 def abort(
-    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RolloutShape:
     """Take a rollout back for good. Safe to repeat."""
     with parts.records.begin(actor, reason=body.reason) as work:
         _operable(work, actor, rollout)
-        return shapes.RolloutShape.model_validate(rollouts.abort(work, rollout))
+        aborted = rollouts.abort(work, rollout)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(aborted))
 
 
 def _visible(reading: Reading, actor: Actor, rollout_id: str) -> Rollout:

@@ -15,6 +15,7 @@ from trimtab.api import (
     approvals,
     audit,
     codes,
+    description,
     gateways,
     identity,
     kill_switches,
@@ -70,9 +71,10 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     problems.install(app)
     for router in routers:
         app.include_router(router)
+    description.install(app, ROUTERS, parts.policies)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
-    app.add_middleware(Observed, parts=parts)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
+    app.add_middleware(Observed, parts=parts)  # the outermost: every answer has an id
     return app
 
 

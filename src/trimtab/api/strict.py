@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from trimtab.api import repeats
+from trimtab.api.problems import UnsupportedMedia
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.strictjson import NotStrict
 from trimtab.kernel.errors import InvalidInput, NotFound
@@ -33,12 +36,18 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
         handle = super().get_route_handler()
         known = _declared(self) if self.path.startswith("/api/") else None
+        kind = _kind_of_body(self)
+        permission = repeats.permission_of(self)
 
         async def strict(request: Request) -> Response:
             if known is not None:
                 _demand_known(request, known)
+            if kind is not None:
+                _demand_kind(request, kind)
             own = _StrictRequest(request.scope, request.receive)
             try:
+                if permission is not None:
+                    return await repeats.acted_once(own, permission, handle)
                 return await handle(own)
             except HTTPException:
                 if own.refusal is None:
@@ -46,6 +55,23 @@ class StrictRoute(APIRoute):
                 raise own.refusal from None  # FastAPI has put "an error" in its place
 
         return strict
+
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+
+
+def _kind_of_body(route: APIRoute) -> str | None:
+    """The kind of body that a route declares; None where it has none, or looks by itself."""
+    if route.body_field is None:
+        return None
+    return FORM if isinstance(route.body_field.field_info, Form) else JSON
+
+
+def _demand_kind(request: Request, kind: str) -> None:
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != kind:
+        raise UnsupportedMedia(f"send content type {kind}", field="Content-Type")
 
 
 def _declared(route: APIRoute) -> dict[str, bool]:

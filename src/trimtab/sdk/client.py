@@ -490,6 +490,6 @@ def _error(answer: httpx.Response) -> TrimtabError:
     try:
         body = answer.json()
         kind = _BY_CODE.get(body["code"], TrimtabError)
-        return kind(body["title"], field=body.get("field"), remedy=body.get("remedy"))
+        return kind(body["detail"], field=body.get("field"), remedy=body.get("remedy"))
     except (json.JSONDecodeError, KeyError, TypeError):
         return Unavailable(f"the control plane answered {answer.status_code} without a reason")

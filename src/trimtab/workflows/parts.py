@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.audit.heads import Heads
-from trimtab.audit.work import Records
+from trimtab.audit.work import Records, Work
 from trimtab.identity.tokens import Tokens
 from trimtab.kernel.clock import Clock, SteppedClock
 from trimtab.kernel.errors import PolicyRefused
@@ -22,6 +23,16 @@ from trimtab.platform.settings import Settings
 from trimtab.policies.model import Policy, TierPolicy
 from trimtab.registry.model import Model, Version
 from trimtab.workflows.refusals import Refusals
+
+T = TypeVar("T")
+
+Then = Callable[[Work, T], object]
+"""What a caller wants done with what came of a verb, in the transaction that it was done in."""
+
+
+def nothing_more(_work: Work, _made: object) -> None:
+    """What most callers want."""
+
 
 ENVIRONMENT = "production"
 """The one environment that releases go to so far."""

@@ -10,9 +10,14 @@ from __future__ import annotations
 from trimtab.sdk.shapes.approvals import ApprovalShape, NewVote, StepShape, TargetShape, VoteShape
 from trimtab.sdk.shapes.audit import EntryShape, FindingShape, HeadShape, VerificationShape
 from trimtab.sdk.shapes.base import (
+    DIGEST,
     EARLIEST,
+    ID,
+    KEY,
     LATEST,
     MIN_REASON,
+    SEMVER,
+    SLUG,
     Answer,
     Because,
     ColumnName,
@@ -22,10 +27,13 @@ from trimtab.sdk.shapes.base import (
     Name,
     Page,
     Plain,
+    ProblemShape,
     Reason,
     Request,
     TenantName,
     Text,
+    VersionName,
+    described,
 )
 from trimtab.sdk.shapes.identity import (
     Credentials,
@@ -34,6 +42,7 @@ from trimtab.sdk.shapes.identity import (
     NewPerson,
     NewTenant,
     PersonShape,
+    TenantShape,
     TokenShape,
 )
 from trimtab.sdk.shapes.incidents import (
@@ -68,9 +77,14 @@ from trimtab.sdk.shapes.operations import ClockShape, HealthShape, StepTo
 from trimtab.sdk.shapes.rollouts import NewRollout, RolloutShape
 
 __all__ = [
+    "DIGEST",
     "EARLIEST",
+    "ID",
+    "KEY",
     "LATEST",
     "MIN_REASON",
+    "SEMVER",
+    "SLUG",
     "Answer",
     "ApprovalShape",
     "ApproverShape",
@@ -109,6 +123,7 @@ __all__ = [
     "PersonShape",
     "PlaceShape",
     "Plain",
+    "ProblemShape",
     "Reason",
     "ReceiptShape",
     "RejectedShape",
@@ -123,13 +138,16 @@ __all__ = [
     "StepTo",
     "TargetShape",
     "TenantName",
+    "TenantShape",
     "Text",
     "TimelineShape",
     "TokenShape",
     "TotalsShape",
     "VerificationShape",
     "VersionApprovalShape",
+    "VersionName",
     "VersionShape",
     "VoteShape",
     "WindowShape",
+    "described",
 ]

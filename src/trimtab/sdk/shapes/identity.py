@@ -6,21 +6,39 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, Line, ModelName, Name, Reason, Request, TenantName
+from trimtab.sdk.shapes.base import (
+    EMAIL,
+    SLUG,
+    Answer,
+    Line,
+    ModelName,
+    Name,
+    Reason,
+    Request,
+    TenantName,
+    described,
+)
 
 
 class NewTenant(Request):
     """A tenant to add."""
 
-    id: Annotated[str, Field(min_length=1, max_length=63)]
+    id: Annotated[str, Field(min_length=1, max_length=63), described(SLUG)]
     name: Name
     reason: Reason = "set-up"
+
+
+class TenantShape(Answer):
+    """A tenant."""
+
+    id: str
+    name: str
 
 
 class NewPerson(Request):
     """A person to add."""
 
-    email: Annotated[str, Field(min_length=3, max_length=255), Line]
+    email: Annotated[str, Field(min_length=3, max_length=255), Line, described(EMAIL)]
     name: Name
     roles: Annotated[list[str], Field(min_length=1, max_length=20)]
     password: Annotated[str, Field(min_length=1, max_length=500)]
