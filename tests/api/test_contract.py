@@ -51,7 +51,7 @@ INEXPRESSIBLE = {
     ("POST /api/v1/labels", "*"): "the columns of an Arrow stream",
     ("POST /api/v1/predictions", "*"): "the columns of an Arrow stream",
     ("*", "Idempotency-Key"): "a key stands for one request",
-    ("*", "after"): "the place where a list goes on is one that the server has named",
+    ("*", "cursor"): "the place where a list goes on is one that the server has named",
     ("*", "as_of"): "a moment lies after 1970 and has come",
     ("*", "since"): "a moment lies between 1970 and 2500",
     ("*", "to"): "a moment lies between 1970 and 2500",

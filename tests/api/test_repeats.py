@@ -126,7 +126,7 @@ def test_a_key_of_one_caller_is_nothing_to_another(house: Any) -> None:
 
 def test_who_may_not_ask_any_more_gets_no_answer_again(house: Any) -> None:
     header = {"Idempotency-Key": key()}
-    body = {"name": f"gone {next(house.numbers)}", "roles": ["admin"]}
+    body: dict[str, Any] = {"name": f"gone {next(house.numbers)}", "roles": ["admin"]}
     with house.http("admin") as admin:
         made = admin.post("/api/v1/service-accounts", json=body, headers=header).json()
         body["name"] += " too"
@@ -170,7 +170,10 @@ def test_of_many_at_once_one_acts_and_all_are_told_the_same(house: Any) -> None:
 
     def ask(_: int) -> httpx.Response:
         with house.http("admin") as client:
-            return client.post("/api/v1/service-accounts", json=body, headers=header)
+            answer: httpx.Response = client.post(
+                "/api/v1/service-accounts", json=body, headers=header
+            )
+            return answer
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(8)))
@@ -182,7 +185,7 @@ def test_of_many_at_once_one_acts_and_all_are_told_the_same(house: Any) -> None:
 @pytest.mark.slow
 def test_a_version_and_a_vote_are_taken_once(house: Any) -> None:
     model, artifact = house.new_model(), house.material.artifact()
-    found = []
+    found = list[httpx.Response]()
     for _ in range(2):
         with house.http("data_scientist", **{"Idempotency-Key": "upload-" + model * 2}) as http:
             found.append(

@@ -332,7 +332,7 @@ def test_a_parameter_out_of_bounds_is_named(
         "/api/v1/models/..%2f..%2fetc",
         "/api/v1/approvals/%27%20OR%201=1",
         "/api/v1/rollouts/" + "r" * 5000,
-        "/api/v1/models?after=%00",
+        "/api/v1/models?cursor=%00",
     ],
 )
 def test_odd_addresses_find_nothing(house: Any, path: str) -> None:
@@ -340,7 +340,7 @@ def test_odd_addresses_find_nothing(house: Any, path: str) -> None:
         answer = client.get(path)
     assert answer.status_code in (200, 404, 422), answer.text
     assert "x-injected" not in answer.headers
-    assert answer.status_code != 200 or "after" in path
+    assert answer.status_code != 200 or "cursor" in path
 
 
 TIMES = {
@@ -385,12 +385,12 @@ def test_a_time_may_be_written_in_each_of_its_forms(house: Any) -> None:
     [
         ("/api/v1/audit/export?tenant=nope", "tenant", "none"),
         ("/api/v1/audit/head?x", "x", "none"),
-        ("/api/v1/rollouts?phase=zzz", "phase", "model, after, limit"),
-        ("/api/v1/monitoring/incidents?status=zzz", "status", "state, model, after, limit"),
+        ("/api/v1/rollouts?phase=zzz", "phase", "model, limit, cursor"),
+        ("/api/v1/monitoring/incidents?status=zzz", "status", "state, model, limit, cursor"),
         ("/api/ml/model/latest?model=m&at=2015-01-01T00:00:00Z", "at", "model"),
-        ("/api/v1/models?limit=5&Limit=6", "Limit", "after, limit"),
+        ("/api/v1/models?limit=5&Limit=6", "Limit", "limit, cursor"),
         ("/api/v1/models?limit=5&limit=6", "limit", "once"),
-        ("/api/v1/models?after=%00", "after", "NUL"),
+        ("/api/v1/models?cursor=%00", "cursor", "NUL"),
         ("/api/v1/models/x%00y", "model", "NUL"),
     ],
 )
@@ -423,10 +423,10 @@ def test_every_address_of_the_interface_is_strict() -> None:
         ("/api/v1/monitoring/incidents?model=none-such", 404, "model"),
         ("/api/v1/monitoring/incidents?state=zzz", 422, "state"),
         ("/api/v1/audit/entries?kind=model.registered&kind=model.eaten", 422, "kind"),
-        ("/api/v1/rollouts?after=yesterday", 422, "after"),
-        ("/api/v1/approvals?after=yesterday", 422, "after"),
-        ("/api/v1/remediation?after=yesterday", 422, "after"),
-        ("/api/v1/monitoring/incidents?after=yesterday", 422, "after"),
+        ("/api/v1/rollouts?cursor=yesterday", 422, "cursor"),
+        ("/api/v1/approvals?cursor=yesterday", 422, "cursor"),
+        ("/api/v1/remediation?cursor=yesterday", 422, "cursor"),
+        ("/api/v1/monitoring/incidents?cursor=yesterday", 422, "cursor"),
     ],
 )
 def test_what_there_is_not_cannot_be_asked_for(

@@ -8,6 +8,7 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.paging import Pages, going_on
 from trimtab.api.repeats import Repeats
 from trimtab.approvals import service as approvals
 from trimtab.approvals import store
@@ -28,16 +29,16 @@ Decider = Annotated[Actor, may("approvals:decide")]
 def list_approvals(
     actor: Reader,
     parts: PartsOf,
+    pages: Pages,
     phase: Annotated[Phase | None, Query()] = None,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.ApprovalShape]:
     """Requests, newest first."""
-    with parts.records.look() as reading, strict.going_on():
-        found = store.listed(reading, phase=phase, tenant=actor.tenant, before=after, limit=limit)
+    place, limit = pages.place(actor), pages.limit
+    with parts.records.look() as reading, going_on():
+        found = store.listed(reading, phase=phase, tenant=actor.tenant, before=place, limit=limit)
     return shapes.Page(
         items=[shapes.ApprovalShape.model_validate(a) for a in found],
-        next=found[-1].id if len(found) == limit else None,
+        next=pages.page(actor, found, lambda a: a.id),
     )
 
 

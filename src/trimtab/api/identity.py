@@ -8,6 +8,7 @@ from fastapi import Depends
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may, open_to_all, whose
+from trimtab.api.paging import Pages, whole
 from trimtab.api.repeats import Repeats
 from trimtab.identity import service, store
 from trimtab.kernel.errors import InvalidInput
@@ -34,11 +35,11 @@ def create_tenant(
 
 
 @router.get("/tenants", summary="List tenants")
-def list_tenants(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.TenantShape]:
+def list_tenants(actor: Manager, parts: PartsOf, pages: Pages) -> shapes.Page[shapes.TenantShape]:
     """All tenants; a tenant sees itself."""
     with parts.records.look() as reading:
         found = store.tenants(reading, tenant=actor.tenant)
-    return shapes.Page(items=[shapes.TenantShape.model_validate(t) for t in found])
+    return whole(pages, actor, found, lambda t: t.id, shapes.TenantShape.model_validate)
 
 
 @router.post("/people", status_code=201, summary="Add a person")
@@ -59,11 +60,11 @@ def add_person(
 
 
 @router.get("/people", summary="List people")
-def list_people(actor: Manager, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
+def list_people(actor: Manager, parts: PartsOf, pages: Pages) -> shapes.Page[shapes.PersonShape]:
     """All people, a tenant its own; never a password."""
     with parts.records.look() as reading:
         found = store.people(reading, tenant=actor.tenant)
-    return shapes.Page(items=[shapes.PersonShape.model_validate(p) for p in found])
+    return whole(pages, actor, found, lambda p: p.id, shapes.PersonShape.model_validate)
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from trimtab.api import problems, strict
 from trimtab.api.access import Actor, PartsOf, may, whose
+from trimtab.api.paging import Pages, Paging, pages, whole
 from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Work
 from trimtab.checks import store as check_store
@@ -27,7 +28,6 @@ Reader = Annotated[Actor, may("models:read")]
 Registrar = Annotated[Actor, may("models:register", fleet=True)]
 Contributor = Annotated[Actor, may("versions:register")]
 Downloader = Annotated[Actor, may("artifacts:download")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 async def _view(
@@ -99,15 +99,15 @@ def list_models(
     actor: Reader,
     parts: PartsOf,
     view: Viewed,
-    after: Annotated[str, Query(max_length=63, description="what `next` said")] = "",
-    limit: Limit = 100,
+    paging: Annotated[Paging, pages(1000)],
 ) -> shapes.Page[shapes.ModelShape]:
     """Registered models by name, each with its newest version and where traffic is carried."""
+    place = paging.place(actor) or ""
     with parts.records.look() as reading:
-        found = inventory.models(reading, actor, view, after=after, limit=limit)
+        found = inventory.models(reading, actor, view, after=place, limit=paging.limit)
     return shapes.Page(
         items=[_model(record) for record in found],
-        next=found[-1].model.name if len(found) == limit else None,
+        next=paging.page(actor, found, lambda record: record.model.name),
     )
 
 
@@ -176,12 +176,12 @@ def upload(
 
 @router.get("/{model}/versions", summary="Versions of a model")
 def list_versions(
-    model: str, actor: Reader, parts: PartsOf, view: Viewed
+    model: str, actor: Reader, parts: PartsOf, view: Viewed, paging: Pages
 ) -> shapes.Page[shapes.VersionShape]:
     """Versions that the caller may see, oldest first, with what is known of each."""
     with parts.records.look() as reading:
         found = inventory.versions(reading, parts, actor, view, model)
-    return shapes.Page(items=[_version(record) for record in found])
+    return whole(paging, actor, found, lambda record: record.version.id, _version)
 
 
 @router.get("/{model}/versions/{version}", summary="One version")
@@ -212,23 +212,26 @@ def get_signature(
 
 @router.get("/{model}/versions/{version}/checks", summary="Checks of a version")
 def list_checks(
-    model: str, version: str, actor: Reader, parts: PartsOf
+    model: str, version: str, actor: Reader, parts: PartsOf, then: Then, paging: Pages
 ) -> shapes.Page[shapes.CheckShape]:
-    """Every run of every check, in order."""
+    """Every run of every check, in order; of a moment, those that were over by then."""
     with parts.records.look() as reading:
-        found = serving.visible_version(reading, actor, model, version)
-        runs = check_store.of_version(reading, found.id)
-    return shapes.Page(items=[shapes.CheckShape.model_validate(run) for run in runs])
+        found = inventory.version(reading, parts, actor, then, model, version)
+        runs = check_store.of_version(reading, found.version.id)
+    if then.at is not None:
+        runs = [run for run in runs if run.at <= then.at]
+    return whole(paging, actor, runs, lambda run: run.id, shapes.CheckShape.model_validate)
 
 
 @router.get("/{model}/deployments", summary="Deployments of a model")
 def list_deployments(
-    model: str, actor: Reader, parts: PartsOf, then: Then
+    model: str, actor: Reader, parts: PartsOf, then: Then, paging: Pages
 ) -> shapes.Page[shapes.DeploymentShape]:
     """Where versions carry or carried traffic, oldest first."""
     with parts.records.look() as reading:
         found = inventory.deployments(reading, actor, then, model)
-    return shapes.Page(items=[shapes.DeploymentShape.model_validate(d) for d in found])
+    place = "{0.id} {0.since} {0.state}".format
+    return whole(paging, actor, found, place, shapes.DeploymentShape.model_validate)
 
 
 def _model(record: ModelRecord) -> shapes.ModelShape:

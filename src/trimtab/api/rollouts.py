@@ -8,6 +8,7 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.paging import Pages, going_on
 from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_say
@@ -29,19 +30,19 @@ Operator = Annotated[Actor, may("rollouts:operate")]
 def list_rollouts(
     actor: Reader,
     parts: PartsOf,
+    pages: Pages,
     model: Annotated[str | None, Query(max_length=63)] = None,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.RolloutShape]:
     """Rollouts, newest first."""
+    place, limit = pages.place(actor), pages.limit
     with parts.records.look() as reading:
         if model is not None:
             registry.model_named(reading, model)
-        with strict.going_on():
-            found = store.of_model(reading, model, tenant=actor.tenant, after=after, limit=limit)
+        with going_on():
+            found = store.of_model(reading, model, tenant=actor.tenant, after=place, limit=limit)
     return shapes.Page(
         items=[shapes.RolloutShape.model_validate(r) for r in found],
-        next=found[-1].id if len(found) == limit else None,
+        next=pages.page(actor, found, lambda r: r.id),
     )
 
 

@@ -8,8 +8,7 @@ believes was heard.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
@@ -21,7 +20,7 @@ from trimtab.api import repeats
 from trimtab.api.problems import UnsupportedMedia
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.strictjson import NotStrict
-from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.kernel.errors import InvalidInput
 
 MAX_JSON_BYTES = 1 << 20
 """Largest body of JSON. It is read before anybody is known, and every value in it is looked
@@ -159,23 +158,6 @@ def read_json(text: bytes, *, field: str = "") -> Any:
         place = ".".join(part for part in (field, error.where) if part) or "body"
         raise InvalidInput(
             f"{place[:200]}: {error.what}", field=place[:200], remedy=_REMEDY
-        ) from None
-
-
-@contextmanager
-def going_on() -> Iterator[None]:
-    """Around a listing that goes on after the row that `after` names, which must be there.
-
-    Raises:
-        InvalidInput: it is not.
-    """
-    try:
-        yield
-    except NotFound:
-        raise InvalidInput(
-            "there is no such row to go on after",
-            field="after",
-            remedy="send what the page before called `next`, or leave it out to begin",
         ) from None
 
 

@@ -26,7 +26,7 @@ class Answer(BaseModel):
 
 
 class Page(Answer, Generic[T]):
-    """Some of many; `next` goes back as `after` to get what follows, None at the end."""
+    """Some of many; `next` goes back as `cursor` to get what follows, None at the end."""
 
     items: list[T]
     next: str | None = None
