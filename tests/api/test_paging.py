@@ -49,7 +49,7 @@ def test_every_list_has_a_limit_and_a_cursor() -> None:
 def lived(house: Any) -> str:
     """A model with three versions, and more models beside it."""
     model = str(house.new_model())
-    for number in ("1.0.0", "1.0.1", "1.0.2"):
+    for number in ("1.0.0", "1.1.0", "1.2.0"):
         house.registered(model, number)
     house.settle()
     house.new_model()

@@ -1,4 +1,4 @@
-"""Commands that ask a control plane: tables for people, JSON for scripts, sentences for refusals."""
+"""Commands that ask a control plane: tables for people, JSON for scripts, and refusals in words."""
 
 from __future__ import annotations
 

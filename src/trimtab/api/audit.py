@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
-from trimtab.api.paging import Paging, pages
+from trimtab.api.paging import LongPages
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
 from trimtab.kernel.errors import InvalidInput
@@ -27,7 +27,7 @@ Verifier = Annotated[Actor, may("audit:verify")]
 def list_entries(
     actor: Reader,
     parts: PartsOf,
-    paging: Annotated[Paging, pages(1000)],
+    paging: LongPages,
     after: Annotated[int, Query(ge=0, lt=1 << 63, description="only those behind it")] = 0,
     kind: Annotated[list[str] | None, Query(max_length=20)] = None,
     ref: Annotated[str | None, Query(max_length=200, description="an id it mentions")] = None,

@@ -30,7 +30,6 @@ REFUSALS = {
     404: "There is no such thing for this tenant.",
     408: "The body came too slowly.",
     409: "It was moved meanwhile, exists with other content, or may not be moved so.",
-    412: "It is not as `If-Match` says any more.",
     413: "The body is too large.",
     415: "The body is of a kind that is not taken here.",
     416: "The file does not have these bytes.",

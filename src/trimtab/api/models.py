@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trimtab.api import problems, strict
 from trimtab.api.access import Actor, PartsOf, may, whose
-from trimtab.api.paging import Pages, Paging, pages, whole
+from trimtab.api.paging import LongPages, Pages, whole
 from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Work
 from trimtab.checks import store as check_store
@@ -99,7 +99,7 @@ def list_models(
     actor: Reader,
     parts: PartsOf,
     view: Viewed,
-    paging: Annotated[Paging, pages(1000)],
+    paging: LongPages,
 ) -> shapes.Page[shapes.ModelShape]:
     """Registered models by name, each with its newest version and where traffic is carried."""
     place = paging.place(actor) or ""

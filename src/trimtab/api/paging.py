@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 
@@ -121,23 +121,28 @@ def _astray() -> InvalidInput:
     return InvalidInput("this list has no such place", field="cursor", remedy=_REMEDY)
 
 
-def pages(most: int) -> Any:
-    """A dependency that gives the `Paging` of a list with pages of at most `most` rows."""
-    default = min(100, most)
-
-    def paging(
-        request: Request,
-        limit: Annotated[int, Query(ge=1, le=most, description="Rows of a page")] = default,
-        cursor: Annotated[
-            str | None, Query(max_length=1000, description="What `next` said")
-        ] = None,
-    ) -> Paging:
-        return Paging(request, limit, cursor)
-
-    return Depends(paging)
+Cursor = Annotated[str | None, Query(max_length=1000, description="What `next` said")]
 
 
-Pages = Annotated[Paging, pages(500)]
+def _paging(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=500, description="Rows of a page")] = 100,
+    cursor: Cursor = None,
+) -> Paging:
+    return Paging(request, limit, cursor)
+
+
+def _long_paging(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Rows of a page")] = 100,
+    cursor: Cursor = None,
+) -> Paging:
+    return Paging(request, limit, cursor)
+
+
+Pages = Annotated[Paging, Depends(_paging)]
+LongPages = Annotated[Paging, Depends(_long_paging)]
+"""For rows that are short."""
 
 
 def whole(
