@@ -26,6 +26,7 @@ EXEMPT = {
     "gateways": "what gateways say of themselves; the newest counts",
     "cursors": "how far a reader has come; nothing was decided",
     "sessions": "who is logged in; the log-in has an entry",
+    "kept_answers": "what was answered, for whoever asks the same again; the effect has its entry",
     "executors": "which processes are alive, by the time of the database",
 }
 """Tables that are written without an event, and why."""
@@ -34,6 +35,7 @@ WRITES_ITSELF = {
     "audit/work.py": "the unit of work: the one place where decisions are written",
     "audit/ledger.py": "the ledger",
     "audit/heads.py": "signed heads of the ledger",
+    "audit/answers.py": "forgets old answers, through the unit of work",
     "identity/service.py": "ends a session, through the unit of work",
     "platform/executors.py": "leases of processes, outside any unit of work",
     "monitoring/late_store.py": "counts of what came late, through the unit of work",
