@@ -90,7 +90,7 @@ def test_a_known_caller_without_the_right_is_told_which_one(
 ) -> None:
     with house.http(who) as client:
         body = refuses(client.request(method, path), 403, "not_permitted")
-    assert "permission" in body["title"]
+    assert "permission" in body["detail"]
     assert "administrator" in body["remedy"]
 
 
@@ -123,7 +123,7 @@ def test_what_belongs_to_another_tenant_is_not_there(
     with house.http("endpoint-aa") as client:
         theirs_to_us = refuses(client.get(address), 404, "not_found")
         absent = refuses(client.get(address.replace("1.0.0", "9.9.9")), 404, "not_found")
-    assert theirs_to_us["title"].replace("1.0.0", "9.9.9") == absent["title"]
+    assert theirs_to_us["detail"].replace("1.0.0", "9.9.9") == absent["detail"]
     if "latest" not in path:
         with house.http("scientist-ua") as client:
             assert client.get(address).status_code == 200

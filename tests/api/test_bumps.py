@@ -31,7 +31,7 @@ def test_a_number_that_says_less_than_what_changed_is_refused(house: Any, refuse
             house.upload(model, house.metadata(number, **facts), artifact), 422, "invalid_input"
         )
         assert problem["field"] == "version"
-        assert said in problem["title"]
+        assert said in problem["detail"]
         assert problem["remedy"] == least
     assert len(list(house.admin.models.versions(model))) == 1
     taken = house.upload(model, house.metadata("1.1.0", cutoff=0.9), artifact).json()

@@ -61,7 +61,7 @@ def demand_busy(answer: httpx.Response, said: str) -> None:
     assert answer.status_code == 503, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) >= 1
-    assert said in answer.json()["title"]
+    assert said in answer.json()["detail"]
     assert answer.json()["remedy"]
 
 

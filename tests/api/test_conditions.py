@@ -142,8 +142,8 @@ def test_on_call_may_take_back_but_not_let_run_above_its_share(street: Street) -
     assert who.ask("POST", f"{address}/hold", page=False, json=BECAUSE).status_code == 200
     refused = who.ask("POST", f"{address}/resume", page=False, json=BECAUSE)
     assert refused.status_code == 403
-    assert "at most 25 % of the traffic" in refused.json()["title"]
-    assert "tiers 2" in refused.json()["title"]
+    assert "at most 25 % of the traffic" in refused.json()["detail"]
+    assert "tiers 2" in refused.json()["detail"]
     form = who.ask("POST", f"/rollouts/{street.of[THEIRS].rollout}/resume", page=True, form=BECAUSE)
     assert form.status_code == 403
     shown = who.ask("GET", f"/rollouts/{street.of[THEIRS].rollout}", page=True).text
@@ -166,7 +166,7 @@ def test_whoever_signs_on_a_condition_signs_only_what_fulfils_it(street: Street)
         who = holder(street, Assignment(role, conditions))
         refused = who.ask("POST", address, page=False, json=vote)
         assert refused.status_code == 403
-        assert str(conditions) in refused.json()["title"]
+        assert str(conditions) in refused.json()["detail"]
         inbox = who.ask("GET", "/approvals", page=True).text
         assert "on conditions that this request does not fulfil" in inbox
         who.client.close()

@@ -177,7 +177,7 @@ def test_odd_parameters_are_refused_and_named(
     assert body["field"] == field
     assert body["remedy"]
     assert not {"x-injected", "set-cookie"} & set(answer.headers)
-    assert "\\x" not in body["title"] or "\r" not in body["title"]
+    assert "\\x" not in body["detail"] or "\r" not in body["detail"]
 
 
 def test_a_parameter_that_is_missing_is_named(http: httpx.Client, refuses: Any) -> None:

@@ -147,7 +147,7 @@ def test_above_its_pace_a_tenant_is_refused_with_the_limit_and_the_time() -> Non
         assert status == 429
         assert headers["x-trimtab-limit"] == "writes of one credential"
         assert headers["retry-after"] == "2"
-        assert headers["x-trimtab-limit"] in body["title"]
+        assert headers["x-trimtab-limit"] in body["detail"]
         assert "2 s" in body["remedy"]
         for _ in range(2):
             assert (await door.ask(second, "POST"))[0] == 200, "the half that is left"

@@ -65,7 +65,7 @@ def test_somebody_unknown_is_answered_alike(plane: Plane, ann: str, refuses: Any
     ours, nobodys = said.values()
     assert [a.status_code for a in ours] == [a.status_code for a in nobodys]
     assert [a.json()["code"] for a in ours] == [a.json()["code"] for a in nobodys]
-    assert ours[0].json()["title"] == nobodys[0].json()["title"]
+    assert ours[0].json()["detail"] == nobodys[0].json()["detail"]
     assert ours[-1].headers.keys() == nobodys[-1].headers.keys()
 
 

@@ -51,7 +51,7 @@ def test_the_last_person_is_added_and_the_next_is_refused(world: World) -> None:
     assert add("second", "acme")[0] == 201
     status, problem = add("third", "acme")
     assert (status, problem["code"]) == (409, "quota_exceeded")
-    assert "3 people, and may have 2" in str(problem["title"])
+    assert "3 people, and may have 2" in str(problem["detail"])
     assert add("of-globex", "globex")[0] == 201, "another tenant's quota is its own"
     assert [add(f"fleet-{n}", None)[0] for n in range(3)] == [201] * 3
     with world.parts.records.begin(world.actor("root"), reason="has left") as work:

@@ -189,7 +189,7 @@ def test_the_last_administrator_stays(plane: Plane, names: Any, refuses: Any) ->
     assert others == []
     address = f"/api/v1/people/{root.id}/disable"
     body = refuses(plane.admin.post(address, json=BECAUSE), 409, "conflict")
-    assert "last administrator" in body["title"]
+    assert "last administrator" in body["detail"]
     name = names()
     second = plane.person(name, "admin")
     local = plane.person(names(), "admin", tenant="local-only")

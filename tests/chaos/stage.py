@@ -56,7 +56,7 @@ class Troupe:
             signers={role: again(email) for role, email in names.items()},
             on_call=again("omar@example.org"),
             auditor=again("aud@example.org"),
-            feed=Client(url, key=self.cast.feed._http.headers["X-Api-Key"]),
+            feed=Client(url, key=self.cast.feed._wire._http.headers["X-Api-Key"]),
             gateway_key=self.cast.gateway_key,
             endpoint_keys=self.cast.endpoint_keys,
             passwords=known,

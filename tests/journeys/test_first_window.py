@@ -23,7 +23,6 @@ from trimtab.demo.director import Director
 from trimtab.demo.endpoints import Endpoints
 from trimtab.demo.processes import ControlPlane, start_control_plane, start_gateway
 from trimtab.demo.story import Story
-from trimtab.sdk import shapes
 from trimtab.sdk.checkpoint import Checkpoint
 from trimtab.sdk.ledger import verify_export
 
@@ -150,9 +149,7 @@ def test_the_order_of_events_is_the_one_that_is_promised(told: Told) -> None:
 
 @pytest.mark.slow
 def test_windows_have_settled_with_labels(told: Told) -> None:
-    windows = list(
-        told.cast.admin.pages(f"/api/v1/monitoring/models/{FLIGHTS}/windows", shapes.WindowShape)
-    )
+    windows = list(told.cast.admin.monitoring.windows(FLIGHTS))
     settled = [w for w in windows if w.tenant is None and w.labels > 0 and w.phase != "open"]
     assert len(settled) >= 3
     assert all(0 < w.labels <= w.rows for w in settled)
@@ -163,9 +160,7 @@ def test_every_acknowledged_prediction_is_there(told: Told) -> None:
     assert told.answered_alone > 0
     sent = told.director.counts.predictions + told.answered_alone
     assert told.cast.admin.clock.now().failed_jobs == 0
-    windows = list(
-        told.cast.admin.pages(f"/api/v1/monitoring/models/{FLIGHTS}/windows", shapes.WindowShape)
-    )
+    windows = list(told.cast.admin.monitoring.windows(FLIGHTS))
     whole = [w for w in windows if w.tenant is None]
     assert sum(w.rows for w in whole) == sent
 
@@ -177,17 +172,13 @@ def test_the_record_is_whole_and_continues_what_was_signed_before_the_end(
     auditor = told.cast.auditor.audit
     assert auditor.verify().ok
     key = (told.control.home / "keys" / "ledger.pub").read_text("utf-8").strip()
-    token = auditor._client._http.headers["authorization"]
-    answer = httpx.get(
-        f"{told.control.url}/api/v1/audit/export", headers={"Authorization": token}, timeout=60
-    )
     path = tmp_path / "export.jsonl"
-    path.write_bytes(answer.content)
+    path.write_text("".join(auditor.export()), "utf-8")
     report = verify_export(path, pinned_key=key, pinned_origin=None)
     assert report.ok, report.findings
     before = Checkpoint.parse(told.head_before)
     assert before.size < report.entries
-    lines = [json.loads(line) for line in answer.text.splitlines()]
+    lines = [json.loads(line) for line in auditor.export()]
     assert lines[0]["verifier_key"] == key
     notes = [p.read_text("utf-8") for p in (told.control.home / "heads").glob("*.note")]
     assert told.head_before in notes

@@ -71,7 +71,7 @@ def test_every_error_has_a_code_a_status_and_a_way_out(reference: Any) -> None:
     codes = {e.code: e for e in found if "code" in vars(e)}
     assert len(codes) == sum("code" in vars(e) for e in found)
     kernel = [e for e in found if e.__module__ == errors.__name__]
-    assert {e.code for e in kernel} == set(client._BY_CODE)
+    assert {e.code for e in kernel} == set(client.BY_CODE)
     assert {e for e in kernel if status_of(e) == 500} == set()
 
 

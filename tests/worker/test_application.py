@@ -131,7 +131,7 @@ def test_after_an_error_of_the_disk_nothing_more_is_written(home: Path) -> None:
         assert answer.status_code == 503, answer.text
         again = client.post(TENANTS, json=new_tenant("after"))
         assert again.status_code == 503
-        assert "stopped" in again.json()["title"]
+        assert "stopped" in again.json()["detail"]
         assert "restart" in again.json()["remedy"]
         assert tenants(client) == ["before"]  # reading goes on
         health = client.get("/health")

@@ -105,11 +105,11 @@ def test_a_page_that_is_torn_while_running_stops_all_writing(
         else:  # a log-in looks for its person by the index
             met = client.post("/api/v1/tokens", json={"email": "a@b.example", "password": "x" * 20})
         assert met.status_code == 503, met.text
-        assert "damaged" in met.json()["title"]
+        assert "damaged" in met.json()["detail"]
         assert "docs/operations.md" in met.json()["remedy"]
         after = client.post(TENANTS, json=new_tenant("after"))
         assert after.status_code == 503
-        assert "writing has stopped" in after.json()["title"]
+        assert "writing has stopped" in after.json()["detail"]
         health = client.get("/health")
         assert health.status_code == 503
         assert health.json()["components"]["database"] == "damaged"

@@ -148,7 +148,7 @@ def test_on_a_file_system_that_is_read_only_reading_goes_on(home: Path) -> None:
         sa.event.listen(engine, "connect", read_only)
         answer = client.post(TENANTS, json=new_tenant("during"))
         assert answer.status_code == 503, answer.text
-        assert "readonly" in answer.json()["title"]
+        assert "readonly" in answer.json()["detail"]
         assert answer.json()["remedy"]
         assert tenants(client) == ["before"]
         sa.event.remove(engine, "connect", read_only)

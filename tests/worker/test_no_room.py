@@ -56,8 +56,8 @@ def test_an_upload_without_room_is_refused_whole(
         assert answer.status_code == 503, answer.text
         body = answer.json()
         assert (body["code"], answer.headers["retry-after"]) == ("unavailable", "2")
-        assert "no room" in body["title"]
-        assert "nothing was kept" in body["title"]
+        assert "no room" in body["detail"]
+        assert "nothing was kept" in body["detail"]
         assert str(place) not in answer.text  # a caller is not told about our folders
         told = capsys.readouterr()
         assert "a body could not be kept" in told.out + told.err

@@ -31,6 +31,7 @@ from trimtab.workflows.refusals import source
 
 __all__ = [
     "Actor",
+    "Demand",
     "PartsOf",
     "Reach",
     "address_of",
@@ -77,6 +78,10 @@ class Asks(RouteDemand):
 
     async def __call__(self, request: Request) -> PermittedAsker:
         return PermittedAsker(Asker.of(request), self.permission)
+
+
+Demand = May | Asks
+"""What a route says about who may ask it."""
 
 
 def may(

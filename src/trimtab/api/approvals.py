@@ -8,6 +8,8 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.paging import Pages, going_on
+from trimtab.api.repeats import Repeats
 from trimtab.approvals import service as approvals
 from trimtab.approvals import store
 from trimtab.approvals.model import Approval, Phase
@@ -28,16 +30,16 @@ Decider = Annotated[Actor, may("approvals:decide", asks_about=True)]
 def list_approvals(
     actor: Reader,
     parts: PartsOf,
+    pages: Pages,
     phase: Annotated[Phase | None, Query()] = None,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.ApprovalShape]:
     """Requests, newest first."""
-    with parts.records.look() as reading, strict.going_on():
-        found = store.listed(reading, phase=phase, tenant=actor.tenant, before=after, limit=limit)
+    place, limit = pages.place(actor), pages.limit
+    with parts.records.look() as reading, going_on():
+        found = store.listed(reading, phase=phase, tenant=actor.tenant, before=place, limit=limit)
     return shapes.Page(
         items=[shapes.ApprovalShape.model_validate(a) for a in found],
-        next=found[-1].id if len(found) == limit else None,
+        next=pages.page(actor, found, lambda a: a.id),
     )
 
 
@@ -50,7 +52,7 @@ def get_approval(approval: str, actor: Reader, parts: PartsOf) -> shapes.Approva
 
 @router.post("/{approval}/votes", summary="Say yes or no")
 def vote(
-    approval: str, body: shapes.NewVote, actor: Decider, parts: PartsOf
+    approval: str, body: shapes.NewVote, actor: Decider, parts: PartsOf, repeat: Repeats
 ) -> shapes.ApprovalShape:
     """Put in a person's vote. `digest` is what was looked at; other bytes are a conflict."""
     with parts.records.begin(actor, reason=body.reason) as work:
@@ -60,7 +62,7 @@ def vote(
         demand_grant(actor, "approvals:decide", target)
         roles = roles_of(work, actor, target)
         decided = approvals.decide(work, approval, roles, approve=body.approve, digest=body.digest)
-    return shapes.ApprovalShape.model_validate(decided)
+        return repeat.keep(work, shapes.ApprovalShape.model_validate(decided))
 
 
 @router.post("/{approval}/withdraw", summary="Take a request back")
@@ -69,6 +71,7 @@ def withdraw(
     body: shapes.Because,
     actor: Annotated[Actor, may("versions:register", asks_about=True)],
     parts: PartsOf,
+    repeat: Repeats,
 ) -> shapes.ApprovalShape:
     """Take back the request for a version that oneself has handed in or contributed to.
 
@@ -77,7 +80,8 @@ def withdraw(
         asked = _visible(work, actor, approval)
         demand_say(actor, asked.target.tenant)
         demand_grant(actor, "versions:register", about.withdrawal(work, asked))
-        return shapes.ApprovalShape.model_validate(approvals.withdraw(work, approval))
+        withdrawn = approvals.withdraw(work, approval)
+        return repeat.keep(work, shapes.ApprovalShape.model_validate(withdrawn))
 
 
 def _visible(reading: Reading, actor: Actor, approval_id: str) -> Approval:

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may
+from trimtab.api.paging import LongPages
 from trimtab.audit import ledger
 from trimtab.audit.heads import read_note
 from trimtab.kernel.errors import InvalidInput
@@ -26,26 +27,27 @@ Verifier = Annotated[Actor, may("audit:verify", reach=Reach.OWN)]
 def list_entries(
     actor: Reader,
     parts: PartsOf,
-    after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
+    paging: LongPages,
+    after: Annotated[int, Query(ge=0, lt=1 << 63, description="only those behind it")] = 0,
     kind: Annotated[list[str] | None, Query(max_length=20)] = None,
     ref: Annotated[str | None, Query(max_length=200, description="an id it mentions")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> shapes.Page[shapes.EntryShape]:
     """Entries in order; a tenant sees its own."""
     for one in kind or ():
         _demand_kind(one)
+    place = paging.place_as(actor, int)
     with parts.records.look() as reading:
         found = ledger.entries(
             reading.connection,
-            after=after,
+            after=max(after, place or 0),
             kinds=kind or (),
             ref=ref,
             tenant=actor.tenant,
-            limit=limit,
+            limit=paging.limit,
         )
     return shapes.Page(
         items=[shapes.EntryShape.model_validate(e) for e in found],
-        next=str(found[-1].sequence) if len(found) == limit else None,
+        next=paging.page(actor, found, lambda e: str(e.sequence)),
     )
 
 
@@ -74,7 +76,12 @@ def verify(
     return shapes.VerificationShape.model_validate(result)
 
 
-@router.get("/export", summary="Export for an independent verifier")
+@router.get(
+    "/export",
+    summary="Export for an independent verifier",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}},
+)
 def export(actor: Verifier, parts: PartsOf) -> StreamingResponse:
     """JSON Lines: the head, then every entry; a tenant's export carries inclusion proofs."""
     return StreamingResponse(proof.export(parts, actor.tenant), media_type="application/jsonl")

@@ -23,10 +23,11 @@ from trimtab.kernel.errors import TrimtabError
 router = strict.router(tag="operations")
 
 INTRODUCTION = """\
-A refusal is a problem document (RFC 9457): `title` says what happened, `code` is one of
-these and never changes, `field` names the input at fault where there is one, `remedy`
-says what to do; where the error itself knows nothing better, it is the one below. The
-Python client raises the class of the same name."""
+A refusal is a problem document (RFC 9457): `code` is one of these and never changes,
+`title` says what it means, `detail` what happened, `field` names the input at fault where
+there is one, `remedy` says what to do; where the error itself knows nothing better, it is
+the one below. `request_id` is that of the header X-Request-Id, by which the log tells more.
+The Python client raises the class of the same name."""
 
 _WITHOUT_CLASS = {
     "method_not_allowed": ("405", "The address is there, but not for this method."),

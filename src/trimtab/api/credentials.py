@@ -17,6 +17,8 @@ from trimtab.api.access import (
     may,
     open_to_all,
 )
+from trimtab.api.paging import Pages, going_on
+from trimtab.api.repeats import Repeats
 from trimtab.identity import entry, keys, rotation, service, standing
 from trimtab.identity.model import Person
 from trimtab.registry import store as registry
@@ -36,24 +38,24 @@ Host = Annotated[Actor, may("identity:manage", fleet=True)]
 def list_keys(
     actor: Manager,
     parts: PartsOf,
+    pages: Pages,
     account: Annotated[str | None, Query(max_length=80)] = None,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> shapes.Page[shapes.KeyShape]:
     """Keys in the order in which they were issued, with their last use; a tenant sees its own."""
     parts.key_uses.flush()
-    with parts.records.look() as reading, strict.going_on():
+    after, limit = pages.place(actor), pages.limit
+    with parts.records.look() as reading, going_on():
         found = keys.listed(reading, tenant=actor.tenant, account=account, after=after, limit=limit)
     items = [
         shapes.KeyShape.model_validate(key).model_copy(update={"last_used_at": used_at})
         for key, used_at in found
     ]
-    return shapes.Page(items=items, next=items[-1].id if len(items) == limit else None)
+    return shapes.Page(items=items, next=pages.page(actor, items, lambda key: key.id))
 
 
 @router.post("/service-accounts/{account}/keys", status_code=201, summary="Issue a key")
 def issue_key(
-    account: str, body: shapes.NewKey, actor: Manager, parts: PartsOf
+    account: str, body: shapes.NewKey, actor: Manager, parts: PartsOf, repeat: Repeats
 ) -> shapes.IssuedKey:
     """A further key of an account, whose text is shown this once: to replace one, issue the
     next, use it, then revoke the first."""
@@ -69,7 +71,9 @@ def issue_key(
             lifetime=lifetime,
             wrapping=parts.wrapping,
         )
-    return shapes.IssuedKey(account=account, key_id=key.id, key=text, scopes=list(key.scopes))
+        scopes = list(key.scopes)
+        issued = shapes.IssuedKey(account=account, key_id=key.id, key=text, scopes=scopes)
+        return repeat.keep(work, issued)
 
 
 @router.delete("/keys/{key}", status_code=204, summary="Revoke a key")

@@ -12,6 +12,7 @@ from fastapi import Body, Depends, Header, Path, Query, Request, Response
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.problems import UnsupportedMedia
 from trimtab.kernel.errors import InvalidInput
 from trimtab.monitoring.late import What
 from trimtab.observations.batches import parse_labels, parse_predictions
@@ -28,7 +29,7 @@ BatchId = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_lengt
 async def arrow_body(request: Request) -> bytes:
     """The body of a request, if it says that it is an Arrow stream."""
     if request.headers.get("content-type", "").split(";")[0].strip() != ARROW:
-        raise InvalidInput(f"send content type {ARROW}", field="Content-Type")
+        raise UnsupportedMedia(f"send content type {ARROW}", field="Content-Type")
     return await request.body()
 
 

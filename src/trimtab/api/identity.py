@@ -7,6 +7,8 @@ from typing import Annotated
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, whose
+from trimtab.api.paging import Pages, whole
+from trimtab.api.repeats import Repeats
 from trimtab.identity import assigning, service, standing, store
 from trimtab.identity.model import Person
 from trimtab.identity.roles import Assignment, Role, plain_roles
@@ -29,19 +31,20 @@ def create_tenant(
     body: shapes.NewTenant,
     actor: Host,
     parts: PartsOf,
-) -> dict[str, str]:
+    repeat: Repeats,
+) -> shapes.TenantShape:
     """Add a tenant."""
     with parts.records.begin(actor, reason=body.reason) as work:
         tenant = service.create_tenant(work, body.id, body.name)
-    return {"id": tenant.id, "name": tenant.name}
+        return repeat.keep(work, shapes.TenantShape.model_validate(tenant))
 
 
 @router.get("/tenants", summary="List tenants")
-def list_tenants(actor: Reader, parts: PartsOf) -> shapes.Page[dict[str, str]]:
+def list_tenants(actor: Reader, parts: PartsOf, pages: Pages) -> shapes.Page[shapes.TenantShape]:
     """All tenants; a tenant sees itself."""
     with parts.records.look() as reading:
         found = store.tenants(reading, tenant=actor.tenant)
-    return shapes.Page(items=[{"id": t.id, "name": t.name} for t in found])
+    return whole(pages, actor, found, lambda t: t.id, shapes.TenantShape.model_validate)
 
 
 @router.post("/tenants/{tenant}/disable", status_code=204, summary="Disable a tenant")
@@ -59,7 +62,9 @@ def enable_tenant(tenant: str, body: shapes.Because, actor: Host, parts: PartsOf
 
 
 @router.post("/people", status_code=201, summary="Add a person")
-def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.PersonShape:
+def add_person(
+    body: shapes.NewPerson, actor: Adder, parts: PartsOf, repeat: Repeats
+) -> shapes.PersonShape:
     """Add a person who may log in; a tenant's credential adds people of its tenant only."""
     with parts.records.begin(actor, reason=body.reason) as work:
         person = service.add_person(
@@ -71,15 +76,15 @@ def add_person(body: shapes.NewPerson, actor: Adder, parts: PartsOf) -> shapes.P
             tenant=whose(actor, body),
         )
         quotas.demand_people(work, parts.settings, person.tenant)
-    return _person(person)
+        return repeat.keep(work, _person(person))
 
 
 @router.get("/people", summary="List people")
-def list_people(actor: Reader, parts: PartsOf) -> shapes.Page[shapes.PersonShape]:
+def list_people(actor: Reader, parts: PartsOf, pages: Pages) -> shapes.Page[shapes.PersonShape]:
     """All people, a tenant its own; never a password."""
     with parts.records.look() as reading:
         found = store.people(reading, tenant=actor.tenant)
-    return shapes.Page(items=[_person(p) for p in found])
+    return whole(pages, actor, found, lambda p: p.id, _person)
 
 
 @router.put("/people/{person}/roles", summary="Change a person's roles")
@@ -126,7 +131,9 @@ def end_credentials(person: str, body: shapes.Because, actor: Manager, parts: Pa
 
 
 @router.post("/service-accounts", status_code=201, summary="Add a service account")
-def add_account(body: shapes.NewAccount, actor: Adder, parts: PartsOf) -> shapes.IssuedKey:
+def add_account(
+    body: shapes.NewAccount, actor: Adder, parts: PartsOf, repeat: Repeats
+) -> shapes.IssuedKey:
     """Add a service account, and give out its first key; its text is shown this once. A
     tenant's credential adds accounts of its tenant only."""
     owner = body.owner or actor.person
@@ -146,7 +153,9 @@ def add_account(body: shapes.NewAccount, actor: Adder, parts: PartsOf) -> shapes
             work, account, default_model=body.default_model, wrapping=parts.wrapping
         )
         quotas.demand_keys(work, parts.settings, account.tenant)
-    return shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=list(key.scopes))
+        scopes = list(key.scopes)
+        issued = shapes.IssuedKey(account=account.id, key_id=key.id, key=text, scopes=scopes)
+        return repeat.keep(work, issued)
 
 
 @router.post(

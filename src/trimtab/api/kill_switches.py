@@ -8,6 +8,7 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.paging import Pages, whole
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.reach import demand_grant, demand_say, owns
@@ -29,17 +30,15 @@ Name = Annotated[
 
 
 @router.get("/kill-switches", summary="Kill switches that are set")
-def list_kill_switches(actor: Reader, parts: PartsOf) -> shapes.Page[shapes.KillSwitchShape]:
+def list_kill_switches(
+    actor: Reader, parts: PartsOf, pages: Pages
+) -> shapes.Page[shapes.KillSwitchShape]:
     """What stops remedies now, oldest first; of tenants' switches a tenant sees its own."""
     with parts.records.look() as reading:
         found = store.switches_set(reading)
-    return shapes.Page(
-        items=[
-            shapes.KillSwitchShape.model_validate(s)
-            for s in found
-            if s.tenant is None or owns(actor, s.tenant)
-        ]
-    )
+    theirs = [s for s in found if s.tenant is None or owns(actor, s.tenant)]
+    shown = shapes.KillSwitchShape.model_validate
+    return whole(pages, actor, theirs, lambda s: f"{s.scope}/{s.name}", shown)
 
 
 @router.put("/kill-switches/{scope}", summary="Set a kill switch")

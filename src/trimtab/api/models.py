@@ -9,12 +9,15 @@ from pydantic import ValidationError
 
 from trimtab.api import problems, strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, whose
+from trimtab.api.paging import LongPages, Pages, whole
+from trimtab.api.repeats import Repeats
+from trimtab.audit.work import Work
 from trimtab.checks import store as check_store
 from trimtab.identity.reach import demand_grant
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import Digest
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
-from trimtab.registry.model import Feature, TrainingTrigger
+from trimtab.registry.model import Feature, Model, TrainingTrigger, Version
 from trimtab.registry.vocabulary import Vocabulary
 from trimtab.sdk import shapes
 from trimtab.workflows import about, intake, inventory, serving
@@ -26,7 +29,6 @@ Reader = Annotated[Actor, may("models:read")]
 Registrar = Annotated[Actor, may("models:register", fleet=True)]
 Contributor = Annotated[Actor, may("versions:register", reach=Reach.ADDED, asks_about=True)]
 Downloader = Annotated[Actor, may("artifacts:download", asks_about=True)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 async def _view(
@@ -55,11 +57,18 @@ Then = Annotated[View, Depends(_moment)]
 
 
 @router.post("", status_code=201, summary="Register a model")
-def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.ModelShape:
+def register(
+    body: shapes.NewModel, actor: Registrar, parts: PartsOf, repeat: Repeats
+) -> shapes.ModelShape:
     """Register a model under a name that nobody has; its tier follows from the facts. Models
     are shared by all tenants, who hand in versions of them."""
-    facts = body.risk_facts
-    model = intake.register_model(
+    facts, told = body.risk_facts, list[shapes.ModelShape]()
+
+    def tell(work: Work, model: Model) -> None:
+        record = inventory.model(work, actor, inventory.NOW, model.name)
+        told.append(repeat.keep(work, _model(record)))
+
+    intake.register_model(
         parts,
         actor,
         name=body.name,
@@ -81,9 +90,9 @@ def register(body: shapes.NewModel, actor: Registrar, parts: PartsOf) -> shapes.
         label=body.label,
         policy=body.policy,
         reason=body.reason,
+        then=tell,
     )
-    with parts.records.look() as reading:
-        return _model(inventory.model(reading, actor, inventory.NOW, model.name))
+    return told[-1]
 
 
 @router.get("", summary="List models")
@@ -91,15 +100,15 @@ def list_models(
     actor: Reader,
     parts: PartsOf,
     view: Viewed,
-    after: Annotated[str, Query(max_length=63, description="what `next` said")] = "",
-    limit: Limit = 100,
+    paging: LongPages,
 ) -> shapes.Page[shapes.ModelShape]:
     """Registered models by name, each with its newest version and where traffic is carried."""
+    place = paging.place(actor) or ""
     with parts.records.look() as reading:
-        found = inventory.models(reading, actor, view, after=after, limit=limit)
+        found = inventory.models(reading, actor, view, after=place, limit=paging.limit)
     return shapes.Page(
         items=[_model(record) for record in found],
-        next=found[-1].model.name if len(found) == limit else None,
+        next=paging.page(actor, found, lambda record: record.model.name),
     )
 
 
@@ -125,6 +134,7 @@ def upload(
     actor: Contributor,
     parts: PartsOf,
     request: Request,
+    repeat: Repeats,
 ) -> shapes.VersionShape:
     """Store, inspect and sign a version; checks start by themselves.
 
@@ -138,7 +148,13 @@ def upload(
     tenant = whose(actor, body)
     with parts.records.look() as reading:
         demand_grant(actor, "versions:register", about.handed_in(reading, model, tenant))
-    version = intake.upload(
+    told = list[shapes.VersionShape]()
+
+    def tell(work: Work, made: Version) -> None:
+        record = inventory.version(work, parts, actor, inventory.NOW, model, made.version)
+        told.append(repeat.keep(work, _version(record)))
+
+    intake.upload(
         parts,
         actor,
         intake.Upload(
@@ -157,21 +173,19 @@ def upload(
             holdout=holdout.file,
         ),
         reason=body.reason,
+        then=tell,
     )
-    with parts.records.look() as reading:
-        return _version(
-            inventory.version(reading, parts, actor, inventory.NOW, model, version.version)
-        )
+    return told[-1]
 
 
 @router.get("/{model}/versions", summary="Versions of a model")
 def list_versions(
-    model: str, actor: Reader, parts: PartsOf, view: Viewed
+    model: str, actor: Reader, parts: PartsOf, view: Viewed, paging: Pages
 ) -> shapes.Page[shapes.VersionShape]:
     """Versions that the caller may see, oldest first, with what is known of each."""
     with parts.records.look() as reading:
         found = inventory.versions(reading, parts, actor, view, model)
-    return shapes.Page(items=[_version(record) for record in found])
+    return whole(paging, actor, found, lambda record: record.version.id, _version)
 
 
 @router.get("/{model}/versions/{version}", summary="One version")
@@ -202,23 +216,26 @@ def get_signature(
 
 @router.get("/{model}/versions/{version}/checks", summary="Checks of a version")
 def list_checks(
-    model: str, version: str, actor: Reader, parts: PartsOf
+    model: str, version: str, actor: Reader, parts: PartsOf, then: Then, paging: Pages
 ) -> shapes.Page[shapes.CheckShape]:
-    """Every run of every check, in order."""
+    """Every run of every check, in order; of a moment, those that were over by then."""
     with parts.records.look() as reading:
-        found = serving.visible_version(reading, actor, model, version)
-        runs = check_store.of_version(reading, found.id)
-    return shapes.Page(items=[shapes.CheckShape.model_validate(run) for run in runs])
+        found = inventory.version(reading, parts, actor, then, model, version)
+        runs = check_store.of_version(reading, found.version.id)
+    if then.at is not None:
+        runs = [run for run in runs if run.at <= then.at]
+    return whole(paging, actor, runs, lambda run: run.id, shapes.CheckShape.model_validate)
 
 
 @router.get("/{model}/deployments", summary="Deployments of a model")
 def list_deployments(
-    model: str, actor: Reader, parts: PartsOf, then: Then
+    model: str, actor: Reader, parts: PartsOf, then: Then, paging: Pages
 ) -> shapes.Page[shapes.DeploymentShape]:
     """Where versions carry or carried traffic, oldest first."""
     with parts.records.look() as reading:
         found = inventory.deployments(reading, actor, then, model)
-    return shapes.Page(items=[shapes.DeploymentShape.model_validate(d) for d in found])
+    place = "{0.id} {0.since} {0.state}".format
+    return whole(paging, actor, found, place, shapes.DeploymentShape.model_validate)
 
 
 def _model(record: ModelRecord) -> shapes.ModelShape:

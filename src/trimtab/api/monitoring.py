@@ -8,12 +8,14 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, scope_of
+from trimtab.api.paging import Pages, going_on
 from trimtab.audit.work import Reading
 from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.model import Cause
 from trimtab.incidents import store
 from trimtab.incidents.model import Incident, Phase
 from trimtab.incidents.timeline import timeline
+from trimtab.kernel.clock import iso, parse_iso
 from trimtab.kernel.errors import NotFound, NotYours
 from trimtab.kernel.events import plain
 from trimtab.monitoring import late_store
@@ -28,7 +30,6 @@ router = strict.router("/api/v1", tag="monitoring")
 
 Watcher = Annotated[Actor, may("windows:read", reach=Reach.OWN)]
 Reader = Annotated[Actor, may("incidents:read")]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.get("/monitoring/totals", summary="What was taken in")
@@ -47,41 +48,48 @@ def list_windows(
     model: str,
     actor: Watcher,
     parts: PartsOf,
+    pages: Pages,
     tenant: Annotated[str | None, Query(max_length=63)] = None,
     since: Annotated[shapes.Moment | None, Query()] = None,
-    limit: Limit = 100,
 ) -> shapes.Page[shapes.WindowShape]:
-    """The newest windows that were looked at, oldest first; a tenant sees its own."""
+    """The newest windows that were looked at, oldest first, and on the next page those before
+    them; a tenant sees its own."""
+    until = pages.place_as(actor, parse_iso)
     with parts.records.look() as reading:
         scope = scope_of(reading, actor, tenant)
         registry.model_named(reading, model)
-        found = monitoring.windows(reading, model, scope, since=since, limit=limit)
+        found = monitoring.windows(
+            reading, model, scope, since=since, until=until, limit=pages.limit
+        )
         came_late = {} if scope is not None else late_store.of_windows(reading, found)
-    return shapes.Page(items=[_window(w, came_late.get(w.id)) for w in found])
+    return shapes.Page(
+        items=[_window(w, came_late.get(w.id)) for w in found],
+        next=pages.page(actor, found[::-1], lambda w: iso(w.start)),
+    )
 
 
 @router.get("/monitoring/incidents", summary="Incidents")
 def list_incidents(
     actor: Reader,
     parts: PartsOf,
+    pages: Pages,
     state: Annotated[Literal["active", "all"], Query()] = "active",
     model: Annotated[str | None, Query(max_length=63)] = None,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Limit = 100,
 ) -> shapes.Page[shapes.IncidentShape]:
     """Incidents, newest first: those that are open, or all."""
+    place, limit = pages.place(actor), pages.limit
     settled = (Phase.RESOLVED, Phase.MERGED)
     phases = () if state == "all" else tuple(p for p in Phase if p not in settled)
     with parts.records.look() as reading:
         if model is not None:
             registry.model_named(reading, model)
-        with strict.going_on():
+        with going_on():
             found = store.listed(
-                reading, model=model, tenant=actor.tenant, phases=phases, before=after, limit=limit
+                reading, model=model, tenant=actor.tenant, phases=phases, before=place, limit=limit
             )
     return shapes.Page(
         items=[_incident(i, []) for i in found],
-        next=found[-1].id if len(found) == limit else None,
+        next=pages.page(actor, found, lambda i: i.id),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from trimtab import __version__
 from trimtab.api import strict
@@ -22,7 +23,12 @@ SETTLE_SECONDS = 120.0
 """How long a step of the clock waits for what became due, in real time."""
 
 
-@router.get("/health", summary="Health", dependencies=[Depends(open_to_all)])
+@router.get(
+    "/health",
+    summary="Health",
+    dependencies=[Depends(open_to_all)],
+    responses={503: {"model": shapes.HealthShape, "description": "A part does not answer."}},
+)
 def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     """Every part that this process depends on; 503 while one does not answer."""
     components = {
@@ -63,7 +69,12 @@ def ready(parts: PartsOf, response: Response) -> shapes.ProbeShape:
     return shapes.ProbeShape(status=status)
 
 
-@router.get("/metrics", summary="Metrics", dependencies=[Depends(open_to_all)])
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    dependencies=[Depends(open_to_all)],
+    response_class=PlainTextResponse,
+)
 def metrics(parts: PartsOf) -> Response:
     """Prometheus' text format."""
     return Response(parts.metrics.render(), media_type=CONTENT_TYPE)

@@ -11,6 +11,7 @@ import asyncio
 import time
 from asyncio import TimerHandle, Transport
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -102,9 +103,24 @@ class _Exchange:
         await self._send(message)
 
 
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = problems.problem(503, "unavailable", "too many ask at once", remedy=_LATER)
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
+
+
+_LATER = "try again after the seconds that Retry-After says"
+
+
 class PatientConnection(HttpToolsProtocol):
     """A connection that is cut when its headers do not come or do not end, and when what
     is sent to it is not taken."""
+
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self._served = self.app
+        self._most = self.limit_concurrency
+        self.limit_concurrency = None  # what uvicorn says of a crowd is no problem document
 
     _timer: TimerHandle | None = None
     _taking: TimerHandle | None = None
@@ -140,6 +156,7 @@ class PatientConnection(HttpToolsProtocol):
         """The headers are whole; what follows is watched as a body."""
         self._rest()
         self._reading_head = False
+        self.app = _crowded if self._full() else self._served
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -147,6 +164,19 @@ class PatientConnection(HttpToolsProtocol):
         self._reading_head = True
         self._head_bytes = 0
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that this was no HTTP, and end the connection."""
+        document = problems.problem(400, "invalid_input", msg, field="request")
+        head = [b"HTTP/1.1 400 Bad Request\r\n", b"connection: close\r\n"]
+        head += [name + b": " + value + b"\r\n" for name, value in document.raw_headers]
+        self.transport.write(b"".join([*head, b"\r\n", bytes(document.body)]))
+        self.transport.close()
+
+    def _full(self) -> bool:
+        """Whether more is asked at once than is answered."""
+        most = self._most
+        return most is not None and max(len(self.connections), len(self.tasks)) >= most
 
     def pause_writing(self) -> None:
         """What was sent is not taken: the time for that runs from here."""

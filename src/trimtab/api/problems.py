@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Awaitable
 from typing import Any
 
@@ -12,8 +13,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from trimtab.kernel import errors
+from trimtab.platform.logs import current_request_id
 from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.api")
@@ -29,8 +32,15 @@ class RangeNotSatisfiable(errors.InvalidInput):
         self.size = size
 
 
+class UnsupportedMedia(errors.InvalidInput):
+    """The body is of a kind that this address does not take."""
+
+    code = "unsupported_media"
+
+
 STATUS: dict[type[errors.TrimtabError], int] = {
     RangeNotSatisfiable: 416,
+    UnsupportedMedia: 415,
     errors.InvalidInput: 422,
     errors.TooFewValues: 422,
     errors.NotAuthenticated: 401,
@@ -62,10 +72,35 @@ WAY_OUT: dict[str, str] = {
     "too_slow": "send the request again, without long pauses",
     "range_not_satisfiable": "ask for bytes that the file has",
     "child_failed": "look at the version's checks; hand in a model that can be run",
+    "unsupported_media": "send the kind of body that /docs shows for this address",
     "http": "see /docs for what can be asked here",
     "internal": "try again; if it stays, send the log to the maintainers",
 }
 """What a reader can do about each code, where the error itself says nothing better."""
+
+TITLE: dict[str, str] = {
+    "invalid_input": "The data that was sent is wrong",
+    "too_few_values": "There is too little data for an answer",
+    "not_authenticated": "Nobody whom we know asks",
+    "not_permitted": "Whoever asks may not do this",
+    "not_found": "There is no such thing here",
+    "conflict": "It was changed meanwhile, or exists already",
+    "invalid_move": "This move is not open from the present state",
+    "policy_refused": "A policy, a gate or a permit says no",
+    "quota_exceeded": "There is no room left for more of this",
+    "too_many_requests": "Requests come faster than is allowed",
+    "integrity_failed": "These are not the bytes that were recorded",
+    "unavailable": "A part that is needed does not answer",
+    "method_not_allowed": "The address is not for this method",
+    "too_large": "The body is larger than is accepted",
+    "too_slow": "The body came too slowly",
+    "range_not_satisfiable": "The file does not have these bytes",
+    "unsupported_media": "The body is of a kind that is not taken here",
+    "child_failed": "The child that was to run the model gave no answer",
+    "http": "The web server refused the request",
+    "internal": "Something went wrong here",
+}
+"""What each code means, in the words that never change; `detail` says what happened."""
 
 _OF_ADDRESSES = {
     400: "send the body whole, in the form that /docs shows for this address",
@@ -100,18 +135,30 @@ def install(app: FastAPI) -> None:
 def problem(
     status: int,
     code: str,
-    title: str,
+    detail: str,
     *,
     field: str | None = None,
     remedy: str | None = None,
     errors: list[dict[str, str]] | None = None,
 ) -> JSONResponse:
     """The document: what happened, where, and the way out; no internals."""
-    body: dict[str, Any] = {"type": f"/docs/errors#{code}", "title": title, "status": status}
-    body["code"] = code
-    extra = {"field": field, "remedy": remedy or WAY_OUT.get(code), "errors": errors}
-    body.update({key: value for key, value in extra.items() if value})
-    headers = {}
+    asked = current_request_id()
+    request_id = asked or uuid.uuid4().hex
+    body: dict[str, Any] = {
+        "type": f"/docs/errors#{code}",
+        "title": TITLE.get(code, TITLE["http"]),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "field": field or None,
+        "remedy": remedy or WAY_OUT.get(code, WAY_OUT["http"]),
+        "request_id": request_id,
+    }
+    if errors:
+        body["errors"] = errors
+    headers = {"Cache-Control": "no-store"}
+    if asked is None:  # whoever gave out an id sends it with every answer
+        headers["X-Request-Id"] = request_id
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 503:
@@ -180,7 +227,24 @@ def _http(request: Request, error: Exception) -> JSONResponse:
         remedy=_OF_ADDRESSES.get(error.status_code),
     )
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(_allowed(request))
     return answer
+
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of an address; the web server itself knows those of one route."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.router.routes
+        )
+    ]
 
 
 def _no_room(request: Request, error: OSError) -> JSONResponse:

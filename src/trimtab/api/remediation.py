@@ -8,6 +8,8 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.paging import Pages, going_on
+from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_grant, demand_say
 from trimtab.kernel.errors import InvalidInput, NotYours
@@ -22,28 +24,25 @@ router = strict.router("/api/v1", tag="remediation")
 
 Reader = Annotated[Actor, may("remediations:read")]
 Operator = Annotated[Actor, may("remediations:execute", asks_about=True)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.get("/remediation", summary="Remedies")
 def list_remediations(
-    actor: Reader,
-    parts: PartsOf,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Limit = 100,
+    actor: Reader, parts: PartsOf, pages: Pages
 ) -> shapes.Page[shapes.RemediationShape]:
     """Remedies, newest first."""
-    with parts.records.look() as reading, strict.going_on():
-        found = store.listed(reading, tenant=actor.tenant, before=after, limit=limit)
+    place = pages.place(actor)
+    with parts.records.look() as reading, going_on():
+        found = store.listed(reading, tenant=actor.tenant, before=place, limit=pages.limit)
     return shapes.Page(
         items=[_shown(r) for r in found],
-        next=found[-1].id if len(found) == limit else None,
+        next=pages.page(actor, found, lambda r: r.id),
     )
 
 
 @router.post("/remediation/execute", status_code=202, summary="Ask for an action")
 def execute(
-    body: shapes.NewRemediation, actor: Operator, parts: PartsOf
+    body: shapes.NewRemediation, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RemediationShape:
     """Propose an action on an incident; it begins if the safety gate permits it.
 
@@ -56,7 +55,12 @@ def execute(
             remedy="leave it out; if the gate refuses, its answer says what to do",
         )
     proposed = repair.execute_on_request(
-        parts, actor, body.incident_id, ActionName(body.action), body.reason
+        parts,
+        actor,
+        body.incident_id,
+        ActionName(body.action),
+        body.reason,
+        then=lambda work, made: repeat.keep(work, _shown(made)),
     )
     return _shown(proposed)
 
@@ -85,12 +89,18 @@ def abort(
 
 @router.get("/retraining", summary="Retrainings")
 def list_retrainings(
-    actor: Annotated[Actor, may("retraining:read")], parts: PartsOf, limit: Limit = 100
+    actor: Annotated[Actor, may("retraining:read")], parts: PartsOf, pages: Pages
 ) -> shapes.Page[shapes.RetrainingShape]:
     """Runs, newest first: what they learnt from, and what came of them."""
-    with parts.records.look() as reading:
-        found = retraining_store.listed(reading, tenant=actor.tenant, limit=limit)
-    return shapes.Page(items=[shapes.RetrainingShape.model_validate(r) for r in found])
+    place = pages.place(actor)
+    with parts.records.look() as reading, going_on():
+        found = retraining_store.listed(
+            reading, tenant=actor.tenant, after=place, limit=pages.limit
+        )
+    return shapes.Page(
+        items=[shapes.RetrainingShape.model_validate(r) for r in found],
+        next=pages.page(actor, found, lambda r: r.id),
+    )
 
 
 def _visible(reading: Reading, actor: Actor, remediation_id: str) -> Remediation:

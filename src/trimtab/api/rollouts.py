@@ -8,6 +8,8 @@ from fastapi import Query
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, may
+from trimtab.api.paging import Pages, going_on
+from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading
 from trimtab.identity.reach import demand_grant, demand_say
 from trimtab.kernel.errors import NotYours
@@ -28,19 +30,19 @@ Operator = Annotated[Actor, may("rollouts:operate", asks_about=True)]
 def list_rollouts(
     actor: Reader,
     parts: PartsOf,
+    pages: Pages,
     model: Annotated[str | None, Query(max_length=63)] = None,
-    after: Annotated[str | None, Query(max_length=80, description="what `next` said")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> shapes.Page[shapes.RolloutShape]:
     """Rollouts, newest first."""
+    place, limit = pages.place(actor), pages.limit
     with parts.records.look() as reading:
         if model is not None:
             registry.model_named(reading, model)
-        with strict.going_on():
-            found = store.of_model(reading, model, tenant=actor.tenant, after=after, limit=limit)
+        with going_on():
+            found = store.of_model(reading, model, tenant=actor.tenant, after=place, limit=limit)
     return shapes.Page(
         items=[shapes.RolloutShape.model_validate(r) for r in found],
-        next=found[-1].id if len(found) == limit else None,
+        next=pages.page(actor, found, lambda r: r.id),
     )
 
 
@@ -49,13 +51,15 @@ def start(
     body: shapes.NewRollout,
     actor: Annotated[Actor, may("rollouts:start", asks_about=True)],
     parts: PartsOf,
+    repeat: Repeats,
 ) -> shapes.RolloutShape:
     """Release an approved version; without a valid approval of its bytes, refused."""
     with parts.records.begin(actor, reason=body.reason) as work:
         version = serving.visible_version(work, actor, body.model, body.version)
         demand_say(actor, version.tenant)
         demand_grant(actor, "rollouts:start", about.release(work, version))
-        return shapes.RolloutShape.model_validate(release.start(parts, work, version))
+        started = release.start(parts, work, version)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(started))
 
 
 @router.get("/{rollout}", summary="One rollout")
@@ -67,34 +71,36 @@ def get_rollout(rollout: str, actor: Reader, parts: PartsOf) -> shapes.RolloutSh
 
 @router.post("/{rollout}/hold", summary="Hold a rollout")
 def hold(
-    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RolloutShape:
     """Freeze traffic where it stands. Safe to repeat."""
     with parts.records.begin(actor, reason=body.reason) as work:
         _operable(work, actor, rollout)
-        return shapes.RolloutShape.model_validate(rollouts.hold(work, rollout))
+        held = rollouts.hold(work, rollout)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(held))
 
 
 @router.post("/{rollout}/resume", summary="Resume a held rollout")
 def resume(
-    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RolloutShape:
     """Let a held rollout run on. Safe to repeat."""
     demands = release.demands_of(parts, rollout)
     with parts.records.begin(actor, reason=body.reason) as work:
         _operable(work, actor, rollout, grows=True)
         resumed = rollouts.resume(work, rollout, demands=demands)
-        return shapes.RolloutShape.model_validate(resumed)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(resumed))
 
 
 @router.post("/{rollout}/abort", summary="Take a rollout back")
 def abort(
-    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf
+    rollout: str, body: shapes.Because, actor: Operator, parts: PartsOf, repeat: Repeats
 ) -> shapes.RolloutShape:
     """Take a rollout back for good. Safe to repeat."""
     with parts.records.begin(actor, reason=body.reason) as work:
         _operable(work, actor, rollout)
-        return shapes.RolloutShape.model_validate(rollouts.abort(work, rollout))
+        aborted = rollouts.abort(work, rollout)
+        return repeat.keep(work, shapes.RolloutShape.model_validate(aborted))
 
 
 def _visible(reading: Reading, actor: Actor, rollout_id: str) -> Rollout:

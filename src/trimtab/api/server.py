@@ -13,6 +13,7 @@ from trimtab.api import (
     audit,
     codes,
     credentials,
+    description,
     gateways,
     identity,
     kill_switches,
@@ -71,12 +72,13 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     problems.install(app)
     for router in routers:
         app.include_router(router)
+    description.install(app, ROUTERS, parts.policies)
     app.add_middleware(Contained)  # the innermost: what goes out of it is always an answer
     app.add_middleware(SignedBodies)
     app.add_middleware(NoSecretsInAddresses)
     app.add_middleware(Fairness, limits=Limits.of(parts.settings), metrics=parts.metrics)
-    app.add_middleware(Observed, parts=parts)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
+    app.add_middleware(Observed, parts=parts)  # the outermost: every answer has an id
     return app
 
 

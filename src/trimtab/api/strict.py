@@ -8,17 +8,19 @@ believes was heard.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from trimtab.api import repeats
+from trimtab.api.problems import UnsupportedMedia
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.strictjson import NotStrict
-from trimtab.kernel.errors import InvalidInput, NotFound, TrimtabError
+from trimtab.kernel.errors import InvalidInput, TrimtabError
 
 MAX_JSON_BYTES = 1 << 20
 """Largest body of JSON. It is read before anybody is known, and every value in it is looked
@@ -33,12 +35,18 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
         handle = super().get_route_handler()
         known = _declared(self) if self.path.startswith("/api/") else None
+        kind = _kind_of_body(self)
+        permission = repeats.permission_of(self)
 
         async def strict(request: Request) -> Response:
             if known is not None:
                 _demand_known(request, known)
+            if kind is not None:
+                _demand_kind(request, kind)
             own = _StrictRequest(request.scope, request.receive)
             try:
+                if permission is not None:
+                    return await repeats.acted_once(own, permission, handle)
                 return await handle(own)
             except HTTPException as error:  # FastAPI has put "an error" in the place of ours
                 if isinstance(error.__cause__, TrimtabError):
@@ -48,6 +56,23 @@ class StrictRoute(APIRoute):
                 raise own.refusal from None
 
         return strict
+
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+
+
+def _kind_of_body(route: APIRoute) -> str | None:
+    """The kind of body that a route declares; None where it has none, or looks by itself."""
+    if route.body_field is None:
+        return None
+    return FORM if isinstance(route.body_field.field_info, Form) else JSON
+
+
+def _demand_kind(request: Request, kind: str) -> None:
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != kind:
+        raise UnsupportedMedia(f"send content type {kind}", field="Content-Type")
 
 
 def _declared(route: APIRoute) -> dict[str, bool]:
@@ -135,23 +160,6 @@ def read_json(text: bytes, *, field: str = "") -> Any:
         place = ".".join(part for part in (field, error.where) if part) or "body"
         raise InvalidInput(
             f"{place[:200]}: {error.what}", field=place[:200], remedy=_REMEDY
-        ) from None
-
-
-@contextmanager
-def going_on() -> Iterator[None]:
-    """Around a listing that goes on after the row that `after` names, which must be there.
-
-    Raises:
-        InvalidInput: it is not.
-    """
-    try:
-        yield
-    except NotFound:
-        raise InvalidInput(
-            "there is no such row to go on after",
-            field="after",
-            remedy="send what the page before called `next`, or leave it out to begin",
         ) from None
 
 

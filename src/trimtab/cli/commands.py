@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from trimtab.cli.approvals import approvals
+from trimtab.cli.incidents import incidents
+from trimtab.cli.models import models, versions
+from trimtab.cli.rollouts import rollouts
+
 app = typer.Typer(
     name="trimtab",
     help="Decide which model may carry production traffic, watch it, explain it, repair it, "
@@ -21,6 +26,8 @@ policy = typer.Typer(help="Policies: what is demanded of each tier.")
 app.add_typer(config, name="config")
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
+for noun in (models, versions, approvals, rollouts, incidents):
+    app.add_typer(noun)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

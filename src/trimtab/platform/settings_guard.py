@@ -68,13 +68,17 @@ def check_env_file(path: Path | None) -> None:
             )
 
 
+OF_COMMANDS = frozenset({"TRIMTAB_URL", "TRIMTAB_API_KEY", "TRIMTAB_TOKEN", "TRIMTAB_TENANT"})
+"""Read by the commands that ask a control plane, wherever that is; no settings of one."""
+
+
 def unknown_names(names: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
     """The names in our groups that mean nothing here, in order.
 
     Raises:
         InvalidInput: an unknown name that begins with TRIMTAB_, which can only be ours.
     """
-    strangers = sorted({name for name in names if name not in known})
+    strangers = sorted({name for name in names if name not in (*known, *OF_COMMANDS)})
     misspelt = [name for name in strangers if name.startswith("TRIMTAB_")]
     if misspelt:
         raise refuse(Problem(name, "no such setting", _nearest(name, known)) for name in misspelt)

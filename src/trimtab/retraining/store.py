@@ -124,9 +124,16 @@ def listed(
     model: str | None = None,
     tenant: TenantId | None = None,
     before: datetime | None = None,
+    after: str | None = None,
     limit: int = 100,
 ) -> list[Retraining]:
-    """Runs, newest first; a tenant sees its own and those for the fleet."""
+    """Runs, newest first; a tenant sees its own and those for the fleet.
+
+    `after` is the id of the last one of the page before: many may be of one moment.
+
+    Raises:
+        NotFound: `after` is no run, or another tenant's.
+    """
     query = sa.select(RETRAININGS).order_by(_C.requested_at.desc(), _C.id.desc()).limit(limit)
     if model is not None:
         query = query.where(_C.model == model)
@@ -134,6 +141,12 @@ def listed(
         query = query.where((_C.tenant == tenant) | _C.tenant.is_(None))
     if before is not None:
         query = query.where(_C.requested_at < before)
+    if after is not None:
+        last = get(reading, after)
+        if tenant is not None and last.tenant not in (None, tenant):
+            raise NotFound("there is no such retraining", field="retraining")
+        beside = (_C.requested_at == last.requested_at) & (_C.id < last.id)
+        query = query.where((_C.requested_at < last.requested_at) | beside)
     return [_retraining(row) for row in reading.rows(query)]
 
 

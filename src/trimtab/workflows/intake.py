@@ -44,7 +44,9 @@ from trimtab.workflows.check import production_of
 from trimtab.workflows.parts import (
     ENVIRONMENT,
     Parts,
+    Then,
     demand_place,
+    nothing_more,
     policy_of,
     required_checks,
     told,
@@ -94,8 +96,10 @@ def register_model(
     label: str,
     policy: str,
     reason: str,
+    then: Then[Model] = nothing_more,
 ) -> Model:
-    """Register a model; its risk tier follows from the facts, nobody chooses it.
+    """Register a model; its risk tier follows from the facts, nobody chooses it. `then` is
+    done with it, in the same transaction.
 
     Raises:
         InvalidInput: a name or a fact that cannot be taken, or an unknown policy.
@@ -110,7 +114,7 @@ def register_model(
         )
     assessment = assess(facts, parts.policies[chosen].risk)
     with parts.records.begin(actor, reason=reason) as work:
-        return registry.register_model(
+        model = registry.register_model(
             work,
             name=name,
             owner=owner,
@@ -123,15 +127,24 @@ def register_model(
             features=features,
             label=label,
         )
+        then(work, model)
+        return model
 
 
-def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version:
+def upload(
+    parts: Parts,
+    actor: Actor,
+    given: Upload,
+    *,
+    reason: str,
+    then: Then[Version] = nothing_more,
+) -> Version:
     """Store, inspect and sign what was handed in, and register it as a version.
 
     The ledger entry starts the checks. What inspection calls malicious, or cannot
     read, is never signed. The former is registered and rejected at once, so that reviewers see
     what was tried. Safe to repeat with
-    the same bytes.
+    the same bytes. `then` is done with the version, in the same transaction.
 
     Raises:
         NotFound: there is no such model.
@@ -184,6 +197,7 @@ def upload(parts: Parts, actor: Actor, given: Upload, *, reason: str) -> Version
         malicious = inspection["result"] == "malicious"
         if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
             version = _rejected(work, version, policy_digest)
+        then(work, version)
     parts.metrics.uploads.labels(str(inspection["result"])).inc()
     return version
 

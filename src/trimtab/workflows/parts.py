@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trimtab.artifacts.signing import ArtifactSigner
 from trimtab.audit.heads import Heads
-from trimtab.audit.work import Records
+from trimtab.audit.work import Records, Work
 from trimtab.identity.brakes import Brakes
 from trimtab.identity.keyring import KeyFolder
 from trimtab.identity.keys import KeyUses
@@ -29,6 +30,16 @@ from trimtab.policies.model import Policy, TierPolicy
 from trimtab.registry.model import Model, Version
 from trimtab.workflows.following import Following
 from trimtab.workflows.refusals import Refusals
+
+T = TypeVar("T")
+
+Then = Callable[[Work, T], object]
+"""What a caller wants done with what came of a verb, in the transaction that it was done in."""
+
+
+def nothing_more(_work: Work, _made: object) -> None:
+    """What most callers want."""
+
 
 ENVIRONMENT = "production"
 """The one environment that releases go to so far."""

@@ -42,7 +42,7 @@ from trimtab.remediation.plan import Course, DiagnosisSummary, Step, draw_up
 from trimtab.remediation.recovery import Outcome
 from trimtab.workflows import about, diagnose, recovery, retrain, returning
 from trimtab.workflows.diagnose import stable_version
-from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of, told
+from trimtab.workflows.parts import ENVIRONMENT, Parts, Then, nothing_more, policy_of, told
 
 _REPAIR = system("repair")
 _OVER = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
@@ -205,9 +205,17 @@ def _arguments(
 
 
 def execute_on_request(
-    parts: Parts, actor: Actor, incident_id: str, action: ActionName, reason: str
+    parts: Parts,
+    actor: Actor,
+    incident_id: str,
+    action: ActionName,
+    reason: str,
+    *,
+    then: Then[Remediation] = nothing_more,
 ) -> Remediation:
     """Somebody asks for an action on an incident; the same gate decides.
+
+    `then` is done with what was proposed, in the same transaction.
 
     Raises:
         NotFound: there is no such incident, it is another tenant's, or nothing to act on.
@@ -229,7 +237,9 @@ def execute_on_request(
         demand_grant(actor, "remediations:execute", target)
         demands, policy_digest = policy_of(parts, model)
         found = diagnosis_store.newest_of(work, incident.id)
-        return propose(work, incident, found, action, model, demands, policy_digest=policy_digest)
+        made = propose(work, incident, found, action, model, demands, policy_digest=policy_digest)
+        then(work, made)
+        return made
 
 
 def ask_gate(parts: Parts, gate: Gate, entry: Entry) -> None:

@@ -10,9 +10,14 @@ from __future__ import annotations
 from trimtab.sdk.shapes.approvals import ApprovalShape, NewVote, StepShape, TargetShape, VoteShape
 from trimtab.sdk.shapes.audit import EntryShape, FindingShape, HeadShape, VerificationShape
 from trimtab.sdk.shapes.base import (
+    DIGEST,
     EARLIEST,
+    ID,
+    KEY,
     LATEST,
     MIN_REASON,
+    SEMVER,
+    SLUG,
     Answer,
     Because,
     ColumnName,
@@ -22,10 +27,13 @@ from trimtab.sdk.shapes.base import (
     Name,
     Page,
     Plain,
+    ProblemShape,
     Reason,
     Request,
     TenantName,
     Text,
+    VersionName,
+    described,
 )
 from trimtab.sdk.shapes.credentials import (
     Exchange,
@@ -46,6 +54,7 @@ from trimtab.sdk.shapes.identity import (
     NewRoles,
     NewTenant,
     PersonShape,
+    TenantShape,
     TokenShape,
 )
 from trimtab.sdk.shapes.incidents import (
@@ -87,9 +96,14 @@ from trimtab.sdk.shapes.operations import (
 from trimtab.sdk.shapes.rollouts import NewRollout, RolloutShape
 
 __all__ = [
+    "DIGEST",
     "EARLIEST",
+    "ID",
+    "KEY",
     "LATEST",
     "MIN_REASON",
+    "SEMVER",
+    "SLUG",
     "Answer",
     "ApprovalShape",
     "ApproverShape",
@@ -138,6 +152,7 @@ __all__ = [
     "PlaceShape",
     "Plain",
     "ProbeShape",
+    "ProblemShape",
     "Reason",
     "ReceiptShape",
     "RejectedShape",
@@ -153,6 +168,7 @@ __all__ = [
     "StepTo",
     "TargetShape",
     "TenantName",
+    "TenantShape",
     "Text",
     "TimelineShape",
     "TokenKeyRotation",
@@ -161,7 +177,9 @@ __all__ = [
     "TotalsShape",
     "VerificationShape",
     "VersionApprovalShape",
+    "VersionName",
     "VersionShape",
     "VoteShape",
     "WindowShape",
+    "described",
 ]

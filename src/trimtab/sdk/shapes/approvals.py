@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, Reason, Request
+from trimtab.sdk.shapes.base import DIGEST, Answer, Reason, Request, described
 
 
 class TargetShape(Answer):
@@ -64,5 +64,5 @@ class NewVote(Request):
     """A yes or a no to exactly these bytes."""
 
     approve: bool
-    digest: Annotated[str, Field(min_length=71, max_length=71)]
+    digest: Annotated[str, Field(min_length=71, max_length=71), described(DIGEST)]
     reason: Reason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -27,10 +26,27 @@ class Answer(BaseModel):
 
 
 class Page(Answer, Generic[T]):
-    """Some of many; `next` goes back as `after` to get what follows, None at the end."""
+    """Some of many; `next` goes back as `cursor` to get what follows, None at the end."""
 
     items: list[T]
     next: str | None = None
+
+
+class ProblemShape(BaseModel):
+    """Why a request was refused (RFC 9457), and the way out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None
+    remedy: str
+    request_id: str
+    errors: list[dict[str, str]] = Field(default_factory=list)
+    """Each input at fault, where several are."""
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
@@ -73,28 +89,62 @@ Moment = Annotated[
 ]
 """A moment that somebody sends, in a query or a body."""
 
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode that a reader does not see, or that change what they see elsewhere."""
+_SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_LINE_ENDS = r"\t\r\n"
+_CONTROLS = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+_FORMATS = (
+    r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f"
+    r"\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0001\U000e0020-\U000e007f"
+)
+UNSEEN = _CONTROLS + _FORMATS
+"""Characters that a reader does not see, or that change what they see elsewhere, as the inside
+of a class of a regular expression; those that words of several scripts are joined with aside.
+What comes as JSON has no half of a surrogate pair."""
 
-_JOINERS = "\u200c\u200d"
-"""Of these, what words of several scripts are written with."""
+LINE = f"^[{_SPACES}]*[^{UNSEEN}{_LINE_ENDS}{_SPACES}][^{UNSEEN}{_LINE_ENDS}]*$"
+"""One line with something to read in it."""
+LINES = f"^[^{UNSEEN}]*$"
+WHY = (
+    f"^[{_SPACES}{_LINE_ENDS}]*[^{UNSEEN}{_LINE_ENDS}{_SPACES}][^{UNSEEN}]+"
+    f"[^{UNSEEN}{_LINE_ENDS}{_SPACES}][{_SPACES}{_LINE_ENDS}]*$"
+)
+"""Three characters at least, spaces around them aside."""
+SLUG = "^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
+"""Of models and tenants."""
+SEMVER = r"^(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}$"
+DIGEST = "^sha256:[0-9a-f]{64}$"
+EMAIL = f"^[^@{_SPACES}{_LINE_ENDS}{UNSEEN}]{{1,64}}@[^@{_SPACES}{_LINE_ENDS}{UNSEEN}]{{1,190}}$"
+KEY = "^[!-~]{16,255}$"
+"""Of a request that may be repeated: long enough that nobody guesses it."""
+ID = "^[A-Za-z0-9_-]{1,80}$"
 
 
-def _visible(text: str, besides: str = "") -> str:
-    for letter in text:
-        if unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS + besides:
-            raise ValueError(f"the character U+{ord(letter):04X} cannot be seen, leave it out")
+def described(pattern: str) -> Any:
+    """What a text is made of, for the description; a validator or the records refuse the rest,
+    in words that say how to write it."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+_HIDDEN = re.compile(f"[{UNSEEN}\ud800-\udfff]")
+_HIDDEN_IN_LINE = re.compile(f"[{UNSEEN}{_LINE_ENDS}\ud800-\udfff]")
+
+
+def _visible(text: str, hidden: re.Pattern[str]) -> str:
+    if found := hidden.search(text):
+        raise ValueError(f"the character U+{ord(found[0]):04X} cannot be seen, leave it out")
     return text
 
 
 def _line(text: str) -> str:
     if not text.strip():
         raise ValueError("there is nothing to read in it")
-    return _visible(text)
+    return _visible(text, _HIDDEN_IN_LINE)
 
 
 def _lines(text: str) -> str:
-    return _visible(text, besides="\t\r\n")
+    return _visible(text, _HIDDEN)
 
 
 def _why(text: str) -> str:
@@ -110,17 +160,19 @@ Reason = Annotated[
     str,
     Field(min_length=MIN_REASON, max_length=2000, description="Why, for the ledger."),
     AfterValidator(_why),
+    described(WHY),
 ]
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines), described(LINES)]
 Line = AfterValidator(_line)
 """Of text in one line, which a person reads as it stands there."""
 
-Name = Annotated[str, Field(min_length=1, max_length=200), Line]
-ColumnName = Annotated[str, Field(min_length=1, max_length=120), Line]
+Name = Annotated[str, Field(min_length=1, max_length=200), Line, described(LINE)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=120), Line, described(LINE)]
 
 
-ModelName = Annotated[str, Field(min_length=1, max_length=63)]
-TenantName = Annotated[str, Field(min_length=1, max_length=63)]
+ModelName = Annotated[str, Field(min_length=1, max_length=63), described(SLUG)]
+TenantName = Annotated[str, Field(min_length=1, max_length=63), described(SLUG)]
+VersionName = Annotated[str, Field(min_length=1, max_length=40), described(SEMVER)]
 """What these are made of, the records say; they answer with the way to write them."""
 
 

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, Line, ModelName, Name, Reason, Request, TenantName
+from trimtab.sdk.shapes.base import (
+    EMAIL,
+    SLUG,
+    Answer,
+    Line,
+    ModelName,
+    Name,
+    Reason,
+    Request,
+    TenantName,
+    described,
+)
 
 Words = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=63)]], Field(min_length=1, max_length=20)
@@ -17,7 +28,7 @@ Words = Annotated[
 class NewTenant(Request):
     """A tenant to add."""
 
-    id: Annotated[str, Field(min_length=1, max_length=63)]
+    id: Annotated[str, Field(min_length=1, max_length=63), described(SLUG)]
     name: Name
     reason: Reason = "set-up"
 
@@ -48,10 +59,17 @@ class NewRoles(Request):
     reason: Reason
 
 
+class TenantShape(Answer):
+    """A tenant."""
+
+    id: str
+    name: str
+
+
 class NewPerson(Request):
     """A person to add."""
 
-    email: Annotated[str, Field(min_length=3, max_length=255), Line]
+    email: Annotated[str, Field(min_length=3, max_length=255), Line, described(EMAIL)]
     name: Name
     roles: Roles
     password: Annotated[str, Field(min_length=1, max_length=500)]

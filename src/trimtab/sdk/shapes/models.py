@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 from trimtab.sdk.shapes.base import (
+    DIGEST,
+    SEMVER,
     Answer,
     ColumnName,
     Line,
@@ -25,6 +27,8 @@ from trimtab.sdk.shapes.base import (
     Request,
     TenantName,
     Text,
+    VersionName,
+    described,
 )
 
 
@@ -118,15 +122,15 @@ TrainingMetrics = Annotated[
 class NewVersion(Request):
     """What goes with the files of a version."""
 
-    version: Annotated[str, Field(min_length=1, max_length=40)]
+    version: VersionName
     tenant: TenantName | None = None
     framework: Annotated[str, Field(min_length=1, max_length=40), Line] = "onnx"
     cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
     training_metrics: TrainingMetrics = Field(default_factory=dict)
     training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
-    parent: Annotated[str, Field(max_length=40)] | None = None
+    parent: Annotated[str, Field(max_length=40), described(SEMVER)] | None = None
     lineage: Plain = Field(default_factory=dict)
-    digest: Annotated[str, Field(max_length=71)] | None = None
+    digest: Annotated[str, Field(max_length=71), described(DIGEST)] | None = None
     reason: Reason
 
 

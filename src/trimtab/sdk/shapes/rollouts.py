@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from trimtab.sdk.shapes.base import Answer, ModelName, Reason, Request
+from trimtab.sdk.shapes.base import Answer, ModelName, Reason, Request, VersionName
 
 
 class RolloutShape(Answer):
@@ -40,5 +38,5 @@ class NewRollout(Request):
     """The approved version to release."""
 
     model: ModelName
-    version: Annotated[str, Field(min_length=1, max_length=40)]
+    version: VersionName
     reason: Reason

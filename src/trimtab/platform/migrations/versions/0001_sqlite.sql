@@ -203,6 +203,17 @@ CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 ;
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
 ;
+CREATE TABLE kept_answers (
+	id VARCHAR(64) NOT NULL,
+	request VARCHAR(64) NOT NULL,
+	status INTEGER NOT NULL,
+	sealed BLOB NOT NULL,
+	kept_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_kept_answers PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_kept_answers_kept_at ON kept_answers (kept_at)
+;
 CREATE TABLE key_uses (
 	"key" VARCHAR(80) NOT NULL,
 	used_at VARCHAR(27) NOT NULL,

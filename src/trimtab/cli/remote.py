@@ -1,0 +1,125 @@
+"""What the commands that ask a control plane share: who asks, where, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from trimtab.sdk.client import Client
+    from trimtab.sdk.shapes import Answer
+
+Column = tuple[str, Callable[[Any], object]]
+"""The head of a column, and what stands in it of a row."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Because = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
+Most = Annotated[int, typer.Option("--limit", min=1, help="At most so many rows.")]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where the control plane is, and who asks."""
+
+    url: str
+    key: str
+    token: str
+    tenant: str
+
+    def client(self) -> Client:
+        """A connection.
+
+        Raises:
+            NotAuthenticated: neither a key nor a token was given, or both.
+        """
+        from trimtab.kernel.errors import NotAuthenticated
+        from trimtab.sdk.client import Client
+
+        if bool(self.key) == bool(self.token):
+            raise NotAuthenticated(
+                "give one credential",
+                remedy="set TRIMTAB_API_KEY, or TRIMTAB_TOKEN=$(trimtab token)",
+            )
+        return Client(
+            self.url or "http://127.0.0.1:8000",
+            key=self.key or None,
+            token=self.token or None,
+            tenant=self.tenant or None,
+        )
+
+
+def noun(name: str, about: str) -> typer.Typer:
+    """The commands of one noun, all of which take who asks, and where."""
+    made = typer.Typer(name=name, help=about, no_args_is_help=True)
+
+    def asks(
+        context: typer.Context,
+        url: Annotated[
+            str, typer.Option(envvar="TRIMTAB_URL", help="Address of the control plane.")
+        ] = "",
+        key: Annotated[
+            str, typer.Option(envvar="TRIMTAB_API_KEY", help="An API key; or", show_envvar=True)
+        ] = "",
+        token: Annotated[
+            str, typer.Option(envvar="TRIMTAB_TOKEN", help="a bearer token.", show_envvar=True)
+        ] = "",
+        tenant: Annotated[
+            str, typer.Option(envvar="TRIMTAB_TENANT", help="Narrow to this tenant.")
+        ] = "",
+    ) -> None:
+        context.obj = Remote(url, key, token, tenant)
+
+    made.callback(help=about)(asks)
+    return made
+
+
+def connected(context: typer.Context) -> Client:
+    """The connection that a command asks by."""
+    remote = context.obj
+    assert isinstance(remote, Remote)
+    return remote.client()
+
+
+def show_rows(
+    rows: Iterable[Answer], columns: Sequence[Column], *, as_json: bool, limit: int
+) -> None:
+    """Print at most `limit` rows: as JSON, one array; else as a table."""
+    from itertools import islice
+
+    found = list(islice(rows, limit))
+    if as_json:
+        print(json.dumps([row.model_dump(mode="json") for row in found], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head, _ in columns:
+        table.add_column(head, overflow="fold")
+    for row in found:
+        table.add_row(*(told(read(row)) for _, read in columns))
+    Console().print(table)
+
+
+def show_one(row: Answer, *, as_json: bool) -> None:
+    """Print one thing: as JSON; else each of its fields on a line."""
+    plain = row.model_dump(mode="json")
+    if as_json:
+        print(json.dumps(plain, indent=2))
+        return
+    width = max(map(len, plain))
+    for name, value in plain.items():
+        text = json.dumps(value) if isinstance(value, dict | list) else told(value)
+        print(f"{name:<{width}}  {text}")
+
+
+def told(value: object) -> str:
+    """A value as a person reads it, with nothing in it that moves the cursor."""
+    if value is None:
+        return "-"
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
