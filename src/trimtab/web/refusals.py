@@ -12,11 +12,13 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from trimtab.kernel import errors
-from trimtab.web.rendering import page, see_other
-from trimtab.web.session import Visitor, visitor_of
+from trimtab.web import parameters
+from trimtab.web.rendering import DONE, page, see_other
+from trimtab.web.session import Visitor, open_to_all, visitor_of
 from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.web")
@@ -66,13 +68,21 @@ class Refusal:
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages."""
+    """A route whose errors are pages, and whose address says nothing that is not heard."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
         handle = super().get_route_handler()
+        known = parameters.declared(self, "done")
+        closed = open_to_all not in [asked.dependency for asked in self.dependencies]
 
         async def marked(request: Request) -> Response:
             request.state.page = True
+            try:
+                parameters.demand_known(request, known, DONE)
+            except errors.InvalidInput:
+                if closed:  # whoever is not logged in does that first
+                    await run_in_threadpool(visitor_of, request)
+                raise
             return await handle(request)
 
         return marked
@@ -125,6 +135,8 @@ def _invalid(request: Request, error: Exception) -> Response:
     request.state.refused = Refused(errors.InvalidInput.code)
     said = "; ".join(f"{e['loc'][-1]}: {e['msg'].lower()}" for e in error.errors()[:3])
     remedy = "go back and complete the form"
+    if request.method == "GET":
+        remedy = "correct it in the address, or take it out"
     return refused(request, HTTPStatus.UNPROCESSABLE_ENTITY, said, remedy)
 
 

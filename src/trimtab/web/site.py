@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from trimtab.web import (
     approvals,
     audit,
+    drift,
     home,
     incidents,
     interface,
@@ -21,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     login.router,
     home.router,
     models.router,
+    drift.router,
     versions.router,
     approvals.router,
     rollouts.router,
