@@ -18,7 +18,11 @@ from trimtab.web.words import Status, Tone
 
 _LIMITS = {name: name for name in MEASURES} | {"psi": "psi_nats"}
 _NAMES = {**MEASURES, "psi": "PSI"}
-_DETECTORS = {"ks": ("ks_d", "category_mass"), "psi": ("psi",), "wasserstein": ("wasserstein_scaled",)}  # fmt: skip
+_DETECTORS = {
+    "ks": ("ks_d", "category_mass"),
+    "psi": ("psi",),
+    "wasserstein": ("wasserstein_scaled",),
+}
 _MOVED = Status("moved", "diamond", Tone.WAIT)
 _FOUND = Status("finding", "triangle", Tone.BAD)
 _NOT_READ = Status("not looked at", "ring", Tone.PLAIN)

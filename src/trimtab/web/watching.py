@@ -25,18 +25,22 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Gauge:
-    """A share, its interval and the limit it must not exceed, on a scale that holds all."""
+    """A share, its interval and the limit it must not exceed, or not fall short of where it is
+    a `floor`, on a scale that holds all."""
 
     value: float | None
     low: float | None
     high: float | None
     limit: float
     pixels: float = 144.0
+    floor: bool = False
 
     @property
     def over(self) -> bool:
         """Whether the value lies beyond the limit."""
-        return self.value is not None and self.value > self.limit
+        if self.value is None:
+            return False
+        return self.value < self.limit if self.floor else self.value > self.limit
 
     @property
     def end(self) -> float:
