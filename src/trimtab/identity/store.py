@@ -141,6 +141,22 @@ def account_named(reading: Reading, name: str) -> ServiceAccount | None:
     return None if row is None else _account(row)
 
 
+def accounts(reading: Reading, *, tenant: TenantId | None = None) -> list[ServiceAccount]:
+    """Service accounts by name; a tenant sees its own alone, None is everybody."""
+    query = sa.select(ACCOUNTS).order_by(ACCOUNTS.c.name)
+    if tenant is not None:
+        query = query.where(ACCOUNTS.c.tenant == tenant)
+    return [_account(row) for row in reading.rows(query)]
+
+
+def keys(reading: Reading, *, tenant: TenantId | None = None) -> list[ApiKey]:
+    """Every key, whatever became of it, newest first; a tenant sees its own alone."""
+    query = sa.select(KEYS).order_by(KEYS.c.created_at.desc(), KEYS.c.id)
+    if tenant is not None:
+        query = query.where(KEYS.c.tenant == tenant)
+    return [_key(row) for row in reading.rows(query)]
+
+
 def key(reading: Reading, key_id: str) -> ApiKey | None:
     """The key with this public id, or None."""
     row = reading.row(_KEY_BY_ID, {"id": key_id})

@@ -5,8 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from trimtab.web import (
+    access,
+    account,
     approvals,
     audit,
+    configuration,
     drift,
     home,
     incidents,
@@ -15,6 +18,7 @@ from trimtab.web import (
     models,
     refusals,
     rollouts,
+    switches,
     versions,
 )
 
@@ -28,6 +32,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     rollouts.router,
     incidents.router,
     audit.router,
+    account.router,
+    access.router,
+    switches.router,
+    configuration.router,
     interface.router,
 )
 
