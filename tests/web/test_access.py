@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.web.conftest import PASSWORD, World
 from tests.web.test_pages import text
 
@@ -215,10 +216,10 @@ def test_a_tenant_stops_its_own_and_nobody_elses(told: World) -> None:
     assert set_now(told) == ["tenant acme"]
 
 
-def test_settings_are_told_with_their_source_and_without_secrets(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = world.parts.settings.model_copy(update={"database_url": "postgresql://u:geheim@h/x"})
+def test_settings_are_told_with_their_source_and_without_secrets(world: World) -> None:
+    kept = world.parts.settings.model_copy(
+        update={"database_url": SecretStr("postgresql://u:geheim@h/x")}
+    )
     object.__setattr__(world.application.parts, "settings", kept)
     page = world.browser("root").get("/settings")
     said = text(page)

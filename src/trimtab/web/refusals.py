@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -15,10 +15,12 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from trimtab.identity import store as people
+from trimtab.identity.roles import ROLES
 from trimtab.kernel import errors
 from trimtab.web import parameters
 from trimtab.web.rendering import DONE, page, see_other
-from trimtab.web.session import Visitor, open_to_all, visitor_of
+from trimtab.web.session import Visitor, open_to_all, parts_of, visitor_of
 from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.web")
@@ -37,6 +39,8 @@ _STATUS = {
     errors.IntegrityFailed.code: HTTPStatus.CONFLICT,
     errors.Unavailable.code: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+_RETRY_AFTER_SECONDS = "5"
 
 _CODES = {
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
@@ -65,6 +69,15 @@ class Refusal:
     message: str
     remedy: str | None
     back: str
+    roles: tuple[str, ...] = ()
+    """Roles that would have let them, where a permission was missing."""
+    whom: tuple[str, ...] = ()
+    """Who can give such a role, by name."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is us who cannot, and another try may succeed."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class PageRoute(APIRoute):
@@ -160,18 +173,40 @@ def refused(request: Request, status: HTTPStatus, message: str, remedy: str | No
     """The page that says what was refused and what can be done."""
     heading = _HEADINGS.get(status, status.phrase)
     back = request.url.path if request.method == "GET" else _page_before(request)
+    visitor = _visitor(request)
     shown = Refusal(status.value, heading, message, remedy, back)
-    return page(
-        request, "refusal.html", shown, title=heading, visitor=_visitor(request), status=status
-    )
+    if status is HTTPStatus.FORBIDDEN and visitor is not None:
+        shown = replace(shown, **_way_in(request, visitor))
+    response = page(request, "refusal.html", shown, title=heading, visitor=visitor, status=status)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
 
 
 def _visitor(request: Request) -> Visitor | None:
     """Who looks, if that can be found out; an error page needs nobody."""
     try:
         return visitor_of(request)
-    except errors.TrimtabError:
+    except errors.NotAuthenticated:
         return None
+    except Exception as error:  # noqa: BLE001  # what made the page fail fails here again
+        log.warning("who looks is not known", path=request.url.path, why=type(error).__name__)
+        return None
+
+
+def _way_in(request: Request, visitor: Visitor) -> dict[str, tuple[str, ...]]:
+    """The roles that have the permission that was missing, and who gives roles: of whoever acts
+    for a tenant, by name only those of their own."""
+    needed = getattr(request.state, "needed", None)
+    if needed is None or visitor.may(needed):
+        return {}
+    with parts_of(request).records.look() as reading:
+        known = people.people(reading, tenant=visitor.tenant)
+    managers = [p for p in known if not p.disabled and "identity:manage" in p.actor().permissions]
+    return {
+        "roles": tuple(sorted(role for role, has in ROLES.items() if needed in has)),
+        "whom": tuple(p.name for p in managers if p.tenant in (None, visitor.tenant)),
+    }
 
 
 def _page_before(request: Request) -> str:

@@ -88,6 +88,7 @@ class Demand:
 
     def __call__(self, request: Request) -> Visitor:
         visitor = visitor_of(request)
+        request.state.needed = self.permission
         demand_permission(visitor, self.permission)
         return visitor
 
@@ -108,6 +109,7 @@ class FormDemand:
                 "this form does not belong to your session",
                 remedy="go back, load the page again, and send the form from there",
             )
+        request.state.needed = self.permission
         demand_permission(visitor, self.permission)
         return visitor
 
