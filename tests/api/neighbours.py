@@ -18,6 +18,7 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals.model import Target
 from trimtab.audit import ledger
 from trimtab.identity import service as identity
+from trimtab.identity import store as people
 from trimtab.identity.model import Person
 from trimtab.identity.roles import ROLES
 from trimtab.kernel.actor import Actor, system
@@ -51,6 +52,8 @@ class Belongings:
     remediation: str
     person: str
     key: str
+    account: str
+    """The program that the key belongs to."""
     sequence: int
 
 
@@ -167,6 +170,14 @@ def key(world: World, owner: str | None, behind: Person) -> tuple[str, str]:
     return issued.id, text
 
 
+def program_with(world: World, key_id: str) -> str:
+    """The program that holds a key."""
+    with world.parts.records.look() as reading:
+        found = people.key(reading, key_id)
+    assert found is not None
+    return found.account
+
+
 def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
     """One of everything."""
     own = fleet if owner is None else newcomer(world, owner)
@@ -188,6 +199,7 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
             limit=1,
         )
     asker = fleet if owner != OURS else own
+    issued = key(world, owner, own)[0]
     return Belongings(
         tenant=owner,
         model=MODEL,
@@ -198,7 +210,8 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
         incident=incident.id,
         remediation=remedy(world, owner, incident.id, said),
         person=own.id,
-        key=key(world, owner, own)[0],
+        key=issued,
+        account=program_with(world, issued),
         sequence=newest[0].sequence,
     )
 

@@ -91,6 +91,7 @@ OPEN_ADDRESSES = {
     "/redoc": "the same, to be read",
     "/docs/errors": "says what each code means, to whoever has got one",
     "/logout": "ends whatever session the caller has",
+    "/account": "shows the caller themselves, once they have logged in",
 }
 
 

@@ -28,6 +28,9 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _PROGRAMS = ("gateway", "endpoint", "feed")
 """Roles that are meant for programs; they come first where one is given to a program."""
 
+_PLATFORM = "-"
+"""Names the platform in a form; no tenant can be called that."""
+
 Word = Annotated[str, Form(max_length=320)]
 Why = Annotated[str, Form(max_length=2000)]
 Roles = Annotated[list[str], Form(max_length=len(ROLES))]
@@ -213,7 +216,9 @@ def _rows(keys: Sequence[ApiKey], account: ServiceAccount, now: datetime) -> tup
 
 
 def _whose(visitor: Visitor, tenant: str) -> TenantId | None:
-    """Whom what is added is to belong to: a tenant's people add to their own alone."""
+    """Whom what is added is to belong to: whoever adds it, where nobody is named."""
+    if tenant == _PLATFORM:
+        return None
     return TenantId(tenant) if tenant else visitor.tenant
 
 

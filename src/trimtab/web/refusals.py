@@ -176,7 +176,8 @@ def refused(request: Request, status: HTTPStatus, message: str, remedy: str | No
     visitor = _visitor(request)
     shown = Refusal(status.value, heading, message, remedy, back)
     if status is HTTPStatus.FORBIDDEN and visitor is not None:
-        shown = replace(shown, **_way_in(request, visitor))
+        roles, whom = _way_in(request, visitor)
+        shown = replace(shown, roles=roles, whom=whom)
     response = page(request, "refusal.html", shown, title=heading, visitor=visitor, status=status)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
@@ -187,26 +188,21 @@ def _visitor(request: Request) -> Visitor | None:
     """Who looks, if that can be found out; an error page needs nobody."""
     try:
         return visitor_of(request)
-    except errors.NotAuthenticated:
-        return None
-    except Exception as error:  # noqa: BLE001  # what made the page fail fails here again
-        log.warning("who looks is not known", path=request.url.path, why=type(error).__name__)
+    except errors.TrimtabError:
         return None
 
 
-def _way_in(request: Request, visitor: Visitor) -> dict[str, tuple[str, ...]]:
+def _way_in(request: Request, visitor: Visitor) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The roles that have the permission that was missing, and who gives roles: of whoever acts
     for a tenant, by name only those of their own."""
     needed = getattr(request.state, "needed", None)
     if needed is None or visitor.may(needed):
-        return {}
+        return (), ()
     with parts_of(request).records.look() as reading:
         known = people.people(reading, tenant=visitor.tenant)
     managers = [p for p in known if not p.disabled and "identity:manage" in p.actor().permissions]
-    return {
-        "roles": tuple(sorted(role for role, has in ROLES.items() if needed in has)),
-        "whom": tuple(p.name for p in managers if p.tenant in (None, visitor.tenant)),
-    }
+    roles = tuple(sorted(role for role, has in ROLES.items() if needed in has))
+    return roles, tuple(p.name for p in managers if p.tenant in (None, visitor.tenant))
 
 
 def _page_before(request: Request) -> str:
