@@ -20,7 +20,7 @@ def test_what_was_left_undone_is_named_and_never_calm(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"TRIMTAB_HOME": tmp_path / "home"}
     application = Application(Settings(**settings))
     parts = application.parts
-    parts.engine.register(Job("repair.lost", _fail, max_attempts=1))
+    parts.engine.register(Job("repair.lost", _fail, "repair", max_attempts=1))
     with parts.records.begin(system("test"), reason="hired") as work:
         ada = identity.add_person(
             work,
