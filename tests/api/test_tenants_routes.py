@@ -123,6 +123,22 @@ def _labels(b: Belongings) -> Ask:
     return Ask(f"/api/v1/labels?model={b.model}", more=more, shared=True)
 
 
+def _let_in(b: Belongings) -> Ask:
+    new = {"email": f"page@{b.tenant}.example.org", "name": "New", "roles": "admin", **BECAUSE}
+    password = {"password": "seven unrelated small words", "tenant": b.tenant or "-"}
+    return Ask("/access/people", form={**new, **password})
+
+
+def _program(b: Belongings) -> Ask:
+    named = {"name": f"page for {b.tenant}", "roles": "endpoint", "tenant": b.tenant or "-"}
+    return Ask("/access/accounts", form={**named, **BECAUSE})
+
+
+def _stop(b: Belongings, verb: str) -> Ask:
+    scope = "fleet" if b.tenant is None else f"tenant/{b.tenant}"
+    return Ask(f"/switches/{verb}", form={"scope": scope, **BECAUSE})
+
+
 CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "DELETE /api/v1/kill-switches/{scope}": lambda b: Ask(f"{_switch(b)}&reason=because+of+it"),
     "PUT /api/v1/kill-switches/{scope}": lambda b: Ask(_switch(b), json=BECAUSE),
@@ -190,6 +206,17 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "PUT /api/v1/gateways/{name}": lambda b: Ask(
         "/api/v1/gateways/gate-1", json={"epoch": 1}, shared=True
     ),
+    "POST /access/people": _let_in,
+    "POST /access/people/{person}/disable": lambda b: Ask(
+        f"/access/people/{b.person}/disable", form=BECAUSE
+    ),
+    "POST /access/accounts": _program,
+    "POST /access/accounts/{account}/keys": lambda b: Ask(
+        f"/access/accounts/{b.account}/keys", form=BECAUSE
+    ),
+    "POST /access/keys/{key}/revoke": lambda b: Ask(f"/access/keys/{b.key}/revoke", form=BECAUSE),
+    "POST /switches/set": lambda b: _stop(b, "set"),
+    "POST /switches/clear": lambda b: _stop(b, "clear"),
     "POST /approvals/{approval}/decide": _decide,
     "POST /approvals/{approval}/withdraw": lambda b: Ask(
         f"/approvals/{b.request}/withdraw", form=BECAUSE
@@ -233,6 +260,7 @@ QUERIES = {
     "/api/v1/monitoring/models/{model}/windows": ("?tenant=" + THEIRS,),
     "/api/v1/audit/entries": ("?limit=1000", "?ref={rollout}", "?ref={incident}"),
     "/audit": ("?tenant=" + THEIRS, "?ref={rollout}"),
+    "/models/{name}/drift": ("?tenant=" + THEIRS, "?feature=distance_miles"),
     "/approvals": ("?before={approval}",),
     "/rollouts": ("?before={rollout}",),
     "/incidents": ("?before={incident}",),

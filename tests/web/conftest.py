@@ -23,6 +23,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 from tests import databases
 from tests.databases import database_for
+from tests.patience import PATIENCE_SECONDS
 from tests.registering import GRAPH
 
 from trimtab import web
@@ -83,7 +84,7 @@ class Browser:
 
     def __init__(self, origin: str):
         self.origin = origin
-        self.client = httpx.Client(base_url=origin, trust_env=False)
+        self.client = httpx.Client(base_url=origin, trust_env=False, timeout=PATIENCE_SECONDS)
 
     def get(self, address: str) -> httpx.Response:
         return self.client.get(address, headers={"Accept": "text/html"})

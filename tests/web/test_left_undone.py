@@ -24,7 +24,7 @@ def test_what_was_left_undone_is_named_and_never_calm(tmp_path: Path) -> None:
     }
     application = Application(Settings(**settings))
     parts = application.parts
-    parts.engine.register(Job("repair.lost", _fail, max_attempts=1))
+    parts.engine.register(Job("repair.lost", _fail, "repair", max_attempts=1))
     with parts.records.begin(system("test"), reason="hired") as work:
         ada = identity.add_person(
             work,

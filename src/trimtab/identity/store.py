@@ -187,6 +187,22 @@ def account_named(reading: Reading, name: str) -> ServiceAccount | None:
     return None if row is None else _account(row)
 
 
+def accounts(reading: Reading, *, tenant: TenantId | None = None) -> list[ServiceAccount]:
+    """Service accounts by name; a tenant sees its own alone, None is everybody."""
+    query = sa.select(ACCOUNTS).order_by(ACCOUNTS.c.name)
+    if tenant is not None:
+        query = query.where(ACCOUNTS.c.tenant == tenant)
+    return [_account(row) for row in reading.rows(query)]
+
+
+def keys(reading: Reading, *, tenant: TenantId | None = None) -> list[ApiKey]:
+    """Every key, whatever became of it, newest first; a tenant sees its own alone."""
+    query = sa.select(KEYS).order_by(KEYS.c.created_at.desc(), KEYS.c.id)
+    if tenant is not None:
+        query = query.where(KEYS.c.tenant == tenant)
+    return [key_of({**row}) for row in reading.rows(query)]
+
+
 def key(reading: Reading, key_id: str) -> ApiKey | None:
     """The key with this public id, or None."""
     row = reading.row(_KEY_BY_ID, {"id": key_id})
@@ -206,7 +222,7 @@ def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
     )
     found = []
     for row in map(dict, reading.rows(query)):
-        granted = permissions_of(row.pop("roles"))
+        granted = permissions_of(read_roles(row.pop("roles")))
         key = key_of(row)
         if scope in granted.intersection(key.scopes) and key.usable(now):
             found.append(key)

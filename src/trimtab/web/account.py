@@ -1,4 +1,4 @@
-"""One's own account: where one is logged in, and the password."""
+"""One's own account: who am I here, what may I do, where am I logged in?"""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from trimtab.identity import entry, sessions, standing
-from trimtab.identity import store as people
+from trimtab.audit.work import Reading
+from trimtab.identity import entry, sessions, standing, store
 from trimtab.identity.credential_store import Session
 from trimtab.identity.demands import OPEN
+from trimtab.identity.model import ApiKey, Person, ServiceAccount
+from trimtab.identity.roles import ROLES, Role
 from trimtab.kernel.errors import InvalidInput, NotAuthenticated, TooManyRequests
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
@@ -32,21 +34,49 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @dataclass(frozen=True)
-class Account:
-    """Whoever looks, their sessions, and why a new password was not taken."""
+class HeldRole:
+    """A role that somebody holds, on what conditions, and what it lets them do."""
 
-    email: str
+    name: str
+    conditions: str
+    permissions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, role: Role) -> HeldRole:
+        """`role`, as it is shown."""
+        name = role if isinstance(role, str) else role.role
+        conditions = "" if isinstance(role, str) else str(role.conditions)
+        return cls(name, conditions, tuple(sorted(ROLES.get(name, ()))))
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that this person answers for, and its keys that can still be used."""
+
+    account: ServiceAccount
+    keys: tuple[ApiKey, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who looks, what they may do, and where they are logged in."""
+
+    person: Person
+    roles: tuple[HeldRole, ...]
+    programs: tuple[Program, ...]
     sessions: tuple[Session, ...]
     present: str
+    """The id of the session that they look in."""
     refusal: str | None = None
+    """Why a new password was not taken."""
 
 
 @router.get("/account")
 def account(
     request: Request, parts: PartsOf, visitor: Annotated[Visitor, looking(OPEN)]
 ) -> Response:
-    """Where am I logged in?"""
-    return page(request, "account.html", _account(parts, visitor), title="Account", visitor=visitor)
+    """Oneself, as the records have it."""
+    return _shown(request, parts, visitor)
 
 
 @router.post("/account/sessions/{session}/end")
@@ -83,9 +113,7 @@ def change_password(
         token = _changed(request, parts, visitor, password, new_password)
     except (InvalidInput, NotAuthenticated, TooManyRequests) as error:
         request.state.refused = Refused.by(error)
-        said = _account(parts, visitor, _why(error))
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return page(request, "account.html", said, title="Account", visitor=visitor, status=status)
+        return _shown(request, parts, visitor, _why(error))
     response = see_other("/account")
     set_cookie(response, parts, token)
     return response
@@ -96,7 +124,8 @@ def _changed(
 ) -> str:
     """Change the password, and open a session under it; return its token."""
     address, at = address_of(request), parts.real_clock.now()
-    email = _email(parts, visitor)
+    with parts.records.look() as reading:
+        email = store.person(reading, visitor.actor.id).email
     person = entry.enter(parts.records, parts.brakes, email, password, address=address, at=at)
     standing.demand_other(password, new_password)
     fresh = standing.new_hash(new_password)
@@ -112,14 +141,33 @@ def _why(error: InvalidInput | NotAuthenticated | TooManyRequests) -> str:
     return f"{said}: {error.remedy}." if error.remedy else f"{said}."
 
 
-def _email(parts: Parts, visitor: Visitor) -> str:
-    with parts.records.look() as reading:
-        return people.person(reading, visitor.actor.id).email
-
-
-def _account(parts: Parts, visitor: Visitor, refusal: str | None = None) -> Account:
+def _shown(
+    request: Request, parts: Parts, visitor: Visitor, refusal: str | None = None
+) -> Response:
     at, idle = parts.real_clock.now(), parts.settings.session_idle()
     with parts.records.look() as reading:
-        person = people.person(reading, visitor.actor.id)
-        found = sessions.sessions_of(reading, person, at=at, idle=idle)
-    return Account(person.email, tuple(found), visitor.session, refusal)
+        person = store.person(reading, visitor.actor.id)
+        shown = Account(
+            person=person,
+            roles=tuple(HeldRole.of(role) for role in person.roles),
+            programs=_programs(reading, visitor),
+            sessions=tuple(sessions.sessions_of(reading, person, at=at, idle=idle)),
+            present=visitor.session,
+            refusal=refusal,
+        )
+    status = HTTPStatus.OK if refusal is None else HTTPStatus.UNPROCESSABLE_ENTITY
+    return page(
+        request,
+        "account.html",
+        shown,
+        title="My account",
+        active="account",
+        visitor=visitor,
+        status=status,
+    )
+
+
+def _programs(reading: Reading, visitor: Visitor) -> tuple[Program, ...]:
+    keys = [k for k in store.keys(reading, tenant=visitor.tenant) if k.usable(reading.now)]
+    own = [a for a in store.accounts(reading, tenant=visitor.tenant) if a.owner == visitor.actor.id]
+    return tuple(Program(a, tuple(k for k in keys if k.account == a.id)) for a in own)

@@ -26,6 +26,7 @@ _NAMES = {hexadecimal: name for name, hexadecimal in _HEX.items()}
 _COLOUR = re.compile(r'(fill|stroke)="(#f1e2[0-9a-f]{2})"')
 _LINK = re.compile(r'xlink:href="https://vega\.github\.io/vega-datasets/+')
 _FRAME = re.compile(r'^<svg [^>]*viewBox="([^"]*)"[^>]*>')
+_CONTAINER = re.compile(r' role="graphics-[a-z]+" aria-roledescription="[a-z ]*container"')
 _CACHED = 256
 
 WIDE, NARROW = 520, 300
@@ -87,7 +88,8 @@ def _drawn(text: str) -> str:
 
 def _finished(drawn: str, says: str) -> Markup:
     coloured = _COLOUR.sub(lambda m: f'{m[1]}="var(--{_NAMES[m[2]]})"', drawn)
-    linked = _LINK.sub('href="/', coloured)
+    # A container has no name, and what has a role in a picture must have one.
+    linked = _LINK.sub('href="/', _CONTAINER.sub("", coloured))
     frame = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="\\1" aria-label="{escape(says)}" '
     role = "group" if 'href="/' in linked else "img"
     # Every text in it was escaped by the renderer; nothing of it is ours to trust further.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -12,11 +12,15 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from trimtab.identity import store as people
+from trimtab.identity.roles import ROLES
 from trimtab.kernel import errors
-from trimtab.web.rendering import page, see_other
-from trimtab.web.session import Visitor, visitor_of
+from trimtab.web import parameters
+from trimtab.web.rendering import DONE, page, see_other
+from trimtab.web.session import Visitor, open_to_all, parts_of, visitor_of
 from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.web")
@@ -35,6 +39,8 @@ _STATUS = {
     errors.IntegrityFailed.code: HTTPStatus.CONFLICT,
     errors.Unavailable.code: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+_RETRY_AFTER_SECONDS = "5"
 
 _CODES = {
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
@@ -63,16 +69,33 @@ class Refusal:
     message: str
     remedy: str | None
     back: str
+    roles: tuple[str, ...] = ()
+    """Roles that would have let them, where a permission was missing."""
+    whom: tuple[str, ...] = ()
+    """Who can give such a role, by name."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is us who cannot, and another try may succeed."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages."""
+    """A route whose errors are pages, and whose address says nothing that is not heard."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
         handle = super().get_route_handler()
+        known = parameters.declared(self, "done")
+        closed = open_to_all not in [asked.dependency for asked in self.dependencies]
 
         async def marked(request: Request) -> Response:
             request.state.page = True
+            try:
+                parameters.demand_known(request, known, DONE)
+            except errors.InvalidInput:
+                if closed:  # whoever is not logged in does that first
+                    await run_in_threadpool(visitor_of, request)
+                raise
             return await handle(request)
 
         return marked
@@ -125,6 +148,8 @@ def _invalid(request: Request, error: Exception) -> Response:
     request.state.refused = Refused(errors.InvalidInput.code)
     said = "; ".join(f"{e['loc'][-1]}: {e['msg'].lower()}" for e in error.errors()[:3])
     remedy = "go back and complete the form"
+    if request.method == "GET":
+        remedy = "correct it in the address, or take it out"
     return refused(request, HTTPStatus.UNPROCESSABLE_ENTITY, said, remedy)
 
 
@@ -148,10 +173,15 @@ def refused(request: Request, status: HTTPStatus, message: str, remedy: str | No
     """The page that says what was refused and what can be done."""
     heading = _HEADINGS.get(status, status.phrase)
     back = request.url.path if request.method == "GET" else _page_before(request)
+    visitor = _visitor(request)
     shown = Refusal(status.value, heading, message, remedy, back)
-    return page(
-        request, "refusal.html", shown, title=heading, visitor=_visitor(request), status=status
-    )
+    if status is HTTPStatus.FORBIDDEN and visitor is not None:
+        roles, whom = _way_in(request, visitor)
+        shown = replace(shown, roles=roles, whom=whom)
+    response = page(request, "refusal.html", shown, title=heading, visitor=visitor, status=status)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
 
 
 def _visitor(request: Request) -> Visitor | None:
@@ -160,6 +190,19 @@ def _visitor(request: Request) -> Visitor | None:
         return visitor_of(request)
     except errors.TrimtabError:
         return None
+
+
+def _way_in(request: Request, visitor: Visitor) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The roles that have the permission that was missing, and who gives roles: of whoever acts
+    for a tenant, by name only those of their own."""
+    needed = getattr(request.state, "needed", None)
+    if needed is None or visitor.may(needed):
+        return (), ()
+    with parts_of(request).records.look() as reading:
+        known = people.people(reading, tenant=visitor.tenant)
+    managers = [p for p in known if not p.disabled and "identity:manage" in p.actor().permissions]
+    roles = tuple(sorted(role for role, has in ROLES.items() if needed in has))
+    return roles, tuple(p.name for p in managers if p.tenant in (None, visitor.tenant))
 
 
 def _page_before(request: Request) -> str:

@@ -38,6 +38,11 @@ DONE = {
     "held": "The rollout is held. Nothing grows until somebody lets it run on.",
     "resumed": "The rollout runs on.",
     "aborted": "The rollout is being taken back: no traffic is intended any more.",
+    "person_added": "They may log in now, with the password that you chose.",
+    "person_disabled": "They may log in no more, and what they had open has ended.",
+    "key_revoked": "The key is of no use any more; gateways refuse it with their next table.",
+    "stopped": "The kill switch is set: no remedy begins there until a person clears it.",
+    "cleared": "The kill switch is cleared: remedies may be asked for again.",
     "verified": "The ledger was read from the first entry to the last.",
 }
 """What a page says after a form was sent; the address carries only the word."""

@@ -9,10 +9,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
+from trimtab.audit import ledger
 from trimtab.audit.work import Reading, Work
 from trimtab.identity.reach import demand_grant
+from trimtab.policies.admission import Rollout as RolloutDemands
+from trimtab.registry import store as registry
 from trimtab.rollouts import service, store
-from trimtab.rollouts.model import MOVES, Phase, Rollout
+from trimtab.rollouts.model import MOVES, Judged, Phase, Rollout, StepIntended
 from trimtab.web import telling, words
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page, see_other
@@ -21,12 +24,13 @@ from trimtab.web.telling import Line
 from trimtab.web.versions import checked_reason
 from trimtab.web.watching import Gauge
 from trimtab.workflows import about, release
-from trimtab.workflows.parts import Parts
+from trimtab.workflows.parts import Parts, policy_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PAGE = 50
 _FAR = 100
+_LOOKS = (Judged.kind, StepIntended.kind)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Rung:
 class RolloutList:
     """What moves now, and what has settled."""
 
-    moving: tuple[Rollout, ...]
+    moving: tuple[RolloutPage, ...]
     settled: tuple[Rollout, ...]
     older: str | None
     now: datetime
@@ -70,6 +74,8 @@ class RolloutPage:
     rollout: Rollout
     rungs: tuple[Rung, ...]
     analysis: Mapping[str, Any] | None
+    looked: bool
+    """Whether the last look was at the step on which it stands."""
     rules: tuple[RuleRow, ...]
     min_events: int
     hold: timedelta
@@ -79,6 +85,30 @@ class RolloutPage:
     why_not: str | None
     timeline: tuple[Line, ...]
     now: datetime
+
+    @property
+    def events(self) -> int:
+        """Outcomes that are known of this step, as far as anybody has looked."""
+        return int((self.analysis or {}).get("step_events") or 0) if self.looked else 0
+
+    @property
+    def more_events(self) -> int:
+        """Outcomes that this step still needs before it can be judged at all."""
+        return max(0, self.min_events - self.events)
+
+    @property
+    def earliest(self) -> datetime | None:
+        """The next moment at which it can grow; None where it does not grow by itself."""
+        rollout = self.rollout
+        if rollout.phase is not Phase.RUNNING or rollout.due_at is None or not rollout.observed:
+            return None
+        return max(rollout.due_at, rollout.step_since + self.hold)
+
+    @property
+    def next_percent(self) -> float | None:
+        """The share of the step after this one."""
+        after = self.rollout.steps[self.rollout.step + 1 :]
+        return after[0] if after else None
 
 
 @router.get("/rollouts")
@@ -90,7 +120,8 @@ def rollout_list(
 ) -> Response:
     """What is moving?"""
     with parts.records.look() as reading:
-        moving = [r for r in store.unsettled(reading) if visitor.sees(r.tenant)]
+        unsettled = [r for r in store.unsettled(reading) if visitor.sees(r.tenant)]
+        moving = [_moving(reading, parts, visitor, rollout) for rollout in unsettled]
         listed = store.of_model(reading, tenant=visitor.tenant, after=before, limit=_PAGE)
         now = reading.now
     older = f"/rollouts?before={listed[-1].id}" if len(listed) == _PAGE else None
@@ -154,7 +185,9 @@ def abort(
     return _operate(parts, visitor, rollout, reason, "aborted", service.abort)
 
 
-def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> RolloutPage:
+def read(
+    reading: Reading, visitor: Visitor, rollout_id: str, demands: RolloutDemands
+) -> RolloutPage:
     """The page, from one look at the records.
 
     Raises:
@@ -162,6 +195,32 @@ def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> R
     """
     rollout = store.get(reading, rollout_id)
     visitor.demand_sight(rollout.tenant, "rollout")
+    told = telling.timeline(reading, visitor, [rollout.id])
+    return _standing(reading, visitor, rollout, demands, told)
+
+
+def _moving(reading: Reading, parts: Parts, visitor: Visitor, rollout: Rollout) -> RolloutPage:
+    """One that moves, without its history."""
+    model = registry.model_named(reading, rollout.model)
+    return _standing(reading, visitor, rollout, policy_of(parts, model)[0].rollout, ())
+
+
+def _looked(reading: Reading, rollout: Rollout) -> bool:
+    """Whether anybody has looked since the step was taken: the look that led to it is none."""
+    found = ledger.entries(
+        reading.connection, ref=rollout.id, kinds=_LOOKS, limit=1, newest_first=True
+    )
+    return bool(found) and found[0].kind == Judged.kind
+
+
+def _standing(
+    reading: Reading,
+    visitor: Visitor,
+    rollout: Rollout,
+    demands: RolloutDemands,
+    told: tuple[Line, ...],
+) -> RolloutPage:
+    """Where a rollout stands, what it has shown, and what can be done about it."""
     analysis = rollout.last_analysis
     why_not = _why_not(reading, rollout, visitor)
     return RolloutPage(
@@ -172,6 +231,7 @@ def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> R
             for number, percent in enumerate(rollout.steps)
         ),
         analysis=analysis,
+        looked=_looked(reading, rollout),
         rules=tuple(_rule(rule) for rule in (analysis or {}).get("rules", ())),
         min_events=demands.min_events_per_step,
         hold=timedelta(hours=demands.min_hold_hours),
@@ -179,7 +239,7 @@ def read(reading: Reading, visitor: Visitor, rollout_id: str, demands: Any) -> R
         undecided_allowed=demands.max_inconclusive_looks,
         can=frozenset() if why_not else _possible(reading, rollout, visitor),
         why_not=why_not,
-        timeline=telling.timeline(reading, visitor, [rollout.id]),
+        timeline=told,
         now=reading.now,
     )  # fmt: skip
 

@@ -97,6 +97,7 @@ class Demand(RouteDemand):
     """The demand of a permission of whoever looks; calling it gives the visitor."""
 
     def __call__(self, request: Request) -> Visitor:
+        request.state.needed = self.permission
         return permitted(visitor_of(request), self, request.method)
 
 
@@ -114,6 +115,7 @@ class FormDemand(RouteDemand):
                 "this form does not belong to your session",
                 remedy="go back, load the page again, and send the form from there",
             )
+        request.state.needed = self.permission
         return permitted(visitor, self, request.method)
 
 

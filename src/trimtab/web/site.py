@@ -5,9 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from trimtab.web import (
+    access,
     account,
     approvals,
     audit,
+    configuration,
+    drift,
     home,
     incidents,
     interface,
@@ -15,19 +18,24 @@ from trimtab.web import (
     models,
     refusals,
     rollouts,
+    switches,
     versions,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
     login.router,
-    account.router,
     home.router,
     models.router,
+    drift.router,
     versions.router,
     approvals.router,
     rollouts.router,
     incidents.router,
     audit.router,
+    account.router,
+    access.router,
+    switches.router,
+    configuration.router,
     interface.router,
 )
 

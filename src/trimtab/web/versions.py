@@ -280,8 +280,11 @@ def check_rows(runs: Sequence[CheckRun], required: Sequence[str]) -> tuple[Check
 
 def numbers_of(numbers: Mapping[str, Any]) -> tuple[Number, ...]:
     """Numbers as lines; one that comes with a limit or an interval keeps them beside it."""
-    found = []
+    found: list[Number] = []
     for name, value in numbers.items():
+        if isinstance(value, list | tuple) and value and all(_named(each) for each in value):
+            found += numbers_of({str(each["name"]): each for each in value})
+            continue
         parts = value if isinstance(value, Mapping) else {"value": value}
         if "value" not in parts:
             found.append(Number(words.words(name), _flat(parts), None, None))
@@ -296,6 +299,11 @@ def numbers_of(numbers: Mapping[str, Any]) -> tuple[Number, ...]:
             )
         )
     return tuple(found)
+
+
+def _named(value: Any) -> bool:
+    """Whether this is a number with a name of its own, as findings of a check are."""
+    return isinstance(value, Mapping) and "name" in value
 
 
 def request_of(

@@ -14,9 +14,9 @@ from trimtab.web import words
 from trimtab.web.words import Status, Tone
 
 FALSE_POSITIVE_RATE = "false_positive_rate"
-_KNOWN = Status("known", "disc", Tone.PLAIN)
+KNOWN = Status("known", "disc", Tone.PLAIN)
 """Drift that goes on, was looked into, and asks for nothing more."""
-_MEASURES = {
+MEASURES = {
     "ks_d": "KS distance",
     "wasserstein_scaled": "Wasserstein distance",
     "category_mass": "category mass",
@@ -25,18 +25,22 @@ _MEASURES = {
 
 @dataclass(frozen=True)
 class Gauge:
-    """A share, its interval and the limit it must not exceed, on a scale that holds all."""
+    """A share, its interval and the limit it must not exceed, or not fall short of where it is
+    a `floor`, on a scale that holds all."""
 
     value: float | None
     low: float | None
     high: float | None
     limit: float
     pixels: float = 144.0
+    floor: bool = False
 
     @property
     def over(self) -> bool:
         """Whether the value lies beyond the limit."""
-        return self.value is not None and self.value > self.limit
+        if self.value is None:
+            return False
+        return self.value < self.limit if self.floor else self.value > self.limit
 
     @property
     def end(self) -> float:
@@ -129,7 +133,7 @@ def drift_point(window: Window, effects: Effects) -> DriftPoint | None:
         start=window.start,
         end=window.end,
         feature=name,
-        measure=_MEASURES[measure] if measure else None,
+        measure=MEASURES[measure] if measure else None,
         value=value,
         effect=effect,
         ratio=ratio,
@@ -193,7 +197,7 @@ def glance(
     elif suspected:
         drift = words.state("suspected")
     elif known:
-        drift = _KNOWN
+        drift = KNOWN
     elif inputs[-1].drift is not None and inputs[-1].drift.verdict.value != "pass":
         drift = words.verdict(inputs[-1].drift.verdict.value)
     else:
@@ -205,7 +209,7 @@ def glance(
     return Glance(
         drift=drift,
         drifting=tuple(w.name for w in moved),
-        explained=tuple(dict.fromkeys(explained[w.id] for w in moved)) if drift is _KNOWN else (),
+        explained=tuple(dict.fromkeys(explained[w.id] for w in moved)) if drift is KNOWN else (),
         looked_at=inputs[-1].end if inputs else None,
         rows=inputs[-1].rows if inputs else 0,
         rate=rate,
@@ -218,6 +222,6 @@ def ratios_of(feature: Mapping[str, Any], effects: Effects) -> list[tuple[str, f
     measures = feature["measures"]
     return [
         (name, float(measures[name]), float(getattr(effects, name)))
-        for name in _MEASURES
+        for name in MEASURES
         if isinstance(measures.get(name), int | float)
     ]

@@ -92,6 +92,11 @@ _STATES = {
     "cause_found": Status("cause found", "disc", Tone.GOOD),
     "none_found": Status("no cause found", "half", Tone.WAIT),
     "insufficient_data": Status("too little data", "half", Tone.WAIT),
+    # who may come in
+    "let_in": Status("may log in", "disc", Tone.GOOD),
+    "let_out": Status("let in no more", "dash", Tone.PLAIN),
+    "usable": Status("usable", "disc", Tone.GOOD),
+    "revoked": Status("revoked", "cross", Tone.PLAIN),
     # the record
     "whole": Status("whole", "disc", Tone.GOOD),
     "not_whole": Status("not whole", "cross", Tone.BAD),

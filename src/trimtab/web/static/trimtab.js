@@ -77,7 +77,7 @@
   }
 
   let waitingForPlace = false;
-  const places = { h: "/", m: "/models", a: "/approvals", r: "/rollouts", i: "/incidents", l: "/audit" };
+  const places = { h: "/", m: "/models", a: "/approvals", r: "/rollouts", i: "/incidents", l: "/audit", s: "/account" };
   function onKey(event) {
     const field = event.target.closest && event.target.closest("input, textarea, select");
     if (field || event.ctrlKey || event.metaKey || event.altKey) return;
