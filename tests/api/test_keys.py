@@ -149,12 +149,12 @@ def test_lists_go_on_page_by_page(plane: Plane, account: dict[str, Any], refuses
         further(plane, account)
     params: dict[str, Any] = {"account": account["account"], "limit": 2}
     first = plane.admin.get(KEYS, params=params).json()
-    second = plane.admin.get(KEYS, params={**params, "after": first["next"]}).json()
+    second = plane.admin.get(KEYS, params={**params, "cursor": first["next"]}).json()
     ids = [k["id"] for k in first["items"] + second["items"]]
     assert len(set(ids)) == 4
     assert ids == sorted(ids)
     assert not any(k in str(first) for k in ("sha256", "wrapped", account["key"].split(".")[1]))
-    refuses(plane.admin.get(KEYS, params={"after": "ak_none"}), 422, "invalid_input")
+    refuses(plane.admin.get(KEYS, params={"cursor": "ak_none"}), 422, "invalid_input")
 
 
 @pytest.mark.parametrize(

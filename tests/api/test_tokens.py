@@ -196,7 +196,7 @@ def test_the_last_administrator_stays(plane: Plane, names: Any, refuses: Any) ->
     assert local.tenant is not None
     assert plane.admin.post(address, json=BECAUSE).status_code == 204
     other = plane.as_person(name)
-    refuses(other.post(f"/api/v1/people/{second.id}/disable", json=BECAUSE), 409, "policy_refused")
+    refuses(other.post(f"/api/v1/people/{second.id}/disable", json=BECAUSE), 409, "conflict")
     assert other.post(f"/api/v1/people/{root.id}/enable", json=BECAUSE).status_code == 204
     plane.admin = plane.as_person("root")
     assert plane.admin.post(f"/api/v1/people/{second.id}/disable", json=BECAUSE).status_code == 204

@@ -45,6 +45,14 @@ MADE_UP: dict[Any, Any] = {
     shapes.NewVersion: shapes.NewVersion(version="1.0.0", cutoff=0.5, reason="made up"),
     shapes.NewTenant: shapes.NewTenant(id="t", name="T"),
     shapes.NewPerson: shapes.NewPerson(email="a@b", name="A", roles=["feed"], password="x" * 12),
+    shapes.NewRoles: shapes.NewRoles(roles=["feed"], reason="made up"),
+    shapes.PasswordReset: shapes.PasswordReset(new_password="x" * 12, reason="made up"),
+    shapes.PasswordChange: shapes.PasswordChange(
+        email="a@b", password="x" * 12, new_password="y" * 12
+    ),
+    shapes.NewKey: shapes.NewKey(reason="made up"),
+    shapes.TokenKeyRotation: shapes.TokenKeyRotation(reason="made up"),
+    shapes.SetLogLevel: shapes.SetLogLevel(level="DEBUG", minutes=5, reason="made up"),
     shapes.NewAccount: shapes.NewAccount(name="A", roles=["feed"]),
 }  # fmt: skip
 """One value of each kind that a method of the client takes."""
@@ -117,7 +125,10 @@ def test_every_code_is_raised_as_what_it_was() -> None:
         )  # fmt: skip
 
         def refuse(request: httpx.Request, document: Any = document) -> httpx.Response:
-            return httpx.Response(document.status_code, content=bytes(document.body))
+            waiting = {"Retry-After": "1"} if document.status_code == 429 else None
+            return httpx.Response(
+                document.status_code, content=bytes(document.body), headers=waiting
+            )
 
         transport = httpx.MockTransport(refuse)
         with (

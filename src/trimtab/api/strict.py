@@ -36,13 +36,14 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         known = _declared(self) if self.path.startswith("/api/") else None
         kind = _kind_of_body(self)
+        optional = self.body_field is not None and not self.body_field.field_info.is_required()
         permission = repeats.permission_of(self)
 
         async def strict(request: Request) -> Response:
             if known is not None:
                 _demand_known(request, known)
             if kind is not None:
-                _demand_kind(request, kind)
+                _demand_kind(request, kind, optional=optional)
             own = _StrictRequest(request.scope, request.receive)
             try:
                 if permission is not None:
@@ -69,7 +70,10 @@ def _kind_of_body(route: APIRoute) -> str | None:
     return FORM if isinstance(route.body_field.field_info, Form) else JSON
 
 
-def _demand_kind(request: Request, kind: str) -> None:
+def _demand_kind(request: Request, kind: str, *, optional: bool) -> None:
+    bodiless = request.headers.get("content-length", "0") == "0"
+    if optional and bodiless and "transfer-encoding" not in request.headers:
+        return
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent != kind:
         raise UnsupportedMedia(f"send content type {kind}", field="Content-Type")
