@@ -252,4 +252,5 @@ def test_a_wrong_password_and_an_unknown_address_read_the_same(house: Any, refus
         )
         for email in ("admin@localhost", "nobody@example.org")
     ]
+    assert [body.pop("request_id") != "" for body in bodies] == [True, True]
     assert bodies[0] == bodies[1]

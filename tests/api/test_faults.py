@@ -27,6 +27,7 @@ class Bare:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
+        self.policies: dict[str, Any] = {}
 
 
 @pytest.fixture(scope="module")

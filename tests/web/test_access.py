@@ -39,7 +39,7 @@ def test_my_account_says_who_i_am_and_what_i_may(shown: World) -> None:
     said = text(shown.browser("mira").get("/account"))
     assert "Mira Lindqvist, of the platform" in said
     assert "approvals:decide" in said
-    assert "It ends by itself at 20" in said
+    assert "ends by itself at 20" in said
     assert "People, programs, keys" not in said
     assert "acme" in text(shown.browser("tina").get("/account"))
 

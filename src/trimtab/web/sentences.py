@@ -74,6 +74,10 @@ def _window(data: _Data) -> str:
     return f"Window of {data.get('model')} from {start}"
 
 
+def _violated(d: _Data) -> list[str]:
+    return [name for name, count in (d.get("violated") or {}).items() if count]
+
+
 def _scope(data: _Data) -> str:
     return f"{data.get('scope')} {data.get('name', '')}".strip()
 
@@ -131,6 +135,15 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     "retraining.failed": lambda d: f"Retraining of {d.get('model')} failed: {d.get('reason')}",
     "kill_switch.set": lambda d: f"Kill switch of {_scope(d)} set: {d.get('why')}",
     "kill_switch.cleared": lambda d: f"Kill switch of {_scope(d)} cleared: {d.get('why')}",
+    "invariants.checked": lambda d: (
+        f"Invariants checked up to entry {d.get('upto')}: "
+        + (", ".join(sorted(violated)) + " violated" if (violated := _violated(d)) else "all hold")
+    ),
+    "ledger.loss_accepted": lambda d: (
+        f"Went on from a backup of {d.get('size')} entries, though {d.get('lost_size')} had been "
+        "published"
+    ),
+    "log_level.changed": lambda d: f"Level of the log set to {d.get('level')} for a while",
     "session.opened": lambda d: f"{d.get('person')} logged in",
     "person.added": lambda d: f"{d.get('name')} may log in, as {_roles(d, 'roles')}",
     "person.roles_changed": lambda d: (

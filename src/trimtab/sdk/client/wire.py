@@ -86,15 +86,15 @@ class Wire:
         """Let the connections go."""
         self._http.close()
 
-    def get(self, path: str, kind: type[A], **query: object) -> A:
+    def get(self, path: str, kind: type[A], /, **query: object) -> A:
         """GET one thing."""
         return kind.model_validate(self.send("GET", path, params=query).json())
 
-    def post(self, path: str, body: object, kind: type[A], **query: object) -> A:
+    def post(self, path: str, body: object, kind: type[A], /, **query: object) -> A:
         """POST a JSON body, and read the answer."""
         return kind.model_validate(self.send("POST", path, json_body=body, params=query).json())
 
-    def pages(self, path: str, kind: type[A], **query: object) -> Iterator[A]:
+    def pages(self, path: str, kind: type[A], /, **query: object) -> Iterator[A]:
         """All things of a listing, page by page."""
         cursor: str | None = None
         while True:
