@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab.kernel.errors import Conflict, Unavailable
+from trimtab.platform import durable_dbos_takeover
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
 from trimtab.platform.durable_dbos_store import open_engine
@@ -390,3 +391,45 @@ def _lease_of(url: str, executor: str) -> None:
             pass
     finally:
         engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_claim_that_nobody_heard_of_is_handed_back(
+    shared: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection was lost between the commit of the claim and its answer. What has a thread
+    is left alone, however long it takes."""
+    monkeypatch.setattr(durable_dbos_takeover, "UNHEARD_SECONDS", 0.5)
+    going, runs = threading.Event(), list[str]()
+
+    def act(args: JobArgs) -> None:
+        runs.append(args.key)
+        assert args.key == "unheard" or going.wait(PATIENCE_SECONDS)
+
+    engine = shared.engine("one", act)
+    engine.start()
+    for number in range(2):  # as many as may run at once, so that nothing else is claimed
+        engine.enqueue("job-0", f"long-{number}", {})
+    while len(runs) < 2:
+        time.sleep(0.01)
+    engine.enqueue("job-1", "unheard", {})
+    database = open_engine(shared.url, 1)
+    with database.begin() as connection:
+        claimed = connection.execute(
+            sa.text(
+                "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = 'one',"
+                " started_at_epoch_ms = 1 WHERE workflow_uuid = 'unheard'"
+            )
+        )
+        assert claimed.rowcount == 1
+    database.dispose()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while engine.counts().waiting != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.5)
+    assert sorted(runs) == ["long-0", "long-1"]
+    going.set()
+    assert engine.wait_idle(PATIENCE_SECONDS)
+    assert engine.stop(5)
+    assert sorted(runs) == ["long-0", "long-1", "unheard"]

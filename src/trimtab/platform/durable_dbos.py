@@ -53,7 +53,6 @@ from trimtab.platform.durable_dbos_store import (
     CLAIMED,
     COUNTS,
     DEAD,
-    DEAD_EXECUTORS,
     DONE,
     EXECUTORS,
     FAILED,
@@ -65,11 +64,9 @@ from trimtab.platform.durable_dbos_store import (
     forwarded_logs,
     open_engine,
 )
+from trimtab.platform.durable_dbos_takeover import Takeover
 from trimtab.platform.durable_lease import FileLease, RowLease
 from trimtab.platform.executors import Claim, taken_over
-from trimtab.platform.logs import logger
-
-log = logger(__name__)
 
 APPLICATION = "trimtab"
 JOB_FORMAT = "trimtab-jobs-1"
@@ -175,7 +172,8 @@ class DbosEngine:
             self._launch(engine, undo)
             self._engine = engine
             if isinstance(lease, RowLease):
-                undo.enter_context(self._watching(lease))
+                every = self._settings.takeover_seconds
+                undo.enter_context(self._takeover(lease).looking(every))
             self._running = undo.pop_all()
 
     def _lease(self, engine: sa.Engine) -> FileLease | RowLease:
@@ -195,34 +193,17 @@ class DbosEngine:
         if self._claim is not None and _in_job.get():
             self._claim.demand(connection)
 
-    @contextlib.contextmanager
-    def _watching(self, lease: RowLease) -> Iterator[None]:
-        """Look for what the dead have left, as long as this lasts."""
-        stop = threading.Event()
-
-        def look() -> None:
-            while not stop.wait(self._settings.takeover_seconds):
-                if lease.steady:
-                    self._take_over_the_dead()
-
-        watcher = threading.Thread(target=look, name="takeover", daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-
-    def _take_over_the_dead(self) -> None:
-        own = {"own": self._settings.executor_id}
-        try:
-            with self._reading() as conn:
-                dead = list(conn.execute(DEAD_EXECUTORS, own).scalars())
-            for executor_id in dead:
-                taken = self.recover([executor_id])
-                log.warning("an executor is dead", executor=executor_id, jobs_taken_over=taken)
-        except (Conflict, Unavailable) as error:  # it came back, or the database is gone
-            log.warning("nothing was taken over", why=error.message)
+    def _takeover(self, lease: RowLease) -> Takeover:
+        assert self._dbos is not None
+        rows, own = self._dbos._sys_db, self._settings.executor_id
+        return Takeover(
+            lease,
+            own,
+            reading=self._reading,
+            recover=self.recover,
+            running=self._dbos._active_workflows_set.activeList,
+            hand_back=lambda key: rows.reenqueue_for_recovery(key, [own], ""),
+        )
 
     def _lost(self) -> None:
         self._halt()

@@ -166,6 +166,10 @@ EXECUTORS = sa.text(
     " WHERE status = 'PENDING' AND executor_id <> :own"
 )
 
+BEGUN_HERE = sa.text(
+    "SELECT workflow_uuid, started_at_epoch_ms FROM dbos.workflow_status"
+    " WHERE status = 'PENDING' AND executor_id = :own"
+)
 DEAD_EXECUTORS = sa.text(
     "SELECT DISTINCT executor_id FROM dbos.workflow_status"
     " WHERE status = 'PENDING' AND executor_id <> :own AND NOT EXISTS (SELECT FROM executors"
