@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,17 +12,24 @@ import httpx
 import uvicorn
 
 from trimtab.app import ADMINISTRATOR, Application
-from trimtab.demo.processes import free_port
 from trimtab.worker import configuration
 
 
 @contextmanager
-def serving(config: uvicorn.Config) -> Iterator[None]:
-    """The server that `config` describes, from when it listens until it has stopped."""
+def serving(config: uvicorn.Config, listener: socket.socket | None = None) -> Iterator[None]:
+    """The server that `config` describes, from when it listens until it has stopped.
+
+    Args:
+        config: How it serves.
+        listener: A socket that is bound already: a free port could be taken by somebody else
+            until the server asks for it.
+    """
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    sockets = None if listener is None else [listener]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     try:
         yield
@@ -33,9 +41,10 @@ def serving(config: uvicorn.Config) -> Iterator[None]:
 @contextmanager
 def administered(application: Application, password: str) -> Iterator[httpx.Client]:
     """A connection to `application`, as its administrator."""
-    port = free_port()
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
     with (
-        serving(configuration(application.http(), host="127.0.0.1", port=port)),
+        serving(configuration(application.http(), host="127.0.0.1", port=port), listener),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
         who = {"email": ADMINISTRATOR, "password": password}

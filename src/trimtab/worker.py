@@ -20,7 +20,7 @@ from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
 from trimtab.platform.settings import load_settings
 from trimtab.workflows.jobs import Role
-from trimtab.workflows.parts import Parts
+from trimtab.workflows.parts import Parts, Told
 
 log = logger(__name__)
 
@@ -232,7 +232,7 @@ def _roles(names: Sequence[str]) -> tuple[Role, ...]:
 
 def _until_told(application: Application, server: uvicorn.Server | None) -> int:
     """Work, and answer by `server`, until a signal comes or the work was taken over."""
-    told = threading.Event()
+    told = Told()
     # uvicorn hands a signal on after its own clean end; what is left to do then is ours.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
@@ -242,8 +242,8 @@ def _until_told(application: Application, server: uvicorn.Server | None) -> int:
     try:
         if server is None:
             log.info("working", roles=sorted(application.roles))
-            while not told.wait(LOST_SECONDS) and not application.lost.is_set():
-                pass
+            while not told.is_set() and not application.lost.is_set():
+                time.sleep(LOST_SECONDS)
         else:
             with _ending(server, application.lost):
                 server.run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +44,25 @@ ENVIRONMENT = "production"
 """The one environment that releases go to so far."""
 
 
+class Told:
+    """Whether a signal has told this process something.
+
+    Its handler may take no lock, as an event does: a second signal may interrupt the first one
+    while it holds it, and wait for it for ever.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def set(self) -> None:
+        """From now on it has."""
+        self._told = True
+
+    def is_set(self) -> bool:
+        """Whether it has."""
+        return self._told
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts of one control plane."""
@@ -76,7 +94,7 @@ class Parts:
     """Real time."""
     following: Following | None = None
     """Follows jobs and what they write in traces."""
-    leaving: threading.Event = field(default_factory=threading.Event)
+    leaving: Told = field(default_factory=Told)
     """Set once this process was told to end: whoever shares out requests leaves it out."""
 
     def policy(self, name: str) -> Policy:
