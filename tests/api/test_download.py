@@ -21,7 +21,6 @@ from trimtab.api import serving
 from trimtab.artifacts import binding as bindings
 from trimtab.artifacts.keys import load_public_key
 from trimtab.artifacts.verifying import MODEL_FILE, Expected, Trust, verify_artifact
-from trimtab.sdk import shapes
 
 DOWNLOAD = "/api/ml/model/download"
 
@@ -247,8 +246,7 @@ def test_a_signature_of_something_else_is_refused(house: Any, refuses: Any, othe
     assert donor["digest"] == version["digest"]
     house.settle()
 
-    path = f"/api/v1/models/{donor_model}/versions/{donor_version}/signature"
-    taken = house.people["data_scientist"].get(path, shapes.SignatureShape)
+    taken = house.people["data_scientist"].models.signature(donor_model, donor_version)
     rewritten(house, version, signature=taken.bundle, binding=taken.binding)
     with house.http("data_scientist") as http:
         refuses(http.get(DOWNLOAD, params=query(version)), 409, "integrity_failed")

@@ -17,7 +17,9 @@ from fastapi.responses import StreamingResponse
 from trimtab.api import strict
 from trimtab.api.access import open_to_all
 from trimtab.api.server import create_app
+from trimtab.kernel.clock import SystemClock
 from trimtab.platform.metrics import Metrics
+from trimtab.platform.settings import Settings
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 
@@ -28,6 +30,9 @@ class Bare:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.policies: dict[str, Any] = {}
+        self.settings = Settings()
+        self.real_clock = SystemClock()
+        self.following = None
 
 
 @pytest.fixture(scope="module")

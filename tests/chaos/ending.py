@@ -39,7 +39,7 @@ _COMPARED_TOO = (
 _MEASURED = {"sealed", "signature", "password_hash", "sha256", "seconds", "checks_digest"}
 """Fields that are random, or hold a measurement of this machine, or follow from one."""
 
-_AT_ONCE = {"incident.signal_added": {"signals"}}
+_AT_ONCE = {"incident.signal_added": {"signals"}, "invariants.checked": {"after", "upto"}}
 """What depends on which of two entries of the same moment is heard first."""
 
 _NUMBERS = {"cause", "sequence", "signal"}

@@ -97,15 +97,12 @@ def _in_order(application: Application, names: list[str]) -> None:
 def no_more_descriptors() -> Iterator[None]:
     """What is open stays open; nothing more can be opened by this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = {int(name) for name in os.listdir("/proc/self/fd")}
-    free = min(set(range(max(used) + 2)) - used)
-    fillers = []
-    while free < max(used):  # gaps below the limit are room, too
-        fillers.append(os.open("/dev/null", os.O_RDONLY))
-        now = {int(name) for name in os.listdir("/proc/self/fd")}
-        free = min(set(range(max(now) + 2)) - now)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(used) + 1, hard))
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    fillers = [os.open("/dev/null", os.O_RDONLY)]
     try:
+        while fillers[-1] < highest:  # gaps below the limit are room, too: the lowest comes first
+            fillers.append(os.open("/dev/null", os.O_RDONLY))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 1, hard))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -120,10 +117,10 @@ def test_without_descriptors_what_needs_one_is_refused_and_reading_goes_on(home:
         assert client.post(TENANTS, json=new_tenant("before")).status_code == 201
         assert handed_in(client).status_code == 404  # the model is not there; connections are
         with no_more_descriptors():
+            with pytest.raises(Unavailable) as kept:  # first: a connection that ends makes room
+                blobs.put(BytesIO(b"a model"), max_bytes=100)
             refused = handed_in(client)
             assert tenants(client) == ["before"]
-            with pytest.raises(Unavailable) as kept:
-                blobs.put(BytesIO(b"a model"), max_bytes=100)
         assert refused.status_code == 503, refused.text
         assert (refused.json()["code"], refused.headers["retry-after"]) == ("unavailable", "2")
         assert kept.value.remedy

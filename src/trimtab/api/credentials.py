@@ -12,6 +12,7 @@ from trimtab.api.access import (
     Actor,
     Asker,
     PartsOf,
+    Reach,
     address_of,
     key_text,
     may,
@@ -30,7 +31,7 @@ published = strict.router(tag="identity")
 KEY_SET_SECONDS = 60
 """How long the public keys may be kept: a new one is published for as long before it signs."""
 
-Manager = Annotated[Actor, may("identity:manage")]
+Manager = Annotated[Actor, may("identity:manage", reach=Reach.OWN)]
 Host = Annotated[Actor, may("identity:manage", fleet=True)]
 
 

@@ -34,6 +34,7 @@ REFUSALS = {
     415: "The body is of a kind that is not taken here.",
     416: "The file does not have these bytes.",
     422: "The request is not as it must be.",
+    429: "Requests come faster than is allowed; try again after `Retry-After`.",
     503: "A part that is needed does not answer; try again after `Retry-After`.",
 }
 """What each status of a refusal says, whatever the address."""
@@ -132,7 +133,11 @@ def _complete(operation: Json, route: APIRoute, method: str) -> None:
         answer.setdefault("content", {})[problems.MEDIA_TYPE] = {"schema": PROBLEM}
     for answer in answers.values():
         answer.setdefault("headers", {})["X-Request-Id"] = REQUEST_ID
-    for code, header in (("401", "WWW-Authenticate"), ("503", "Retry-After")):
+    for code, header in (
+        ("401", "WWW-Authenticate"),
+        ("429", "Retry-After"),
+        ("503", "Retry-After"),
+    ):
         if code in answers:
             answers[code]["headers"][header] = {"required": True, "schema": {"type": "string"}}
     _lead_on(operation)
@@ -181,6 +186,7 @@ def refusals(route: APIRoute, method: str) -> Iterator[int]:
         yield 409
     if route.path.startswith("/api/"):
         yield 422  # parameters that it does not declare
+        yield 429
     if route.path != "/metrics":
         yield 503
     yield from MORE.get((method, route.path), ())

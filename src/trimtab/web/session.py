@@ -61,6 +61,11 @@ class Visitor:
         """Whose objects they see beside the global ones; None sees everybody's."""
         return self.actor.tenant
 
+    @property
+    def in_order(self) -> tuple[Role, ...]:
+        """Their roles, as they are listed."""
+        return tuple(sorted(self.roles, key=str))
+
     def may(self, permission: str) -> bool:
         """Whether they have `permission`."""
         return self.actor.may(permission)
