@@ -244,8 +244,9 @@ def asked_for(world: World, owner: str | None, asker: Actor) -> str:
     """A request for approval that `asker` may take back."""
     whose = None if owner is None else TenantId(owner)
     number = f"{SERIES[owner]}.2.0"
+    version = world.version(number, tenant=owner, reason=f"asked for {owner}")
     target = Target(
-        MODEL, f"ver_{number}", number, DIGEST, whose, ENVIRONMENT, 100.0, "checks", "policy"
+        MODEL, version.id, number, DIGEST, whose, ENVIRONMENT, 100.0, "checks", "policy"
     )
     demands = load_preset("standard").tier(1).approvals
     with world.parts.records.begin(asker, reason=f"asked for {owner}") as work:

@@ -18,6 +18,7 @@ from tests.api.residents import Resident, resident, strangers
 from tests.api.test_tenants_routes import CHANGES, EXCEPTIONS, OBJECTS, QUERIES, fill
 
 from trimtab.api.table import Entry, table_of
+from trimtab.identity.brakes import Brakes
 from trimtab.identity.demands import Answer, Reach, answer
 from trimtab.identity.roles import ROLES
 from trimtab.kernel.ids import TenantId
@@ -49,6 +50,13 @@ MAY_BE_EMPTY = {
     "GET /static/interface/{name}": "no file of that name",
 }
 """Routes whose 404 may mean that there is nothing, for whoever may look."""
+
+
+@pytest.fixture(autouse=True)
+def unbraked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of credentials that are none, from one address: what slows them down has tests of
+    its own, and would hide what a route says."""
+    monkeypatch.setattr(Brakes, "look_at", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

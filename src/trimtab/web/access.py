@@ -36,7 +36,7 @@ _PLATFORM = "-"
 Word = Annotated[str, Form(max_length=320)]
 Why = Annotated[str, Form(max_length=2000)]
 Roles = Annotated[list[str], Form(max_length=len(ROLES))]
-Manager = Annotated[Visitor, looking("identity:manage", reach=Reach.OWN)]
+Reader = Annotated[Visitor, looking("identity:read", reach=Reach.OWN)]
 Managing = Annotated[Visitor, sending("identity:manage", reach=Reach.OWN)]
 Adding = Annotated[Visitor, sending("identity:manage", reach=Reach.ADDED)]
 
@@ -89,7 +89,7 @@ class FreshKey:
 
 
 @router.get("/access")
-def access(request: Request, parts: PartsOf, visitor: Manager) -> Response:
+def access(request: Request, parts: PartsOf, visitor: Reader) -> Response:
     """People, programs and keys."""
     with parts.records.look() as reading:
         shown = read(reading, visitor)

@@ -31,7 +31,7 @@ class Configuration:
 def settings(
     request: Request,
     parts: PartsOf,
-    visitor: Annotated[Visitor, looking("identity:manage", reach=Reach.FLEET)],
+    visitor: Annotated[Visitor, looking("identity:read", reach=Reach.FLEET)],
 ) -> Response:
     """The effective settings, as `trimtab config explain` tells them."""
     demand_fleet(visitor.actor)
