@@ -31,13 +31,14 @@ published = strict.router(tag="identity")
 KEY_SET_SECONDS = 60
 """How long the public keys may be kept: a new one is published for as long before it signs."""
 
+Reader = Annotated[Actor, may("identity:read", reach=Reach.OWN)]
 Manager = Annotated[Actor, may("identity:manage", reach=Reach.OWN)]
 Host = Annotated[Actor, may("identity:manage", fleet=True)]
 
 
 @router.get("/keys", summary="List keys")
 def list_keys(
-    actor: Manager,
+    actor: Reader,
     parts: PartsOf,
     pages: Pages,
     account: Annotated[str | None, Query(max_length=80)] = None,

@@ -62,7 +62,7 @@ ROLES: dict[str, frozenset[str]] = {
     "peer_reviewer": _DECIDE,
     "on_call": READ
     | {"rollouts:operate", "incidents:operate", "remediations:execute", "audit:read"},
-    "auditor": READ | {"audit:read", "audit:verify", "identity:read"},
+    "auditor": READ | {"audit:read", "audit:verify", "identity:read", "operations:read"},
     "gateway": frozenset(
         {"routing:read", "artifacts:download", "gateways:report", "predictions:write"}
     ),
