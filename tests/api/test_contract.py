@@ -42,6 +42,7 @@ INEXPRESSIBLE = {
     ("POST /api/v1/people", "password"): "a password is not one that everybody tries",
     ("POST /api/v1/models/{model}/versions", "metadata"): "a text that is itself JSON",
     ("POST /api/v1/models/{model}/versions", "artifact"): "a file is a model, a part is a file",
+    ("POST /api/v1/tokens/exchange", "scopes"): "a key has some permissions, and no others",
     ("PUT /api/v1/kill-switches/{scope}", "name"): "the fleet has no name, all else has one",
     ("DELETE /api/v1/kill-switches/{scope}", "name"): "the fleet has no name, all else has one",
     ("PUT /api/v1/gateways/{name}", "body"): "whatever a gateway says, in plain JSON without NUL",

@@ -182,7 +182,7 @@ def test_the_header_of_another_tenant_is_refused_by_every_route(
             got = ours.client.request(entry.method, target, headers=said, content=sent)
             assert got.status_code in (403, 422), f"{entry.name} {header!r}: {got.text}"
         said = {**fleet.headers, "X-Tenant-Id": "nowhere", **kind}
-        got = fleet.client.request(entry.method, target, headers=said, content=b"{}")
+        got = fleet.client.request(entry.method, target, headers=said, content=sent)
         assert got.status_code == 404, f"{entry.name}: {got.status_code}"
     assert street.everything() == before
 
