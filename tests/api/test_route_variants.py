@@ -163,6 +163,17 @@ def test_a_word_about_another_method_is_not_heard(
     assert street.everything() == before
 
 
+UPLOAD = (
+    b'--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{}\r\n'
+    + b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\na\r\n' % part
+        for part in (b"artifact", b"reference", b"holdout")
+    )
+    + b"--x--\r\n"
+)
+"""A form of an upload that has all its parts."""
+
+
 def test_the_header_of_another_tenant_is_refused_by_every_route(
     street: Street, table: list[Entry], ours: Resident, fleet: Resident
 ) -> None:
@@ -177,8 +188,7 @@ def test_the_header_of_another_tenant_is_refused_by_every_route(
         kind = ARROW if batch else form if files else {"Content-Type": "application/json"}
         for header in (THEIRS, "", f"{OURS},{THEIRS}", f"{OURS}%20", OURS.upper(), "*", "null"):
             said = {**ours.headers, "X-Tenant-Id": header, **kind}
-            body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
-            sent = body if files else b"{}"
+            sent = UPLOAD if files else b"{}"
             got = ours.client.request(entry.method, target, headers=said, content=sent)
             assert got.status_code in (403, 422), f"{entry.name} {header!r}: {got.text}"
         said = {**fleet.headers, "X-Tenant-Id": "nowhere", **kind}
