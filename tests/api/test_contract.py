@@ -43,6 +43,8 @@ INEXPRESSIBLE = {
     ("POST /api/v1/models/{model}/versions", "metadata"): "a text that is itself JSON",
     ("POST /api/v1/models/{model}/versions", "artifact"): "a file is a model, a part is a file",
     ("POST /api/v1/tokens/exchange", "scopes"): "a key has some permissions, and no others",
+    ("*", "new_password"): "a password is not one that everybody tries",
+    ("*", "roles"): "the conditions of a role fit the role and whoever holds it",
     ("PUT /api/v1/kill-switches/{scope}", "name"): "the fleet has no name, all else has one",
     ("DELETE /api/v1/kill-switches/{scope}", "name"): "the fleet has no name, all else has one",
     ("PUT /api/v1/gateways/{name}", "body"): "whatever a gateway says, in plain JSON without NUL",
