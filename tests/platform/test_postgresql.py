@@ -165,6 +165,30 @@ def test_a_writer_that_hangs_holds_nobody_up(database: Database, address: str) -
     hanging.close()
 
 
+def test_a_writer_that_was_stopped_costs_the_others_a_wait_and_no_refusal(address: str) -> None:
+    """With the same limits for all of them: its pause ends before the others' patience does."""
+    alike = [impatient(address, lock=4.0) for _ in range(2)]
+    began = threading.Event()
+
+    def hang() -> None:
+        with alike[0].write() as connection:
+            add_one(connection, 1)
+            began.set()
+            time.sleep(6.0)
+            add_one(connection, 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(hang)
+        began.wait()
+        with alike[1].write() as connection:
+            add_one(connection, 2)
+        with pytest.raises(Unavailable):
+            hung.result()
+    assert numbers(alike[1]) == [0, 1]
+    for one in alike:
+        one.close()
+
+
 def test_a_deadlock_with_somebody_elses_session_is_ended(database: Database, address: str) -> None:
     """Ours are one after the other; a person at a console may take locks in any order."""
     with psycopg.connect(address) as theirs, ThreadPoolExecutor(1) as pool:

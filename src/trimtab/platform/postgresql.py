@@ -19,7 +19,10 @@ from sqlalchemy.engine import Connection, Engine
 WRITERS = 7_141_592_654
 """Of PostgreSQL's advisory locks, which are apart for each database: that of the one writer."""
 
-_BEGIN = f"SELECT pg_advisory_xact_lock({WRITERS}), CAST(pg_current_xact_id() AS text) AS id"
+_BEGIN = (
+    f"SELECT pg_advisory_xact_lock({WRITERS}), CAST(pg_current_xact_id() AS text) AS id, "
+    "set_config('idle_in_transaction_session_timeout', '{idle_ms}', true)"
+)
 _ID = "trimtab_transaction"
 
 _CONNECT_SECONDS = 10
@@ -42,13 +45,18 @@ class Waits:
     Args:
         lock: For a lock, that of the one writer before all.
         statement: For one statement.
-        idle: For the next statement of a transaction. A process that was stopped in the
-            middle of one holds the lock no longer.
+        idle: For the next statement of a transaction.
     """
 
     lock: float = 20.0
     statement: float = 60.0
     idle: float = 60.0
+
+    @property
+    def idle_writer(self) -> float:
+        """The same for the one who writes: shorter than the others wait for the lock. A process
+        that was stopped in the middle of a write costs them a wait, and no refusal."""
+        return min(self.idle, self.lock / 2)
 
 
 def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Waits) -> Engine:
@@ -68,7 +76,8 @@ def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Wait
             "options": _options(url, waits),
         },
     )
-    event.listen(made, "begin", _begin)
+    begin = _BEGIN.format(idle_ms=round(waits.idle_writer * 1000))
+    event.listen(made, "begin", lambda connection: _begun(connection, begin))
     return made
 
 
@@ -89,9 +98,9 @@ def options_of(*, writes: bool) -> dict[str, Any]:
     return _AS_WRITERS if writes else _AS_READERS
 
 
-def _begin(connection: Connection) -> None:
+def _begun(connection: Connection, begin: str) -> None:
     if connection.get_execution_options().get("trimtab_write", True):
-        row = connection.exec_driver_sql(_BEGIN).one()
+        row = connection.exec_driver_sql(begin).one()
         connection.info[_ID] = row.id
 
 

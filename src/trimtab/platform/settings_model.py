@@ -166,8 +166,9 @@ class Settings(BaseSettings):
     )
     database_idle_timeout_seconds: Waiting = variable(
         "DATABASE_IDLE_TIMEOUT_SECONDS",
-        "How long a transaction on PostgreSQL may do nothing before the server ends it, so that "
-        "a process that hangs holds up no other.",
+        "How long a transaction on PostgreSQL may do nothing before the server ends it. One that "
+        "writes may for half of DATABASE_LOCK_TIMEOUT_SECONDS at most, so that a process that "
+        "hangs costs the others a wait, and no refusal.",
         60.0,
     )
 
