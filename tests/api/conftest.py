@@ -17,11 +17,13 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.api.neighbours import Street, settle_in
 from tests.databases import address_for
 
 from trimtab.demo import data
 from trimtab.demo.processes import ControlPlane, start_control_plane
 from trimtab.demo.story import Story
+from trimtab.identity.brakes import Brakes
 from trimtab.recipes.gradient_boosting import Limits, TrainedModel, train
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
@@ -46,6 +48,21 @@ class Material:
         model = onnx.load_from_string(self.trained.onnx)
         model.doc_string = note or "n" + secrets.token_hex(8)  # never the number of a card
         return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """Tenants and the fleet beside each other."""
+    made = settle_in(tmp_path_factory.mktemp("street") / "home")
+    yield made
+    made.world.close()
+
+
+@pytest.fixture
+def unbraked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of credentials that are none, from one address: what slows them down has tests of
+    its own, and would hide what a route says."""
+    monkeypatch.setattr(Brakes, "look_at", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

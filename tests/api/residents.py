@@ -106,11 +106,12 @@ def strangers(street: Street) -> list[Resident]:
     gone = with_session(street, gone_for_good, None)
     with parts.records.begin(system("test"), reason="has left") as work:
         standing.disable_person(work, gone_for_good.id)
+    known = person(street, "admin", None, email="stays@example.net")
     with parts.records.begin(system("test"), reason="a key that was") as work:
         account = identity.add_account(
             work,
             name="has been",
-            owner=street.world.people["all-None"].id,
+            owner=known.id,
             roles=("admin",),
             tenant=None,
         )
@@ -118,7 +119,6 @@ def strangers(street: Street) -> list[Resident]:
         expired = identity.issue_key(work, account, lifetime=timedelta(0))[1]
     with parts.records.begin(system("test"), reason="revoked") as work:
         identity.revoke_key(work, revoked.id)
-    known = street.world.people["all-None"]
     over = parts.tokens.issue(
         Claims(known.id, known.tenant, known.generation), lifetime=timedelta(seconds=-3600)
     )

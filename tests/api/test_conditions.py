@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.api.neighbours import OURS, THEIRS, Street, settle_in
+from tests.api.neighbours import OURS, THEIRS, Street
 from tests.api.residents import Resident, with_session
 from tests.api.test_route_matrix import READING, ask
 from tests.api.test_tenants_routes import EXCEPTIONS
@@ -38,14 +38,6 @@ UNFULFILLED = {
     "environment": Conditions(environments=("staging",)),
 }
 """What nothing in this house fulfils: its model is of tier 2, and goes to production."""
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    """Tenants and the fleet beside each other."""
-    made = settle_in(tmp_path_factory.mktemp("conditions") / "home")
-    yield made
-    made.world.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,22 +8,20 @@ The table is read off the application. What it declares for a caller is one pure
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from tests.api.neighbours import OURS, THEIRS, Belongings, Street, settle_in
+from tests.api.neighbours import OURS, THEIRS, Belongings, Street
 from tests.api.residents import Resident, resident, strangers
 from tests.api.test_tenants_routes import CHANGES, EXCEPTIONS, OBJECTS, QUERIES, fill
 
 from trimtab.api.table import Entry, table_of
-from trimtab.identity.brakes import Brakes
 from trimtab.identity.demands import Answer, Reach, answer
 from trimtab.identity.roles import ROLES
 from trimtab.kernel.ids import TenantId
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unbraked")]
 
 READING = ("GET", "HEAD")
 PERMISSION = re.compile(r"this needs the permission", re.IGNORECASE)
@@ -50,21 +48,6 @@ MAY_BE_EMPTY = {
     "GET /static/interface/{name}": "no file of that name",
 }
 """Routes whose 404 may mean that there is nothing, for whoever may look."""
-
-
-@pytest.fixture(autouse=True)
-def unbraked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of credentials that are none, from one address: what slows them down has tests of
-    its own, and would hide what a route says."""
-    monkeypatch.setattr(Brakes, "look_at", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    """Tenants and the fleet beside each other."""
-    made = settle_in(tmp_path_factory.mktemp("matrix") / "home")
-    yield made
-    made.world.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,35 +9,19 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from tests.api.neighbours import OURS, THEIRS, Belongings, Street, settle_in
+from tests.api.neighbours import OURS, THEIRS, Belongings, Street
 from tests.api.residents import Resident, resident, with_session
 from tests.api.test_route_matrix import READING, names_something, template
 from tests.api.test_tenants_routes import ARROW, CHANGES, EXCEPTIONS, OBJECTS, fill
 
 from trimtab.api.table import Entry, table_of
-from trimtab.identity.brakes import Brakes
 from trimtab.identity.demands import Reach
 from trimtab.identity.roles import PERMISSIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unbraked")]
 
 ANSWERED = (200, 201, 202, 204, 206)
 OVERRIDES = ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method")
-
-
-@pytest.fixture(autouse=True)
-def unbraked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of credentials that are none, from one address: what slows them down has tests of
-    its own, and would hide what a route says."""
-    monkeypatch.setattr(Brakes, "look_at", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    """Tenants and the fleet beside each other."""
-    made = settle_in(tmp_path_factory.mktemp("variants") / "home")
-    yield made
-    made.world.close()
 
 
 @pytest.fixture(scope="module")

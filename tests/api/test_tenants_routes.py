@@ -15,7 +15,7 @@ import httpx
 import pytest
 from fastapi import Request
 from fastapi.routing import APIRoute
-from tests.api.neighbours import DIGEST, OURS, THEIRS, VACANT, Belongings, Caller, Street, settle_in
+from tests.api.neighbours import DIGEST, OURS, THEIRS, VACANT, Belongings, Caller, Street
 from tests.registering import registration
 
 from trimtab.api.paging import Paging
@@ -266,14 +266,6 @@ QUERIES = {
     "/incidents": ("?before={incident}",),
 }
 """What may be asked with a query, beside the bare address."""
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    """Tenants and the fleet beside each other."""
-    made = settle_in(tmp_path_factory.mktemp("street") / "home")
-    yield made
-    made.world.close()
 
 
 def every_route(street: Street) -> list[tuple[str, APIRoute]]:

@@ -7,8 +7,7 @@ import functools
 import hashlib
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import uvicorn
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import eventually
 
 from trimtab.artifacts.binding import Binding
 from trimtab.artifacts.digest import sha256_of
@@ -262,15 +261,6 @@ def a_table(
 
 def on_trial(target: Target, percent: float, salt: str = "rol_1") -> Canary:
     return Canary(target.version, target.digest, target.permit, percent, salt)
-
-
-def eventually(seen: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """The first true value of `seen`, or a failed test."""
-    end = time.monotonic() + seconds
-    while not (value := seen()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
-    return value
 
 
 class Running:

@@ -47,7 +47,7 @@ def test_a_missing_role_is_named_with_whom_to_ask(shown: World) -> None:
     answer = shown.browser("mira").get("/access")
     said = text(answer)
     assert answer.status_code == 403
-    assert "The role that may is admin . You hold ML lead." in said
+    assert "Roles that may are admin , auditor . You hold ML lead." in said
     assert "Ask Administrator, who can give you one" in said
 
 

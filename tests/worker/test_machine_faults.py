@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.patience import eventually
 from tests.serving import administered
 from tests.worker.test_application import PASSWORD, TENANTS, new_tenant, opened, tenants
 from tests.worker.test_no_room import handed_in
@@ -115,7 +116,10 @@ def test_without_descriptors_what_needs_one_is_refused_and_reading_goes_on(home:
     blobs = application.parts.blobs
     with administered(application, PASSWORD) as client:
         assert client.post(TENANTS, json=new_tenant("before")).status_code == 201
+        open_before = set(os.listdir("/proc/self/fd"))
         assert handed_in(client).status_code == 404  # the model is not there; connections are
+        # What was handed in is closed after it was answered, and would make room.
+        eventually(lambda: set(os.listdir("/proc/self/fd")) == open_before)
         with no_more_descriptors():
             with pytest.raises(Unavailable) as kept:  # first: a connection that ends makes room
                 blobs.put(BytesIO(b"a model"), max_bytes=100)

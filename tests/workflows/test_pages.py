@@ -81,7 +81,7 @@ def everything(house: House, address: str, limit: int) -> list[str]:
         found += [item["id"] for item in page["items"]]
         if page.get("next") is None:
             return found
-        after = {"after": page["next"]}
+        after = {"cursor": page["next"]}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,6 @@ def test_rows_of_one_moment_are_all_listed_once(
 @pytest.mark.parametrize("address", ["approvals", "remediation", "rollouts"])
 def test_a_page_after_nothing_that_is_there_is_refused(house: House, address: str) -> None:
     answer: httpx.Response = house.client.get(
-        f"/api/v1/{address}", params={"after": "no_such"}, headers=house.admin
+        f"/api/v1/{address}", params={"cursor": "no_such"}, headers=house.admin
     )
     assert answer.status_code == 422

@@ -225,6 +225,7 @@ class Bucket:
             if refusal in missing:
                 raise NotFound(f"no such object in {self}") from None
             log.error("a call to the bucket failed", right=right, why=refusal or "no answer")
+            self._looked_at = -_STATE_SECONDS  # what was found before is news no more
             raise self._failed(refusal, right) from None
 
     def _failed(self, refusal: str | None, right: str) -> Unavailable:
