@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import download, gateway, ingest, ledger, mixed, resolve, startup, verify
+from benchmarks import download, gateway, ingest, ledger, mixed, recovery, resolve, startup, verify
 from benchmarks.floor import Figure, load, machine
 
 Measure = Callable[..., list[Figure]]
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Measure] = {
     "verify": verify.measure,
     "resolve": resolve.measure,
     "mixed": mixed.measure,
+    "recovery": recovery.measure,
     "gateway": gateway.measure,
     "ingest": ingest.measure,
     "download": download.measure,

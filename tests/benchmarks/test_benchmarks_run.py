@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ["ledger", "verify", "resolve", "mixed", "gateway", "ingest", "download", "startup"]
+NAMES = [
+    "ledger",
+    "verify",
+    "resolve",
+    "mixed",
+    "recovery",
+    "gateway",
+    "ingest",
+    "download",
+    "startup",
+]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -82,7 +82,7 @@ class Fire:
             calm = time.monotonic() + self.chance.uniform(1.0, 4.0)
             self.until(lambda calm=calm: time.monotonic() > calm)  # type: ignore[misc]
             self._harm()
-        self.until(self._well)
+        self.until(self.well)
         self._over.set()
         self.until(lambda: not any(thread.is_alive() for thread in threads))
 
@@ -106,7 +106,8 @@ class Fire:
         except Exception as error:  # noqa: BLE001 - a thread's fault is the campaign's
             self.faults.append(f"{load.__name__}: {error!r}")
 
-    def _well(self) -> bool:
+    def well(self) -> bool:
+        """Whether whoever asks for the health is told that nothing is wrong."""
         try:
             return httpx.get(f"{self.installation.url}/health", timeout=5).status_code == 200
         except httpx.TransportError:
@@ -123,7 +124,7 @@ class Fire:
             self.server.stop(act)
             time.sleep(self.chance.uniform(0.0, 2.0))
             self.server.start()
-            self.healthy_after.append(self.until(self._well))
+            self.healthy_after.append(self.until(self.well))
 
     def _batches(self) -> None:
         with httpx.Client(base_url=self.installation.url, timeout=10) as client:
@@ -146,11 +147,11 @@ class Fire:
         while not self._over.wait(0.2):
             number += 1
             model = f"m{number}"
-            self._until_taken(partial(self._signal, model))
+            self._until_taken(partial(self.signal, model))
             self.signals.append(model)
             self._until_taken(partial(self._ask, model))
 
-    def _signal(self, model: str) -> None:
+    def signal(self, model: str) -> None:
         """One transaction; one whose outcome is not known has made the model, or has not."""
         with self.installation.records() as records:
             try:
