@@ -30,6 +30,7 @@ from benchmarks.seeding import SEEDER, furnish, version_registered
 from trimtab.app import Application
 from trimtab.artifacts.binding import Binding
 from trimtab.identity import service as identity
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.ids import VersionId, new_id
 from trimtab.platform.logs import configure_logs
 from trimtab.platform.settings import Settings
@@ -153,7 +154,7 @@ def store_large(home: Path, size: int, settings: Mapping[str, str]) -> Stored:
             email="scientist@example.org",
             name="Scientist",
             roles=("data_scientist",),
-            password=secrets.token_urlsafe(16),
+            password_hash=hash_password(secrets.token_urlsafe(16)),
         )
         account = identity.add_account(
             work, name="scientist", owner=owner.id, roles=("data_scientist",), tenant=None

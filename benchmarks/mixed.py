@@ -31,6 +31,7 @@ from trimtab.approvals import service as approvals
 from trimtab.approvals.model import Approval, Target
 from trimtab.audit.work import Records
 from trimtab.identity import service as identity
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.clock import SystemClock
 from trimtab.platform.database import Database
 from trimtab.policies.loader import load_preset
@@ -228,7 +229,11 @@ def furnished(home: Path, url: str, models: int, tenants: int, votes: int) -> Co
         records = Records(database, SystemClock())
         with records.begin(SEEDER, reason="benchmark") as work:
             identity.add_person(
-                work, email=SIGNER, name="Signer", roles=("ml_lead",), password=password
+                work,
+                email=SIGNER,
+                name="Signer",
+                roles=("ml_lead",),
+                password_hash=hash_password(password),
             )
         pending: list[Approval] = []
         while len(pending) < votes:

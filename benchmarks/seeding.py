@@ -14,6 +14,7 @@ from trimtab.audit.tables import CURSORS, SIZE, WHOLE
 from trimtab.audit.work import Records, Work
 from trimtab.identity import service as identity
 from trimtab.identity.model import Person
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SystemClock
 from trimtab.kernel.ids import Digest, ModelId, PermitId, TenantId, VersionId, new_id
@@ -99,7 +100,7 @@ def _owner(work: Work) -> Person:
         email="owner@example.org",
         name="Owner of the benchmark",
         roles=("ml_engineer",),
-        password=secrets.token_urlsafe(16),
+        password_hash=hash_password(secrets.token_urlsafe(16)),
     )
 
 

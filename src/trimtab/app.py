@@ -23,6 +23,7 @@ from trimtab.identity import store as people
 from trimtab.identity.brakes import Brakes
 from trimtab.identity.keyring import KeyFolder
 from trimtab.identity.keys import KeyUses
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.signed import Nonces
 from trimtab.identity.tokens import OVERLAP, Tokens
 from trimtab.identity.wrapping import Wrapping
@@ -175,6 +176,7 @@ class Application:
         made = None if given is not None else _password()
         password = made if given is None else given.get_secret_value()
         assert password is not None
+        password_hash = hash_password(password)
         try:
             with self.parts.records.begin(system("start"), reason="first start") as work:
                 identity.add_person(
@@ -182,7 +184,7 @@ class Application:
                     email=ADMINISTRATOR,
                     name="Administrator",
                     roles=("admin",),
-                    password=password,
+                    password_hash=password_hash,
                 )
         except Conflict:
             if self.parts.records.database.is_sqlite:

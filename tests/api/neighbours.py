@@ -19,6 +19,7 @@ from trimtab.approvals.model import Target
 from trimtab.audit import ledger
 from trimtab.identity import service as identity
 from trimtab.identity.model import ApiKey, Person
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import ROLES
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.ids import Digest, IncidentId, TenantId
@@ -144,7 +145,7 @@ def newcomer(world: World, owner: str | None) -> Person:
             email=f"all@{owner or 'fleet'}.example.org",
             name=f"Everybody of {owner or 'the fleet'}",
             roles=tuple(ROLES),
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=whose,
         )
     world.people[f"all-{owner}"] = person
@@ -159,7 +160,7 @@ def colleague(world: World, owner: str | None) -> Person:
             email=f"colleague@{owner or 'fleet'}.example.org",
             name=f"Colleague of {owner or 'the fleet'}",
             roles=("feed",),
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=None if owner is None else TenantId(owner),
         )
 
@@ -180,7 +181,7 @@ def lodger(world: World, owner: str | None) -> Person:
             email=f"lodger@{owner or 'fleet'}.example.org",
             name=f"Lodger of {owner or 'the fleet'}",
             roles=("auditor",),
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=None if owner is None else TenantId(owner),
         )
 

@@ -17,6 +17,7 @@ from trimtab.audit import ledger
 from trimtab.identity import service as identity
 from trimtab.identity import store
 from trimtab.identity.model import Person
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.actor import system
 from trimtab.kernel.ids import PersonId, TenantId
 from trimtab.platform.settings import Settings
@@ -75,7 +76,7 @@ class Plane:
                 email=f"{name}@example.org",
                 name=name.capitalize(),
                 roles=roles or ("data_scientist",),
-                password=PASSWORD,
+                password_hash=hash_password(PASSWORD),
                 tenant=None if tenant is None else TenantId(tenant),
             )
         self.people[name] = found

@@ -15,6 +15,7 @@ from tests.web.conftest import PASSWORD
 from trimtab.identity import service as identity
 from trimtab.identity import sessions, standing
 from trimtab.identity.model import Person
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import ROLES
 from trimtab.identity.tokens import Claims
 from trimtab.kernel.actor import system
@@ -76,7 +77,7 @@ def person(street: Street, role: str, tenant: str | None, *, email: str = "") ->
             email=email or f"{role}@{tenant or 'the-fleet'}.example.net",
             name=f"{role} of {tenant or 'the fleet'}",
             roles=(role,),
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=whose,
         )
 

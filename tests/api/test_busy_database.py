@@ -39,7 +39,7 @@ def application(address: str, tmp_path: Path) -> Iterator[Application]:
         "DATABASE_URL": address,
         "DATABASE_POOL_SIZE": POOL,
         "DATABASE_POOL_TIMEOUT_SECONDS": 1,
-        "DATABASE_LOCK_TIMEOUT_SECONDS": 0.5,
+        "DATABASE_LOCK_TIMEOUT_SECONDS": 2.0,
     }
     made = Application(Settings(**settings))
     made.first_start()

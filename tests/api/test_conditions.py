@@ -18,6 +18,7 @@ from tests.web.conftest import MODEL, PASSWORD, World
 from trimtab.api.table import Entry, table_of
 from trimtab.identity import assigning, standing, store
 from trimtab.identity import service as identity
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import PERMISSIONS, ROLES, Assignment, Role
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import Conflict, PolicyRefused
@@ -56,7 +57,7 @@ def holder(street: Street, *roles: Role, tenant: str | None = None) -> Resident:
             email=f"somebody-{next(NUMBERS)}@example.net",
             name="Somebody",
             roles=roles,
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=None if tenant is None else TenantId(tenant),
         )
     return with_session(street, known, PERMISSIONS)
@@ -223,7 +224,11 @@ def test_the_last_administrator_of_the_platform_stays(tmp_path: Path) -> None:
         standing.disable_person(work, only.id)
     with world.parts.records.begin(system("test"), reason="a second one") as work:
         identity.add_person(
-            work, email="two@example.net", name="Two", roles=("admin",), password=PASSWORD
+            work,
+            email="two@example.net",
+            name="Two",
+            roles=("admin",),
+            password_hash=hash_password(PASSWORD),
         )
         standing.disable_person(work, only.id)
     world.close()
@@ -247,7 +252,11 @@ def test_changed_roles_hold_from_the_next_request_on_in_sessions_too(
     parts = street.world.parts
     with parts.records.begin(system("test"), reason="somebody new") as work:
         known = identity.add_person(
-            work, email="moves@example.net", name="M", roles=("ml_lead",), password=PASSWORD
+            work,
+            email="moves@example.net",
+            name="M",
+            roles=("ml_lead",),
+            password_hash=hash_password(PASSWORD),
         )
     who = with_session(street, known, ROLES["ml_lead"])
     form = {"digest": "sha256:" + "0" * 64, "decision": "approve", **BECAUSE}
@@ -278,7 +287,11 @@ def test_nobody_changes_their_own_roles_through_any_door(street: Street) -> None
     parts = street.world.parts
     with parts.records.begin(system("test"), reason="somebody new") as work:
         known = identity.add_person(
-            work, email="self@example.net", name="S", roles=("admin",), password=PASSWORD
+            work,
+            email="self@example.net",
+            name="S",
+            roles=("admin",),
+            password_hash=hash_password(PASSWORD),
         )
         account = identity.add_account(
             work, name="of S", owner=known.id, roles=("admin",), tenant=None

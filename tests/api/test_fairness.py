@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from trimtab.api.fairness import FLEET, Fairness, Limits
 from trimtab.app import Application
 from trimtab.identity import service as identity
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.actor import Actor, ActorKind, system
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.buckets import Buckets, Pace
@@ -233,7 +234,7 @@ def test_a_running_control_plane_has_this_door(plane: Application) -> None:
                 email=f"ann@{tenant}.example.org",
                 name="Ann",
                 roles=("auditor",),
-                password="four unrelated small words",
+                password_hash=hash_password("four unrelated small words"),
                 tenant=None if tenant is None else TenantId(tenant),
             )
         tokens[tenant] = identity.token_for(parts.tokens, known)

@@ -28,6 +28,7 @@ from trimtab.identity.model import (
     new_key,
     split_key,
 )
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import (
     ALL_OR_NOTHING,
     PERMISSIONS,
@@ -51,12 +52,13 @@ from trimtab.kernel.ids import PersonId, TenantId
 
 BOSS = system("test")
 PASSWORD = "four unrelated small words"
+HASHED = hash_password(PASSWORD)
 REAL = datetime(2031, 1, 1, tzinfo=UTC)
 AA = TenantId("aa")
 
 
 def add_person(records: Records, email: str = "ann@example.org", **changes: Any) -> PersonId:
-    given = {"name": "Ann", "roles": ("ml_lead",), "password": PASSWORD} | changes
+    given = {"name": "Ann", "roles": ("ml_lead",), "password_hash": HASHED} | changes
     with records.begin(BOSS, reason="r") as work:
         return service.add_person(work, email=email, **given).id
 
@@ -265,7 +267,12 @@ def test_who_acts_for_a_tenant_adds_for_that_tenant_only(
     own = add_person(records, tenant=AA)
     verbs: list[Callable[[Any, TenantId | None], object]] = [
         lambda work, tenant: service.add_person(
-            work, email="e@example.org", name="E", roles=("feed",), password=PASSWORD, tenant=tenant
+            work,
+            email="e@example.org",
+            name="E",
+            roles=("feed",),
+            password_hash=hash_password(PASSWORD),
+            tenant=tenant,
         ),
         lambda work, tenant: service.add_account(
             work, name="e", owner=own, roles=("feed",), tenant=tenant

@@ -40,6 +40,7 @@ from trimtab.identity import service as identity
 from trimtab.identity import sessions
 from trimtab.identity import store as people
 from trimtab.identity.model import Person
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import held
 from trimtab.incidents import service as incidents
 from trimtab.incidents.model import Incident, Kind, Severity, Signal
@@ -167,7 +168,7 @@ class World:
                     email=f"{short}@example.org",
                     name=name,
                     roles=roles,
-                    password=PASSWORD,
+                    password_hash=hash_password(PASSWORD),
                     tenant=None if tenant is None else TenantId(tenant),
                 )
 

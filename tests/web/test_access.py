@@ -13,6 +13,7 @@ from tests.web.test_pages import text
 from trimtab.audit import ledger
 from trimtab.identity import service as identity
 from trimtab.identity import store as people
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotAuthenticated
 from trimtab.remediation import kill_switches
@@ -152,7 +153,7 @@ def tenants_administrator(world: World) -> Any:
             email="tom@example.org",
             name="Tom Ito",
             roles=("admin",),
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=world.people["tina"].tenant,
         )
     return world.browser("tom")

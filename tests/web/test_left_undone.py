@@ -10,6 +10,7 @@ from tests.patience import PATIENCE_SECONDS
 
 from trimtab.app import Application
 from trimtab.identity import service as identity
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.actor import system
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.settings import Settings
@@ -31,7 +32,7 @@ def test_what_was_left_undone_is_named_and_never_calm(tmp_path: Path) -> None:
             email="ada@example.org",
             name="Ada",
             roles=("auditor",),
-            password="correct-horse-battery-staple",
+            password_hash=hash_password("correct-horse-battery-staple"),
         )
     visitor = Visitor(ada.actor(), frozenset(ada.roles), "")
     with parts.records.look() as reading:

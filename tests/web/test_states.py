@@ -12,6 +12,7 @@ from tests.web.conftest import PASSWORD, World
 from tests.web.test_pages import text
 
 from trimtab.identity import service as identity
+from trimtab.identity.passwords import hash_password
 from trimtab.kernel.actor import system
 
 PAGE_BYTES = 4096
@@ -61,7 +62,7 @@ def test_a_tenants_person_is_told_of_their_own_administrators_alone(world: World
             email="tom@example.org",
             name="Tom Ito",
             roles=("admin",),
-            password=PASSWORD,
+            password_hash=hash_password(PASSWORD),
             tenant=world.people["tina"].tenant,
         )
     assert "Ask Tom Ito, who can" in text(world.browser("tina").get("/access"))

@@ -13,6 +13,7 @@ from tests.databases import database_for
 
 from trimtab import worker as worker_module
 from trimtab.app import Application
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.service import add_person
 from trimtab.kernel.actor import system
 from trimtab.platform.settings import Settings
@@ -53,7 +54,7 @@ def test_a_pass_that_fails_for_a_reason_nobody_thought_of_is_not_the_last(
             email="ada@example.org",
             name="Ada",
             roles=("auditor",),
-            password="correct-horse-battery-staple",
+            password_hash=hash_password("correct-horse-battery-staple"),
         )
     worker.start()
     try:

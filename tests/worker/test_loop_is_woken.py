@@ -17,6 +17,7 @@ from trimtab.app import Application
 from trimtab.audit.reactions import Reaction
 from trimtab.audit.work import Reading
 from trimtab.identity.model import PersonAdded
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.service import add_person
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import begin_of
@@ -69,7 +70,7 @@ def test_an_entry_wakes_the_loop(running: Run, monkeypatch: pytest.MonkeyPatch) 
                     email=f"p{number}@example.org",
                     name="A person",
                     roles=("auditor",),
-                    password="correct-horse-battery-staple",
+                    password_hash=hash_password("correct-horse-battery-staple"),
                 )
             end = time.monotonic() + PATIENCE_SECONDS
             while len(seen) <= number and time.monotonic() < end:

@@ -11,6 +11,7 @@ from trimtab.api.paging import Pages, whole
 from trimtab.api.repeats import Repeats
 from trimtab.identity import assigning, service, standing, store
 from trimtab.identity.model import Person
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import Assignment, Role, plain_roles
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId
@@ -66,13 +67,14 @@ def add_person(
     body: shapes.NewPerson, actor: Adder, parts: PartsOf, repeat: Repeats
 ) -> shapes.PersonShape:
     """Add a person who may log in; a tenant's credential adds people of its tenant only."""
+    password_hash = hash_password(body.password)
     with parts.records.begin(actor, reason=body.reason) as work:
         person = service.add_person(
             work,
             email=body.email,
             name=body.name,
             roles=_roles(body.roles),
-            password=body.password,
+            password_hash=password_hash,
             tenant=whose(actor, body),
         )
         quotas.demand_people(work, parts.settings, person.tenant)

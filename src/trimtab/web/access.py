@@ -13,6 +13,7 @@ from trimtab.audit.work import Reading
 from trimtab.identity import service, standing, store
 from trimtab.identity.demands import Reach
 from trimtab.identity.model import ApiKey, Person, ServiceAccount, Tenant
+from trimtab.identity.passwords import hash_password
 from trimtab.identity.reach import owns
 from trimtab.identity.roles import ROLES
 from trimtab.kernel.errors import InvalidInput, NotFound
@@ -111,13 +112,14 @@ def add_person(
     said = checked_reason(reason)
     if not name.strip():
         raise InvalidInput("a person has a name", field="name")
+    password_hash = hash_password(password)
     with parts.records.begin(visitor.actor, reason=said) as work:
         person = service.add_person(
             work,
             email=email.strip(),
             name=name.strip(),
             roles=tuple(roles),
-            password=password,
+            password_hash=password_hash,
             tenant=_whose(visitor, tenant),
         )
         quotas.demand_people(work, parts.settings, person.tenant)
