@@ -1,20 +1,22 @@
 """A company's day on PostgreSQL: resolutions, votes and predictions, alone and all at once.
 
-1,000 models and 100 tenants. One process answers HTTP, another does the work; the database and
-the callers share the machine with them. The floors are a bare application with one route that
-answers a constant, a commit of one row by the driver, and the same bytes in one table of it.
+1,000 models and 100 tenants. One process answers endpoints, another people and gateways, a third
+does the work; the database and the callers share the machine with them. The floors are a bare
+application with one route that answers a constant, a commit of one row by the driver, and the
+same bytes in one table of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,8 @@ from trimtab.workflows.parts import ENVIRONMENT
 
 RESOLUTIONS_PER_SECOND = 500.0
 VOTES_PER_SECOND = 50.0
+PREDICTIONS_PER_SECOND = 55_000.0
+"""Offered while the others ask, a tenth above what has to be acknowledged."""
 SIGNER = "signer@example.org"
 
 
@@ -62,10 +66,11 @@ def measure(*, tiny: bool) -> list[Figure]:
         bare = ["uvicorn", "benchmarks.bare:app", "--port", str(port), "--log-level", "error"]
         with (
             working(Path(folder), url),
-            control_plane(Path(folder), "--no-work", more={"DATABASE_URL": url}) as ours,
+            answering(Path(folder), url) as ours,
+            answering(Path(folder), url) as other,
             server(bare, port, "/constant") as floor,
         ):
-            load = Load(ours, company)
+            load = Load(ours, other, company, 0.1 if tiny else 1.0)
             asyncio.run(load.resolutions(1.0))  # connections, prepared statements, imports
             alone = [asyncio.run(load.alone(seconds)) for _ in range(runs)]
             together = [asyncio.run(load.together(seconds)) for _ in range(runs)]
@@ -86,7 +91,7 @@ def measure(*, tiny: bool) -> list[Figure]:
     return [
         *_figures("alone", alone, constant, commits, stored),
         *_figures("all at once", together, constant, commits, stored),
-        Figure("memory of the server after all that", "MiB more", [grown]),
+        Figure("memory of what took the predictions in", "MiB more", [grown]),
     ]
 
 
@@ -137,8 +142,11 @@ def _figures(
 class Load:
     """The callers."""
 
-    def __init__(self, ours: Server, company: Company):
-        self._ours = ours
+    def __init__(self, endpoints: Server, others: Server, company: Company, share: float):
+        """`endpoints` answers those alone; `share` is that of the rates of a whole company."""
+        self._endpoints = endpoints
+        self._others = others
+        self._share = share
         self._wanted = requests(company.house)
         self._votes = iter(self._ballots(company))
         self._gateway = company.house.gateway
@@ -147,7 +155,7 @@ class Load:
 
     def _ballots(self, company: Company) -> list[bytes]:
         who = {"email": SIGNER, "password": company.password}
-        answer = httpx.post(f"http://127.0.0.1:{self._ours.port}/api/v1/tokens", json=who)
+        answer = httpx.post(f"http://127.0.0.1:{self._others.port}/api/v1/tokens", json=who)
         token = answer.raise_for_status().json()["access_token"]
         headers = f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
         return [
@@ -165,9 +173,9 @@ class Load:
         """p95 in ms."""
         wanted = self._wanted
         latencies = await open_loop(
-            self._ours.port,
+            self._endpoints.port,
             lambda number: wanted[number % len(wanted)],
-            RESOLUTIONS_PER_SECOND,
+            RESOLUTIONS_PER_SECOND * self._share,
             seconds,
         )
         return quantile_ms(latencies, 0.95)
@@ -175,18 +183,25 @@ class Load:
     async def votes(self, seconds: float) -> float:
         """p95 in ms."""
         latencies = await open_loop(
-            self._ours.port, lambda _: next(self._votes), VOTES_PER_SECOND, seconds
+            self._others.port,
+            lambda _: next(self._votes),
+            VOTES_PER_SECOND * self._share,
+            seconds,
         )
         return quantile_ms(latencies, 0.95)
 
-    async def predictions(self, seconds: float) -> float:
-        """Rows a second that one gateway gets acknowledged."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._ours.port)
+    async def predictions(self, seconds: float, offered: float = math.inf) -> float:
+        """Rows a second that one gateway gets acknowledged, of so many that it offers."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._others.port)
         began, sent = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
+            await asyncio.sleep(max(0.0, began + sent * ROWS / offered - time.perf_counter()))
             headers = f"X-Api-Key: {self._gateway}\r\nIdempotency-Key: {uuid.uuid4().hex}\r\n"
             body = self.bodies[sent % len(self.bodies)]
-            await exchange(reader, writer, post("/api/v1/predictions", body, headers + ARROW))
+            if not await exchange(
+                reader, writer, post("/api/v1/predictions", body, headers + ARROW)
+            ):
+                raise SystemExit("a gateway was refused")
             sent += 1
         writer.close()
         return sent * ROWS / (time.perf_counter() - began)
@@ -202,10 +217,12 @@ class Load:
         return found
 
     async def together(self, seconds: float) -> Round:
-        """All of them at once."""
+        """All of them at once, predictions as fast as they have to be taken in."""
         return Round(
             *await asyncio.gather(
-                self.resolutions(seconds), self.votes(seconds), self.predictions(seconds)
+                self.resolutions(seconds),
+                self.votes(seconds),
+                self.predictions(seconds, PREDICTIONS_PER_SECOND * self._share),
             )
         )
 
@@ -214,10 +231,15 @@ class Load:
         return self._resident() - self._before
 
     def _resident(self) -> float:
-        for line in Path(f"/proc/{self._ours.pid}/status").read_text("ascii").splitlines():
+        for line in Path(f"/proc/{self._others.pid}/status").read_text("ascii").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise LookupError("no process has this id")
+
+
+def answering(home: Path, url: str) -> AbstractContextManager[Server]:
+    """A process that answers, and leaves the work to others."""
+    return control_plane(home, "--no-work", more={"DATABASE_URL": url})
 
 
 def furnished(home: Path, url: str, models: int, tenants: int, votes: int) -> Company:

@@ -35,6 +35,7 @@ BROAD = {
     "workflows/serving.py": "closes the file, then raises on",
 }
 CARRIES_ON = {
+    "api/shared_looks.py": "tells whoever asked, who goes on with it; the others are answered",
     "api/server.py": "answers in place of the fault, and says so; the connection serves on",
     "worker.py": "says so, and makes the next pass: without it nothing runs any more",
 }

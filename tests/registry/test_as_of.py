@@ -84,7 +84,7 @@ def told(house: House, at: datetime | None = None) -> dict[str, Any]:
                 whom = (MODEL, tenant, endpoint, PLACE)
                 try:
                     found[f"{tenant} {endpoint}"] = (
-                        routing.resolve_now(reading, *whom)
+                        routing.resolve_now(reading, *whom)[0]
                         if at is None
                         else routing.resolve_then(reading, *whom, at)
                     )

@@ -171,7 +171,7 @@ def test_the_present_is_resolved_as_every_gateway_does(house: Any) -> None:
         for n in range(60):
             with house.records.look() as reading:
                 owner = TenantId(tenant) if tenant else None
-                now = routing.resolve_now(reading, "delays", owner, f"e{n}", "production")
+                now, _ = routing.resolve_now(reading, "delays", owner, f"e{n}", "production")
             assert now == resolve(table, "delays", tenant, f"e{n}")
             in_canary = bucket_of("salt", f"e{n}") < 3000
             wanted = "3.0.0" if tenant == "aa" else "2.0.0" if in_canary else "1.0.0"
@@ -184,7 +184,7 @@ def test_a_resolution_says_why_and_what_was_passed_over(house: Any) -> None:
     outside = next(f"e{n}" for n in range(1000) if bucket_of("salt", f"e{n}") >= 100)
     before = house.kinds()
     with house.records.look() as reading:
-        found = routing.resolve_now(reading, "delays", AA, outside, "production")
+        found, _ = routing.resolve_now(reading, "delays", AA, outside, "production")
     assert (found.version, found.deployment, found.tenant) == ("1.0.0", Deployment.STABLE, None)
     assert found.reason == "global stable"
     assert [r.rule for r in found.rejected] == ["tenant route", "global canary"]

@@ -7,15 +7,16 @@ fails the build.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from starlette.datastructures import State
 
 from trimtab.api.presented import Credential, presented
+from trimtab.api.shared_looks import SharedLooks
 from trimtab.audit.work import Reading
 from trimtab.identity import service as identity
 from trimtab.identity.demands import Reach, RouteDemand
@@ -43,6 +44,9 @@ __all__ = [
     "scope_of",
     "whose",
 ]
+
+
+Answer = TypeVar("Answer")
 
 
 def parts_of(request: Request) -> Parts:
@@ -77,7 +81,7 @@ class Asks(RouteDemand):
     route's own look."""
 
     async def __call__(self, request: Request) -> PermittedAsker:
-        return PermittedAsker(Asker.of(request), self.permission)
+        return PermittedAsker(Asker.of(request), self.permission, request.app.state.looks)
 
 
 Demand = May | Asks
@@ -102,7 +106,8 @@ def asks(permission: str) -> Any:
     """A dependency that demands `permission` and gives a `PermittedAsker`.
 
     For routes that only read and are asked often: who asks and what they ask for are then
-    one transaction in one thread. `may` needs one of each for itself.
+    one look, which they share with others who ask at that moment. `may` needs a transaction
+    and a thread for itself.
     """
     return Depends(Asks(permission))
 
@@ -138,40 +143,57 @@ class Asker:
     def look(
         self, permission: str, *, asked_later: bool = False
     ) -> Iterator[tuple[Reading, Actor]]:
-        """A look at the records by the actor behind the credential, within the tenant that
-        the request narrows to.
+        """A look at the records by the actor behind the credential; raises as `take` and
+        `permitted` do."""
+        self.take()
+        with self.parts.records.look() as reading:
+            yield reading, self.permitted(reading, permission, asked_later=asked_later)
+
+    @contextmanager
+    def known(self) -> Iterator[tuple[Reading, Actor]]:
+        """A look at the records, and whom the credential speaks for; raises as `take` and
+        `within` do."""
+        self.take()
+        with self.parts.records.look() as reading:
+            yield reading, self.within(reading)
+
+    def take(self) -> None:
+        """What has to be done before a look, outside of any transaction.
 
         Raises:
             TooManyRequests: the credential, or the address, has failed too often.
+            NotAuthenticated: the credential is of no use.
+        """
+        self.parts.brakes.look_at(self.address, self.credential.name)
+        with self._counted():
+            self.credential.take(self.parts)
+
+    def within(self, reading: Reading) -> Actor:
+        """Whom the credential speaks for.
+
+        Raises:
+            NotAuthenticated: the credential is of no use.
+        """
+        with self._counted():
+            actor = self.state.actor = self.credential.actor(reading, self.parts)
+        self.parts.brakes.good(self.address, self.credential.name)
+        return actor
+
+    def permitted(self, reading: Reading, permission: str, *, asked_later: bool = False) -> Actor:
+        """The same, within the tenant that the request narrows to, if it has the permission.
+
+        Raises:
             NotAuthenticated: the credential is of no use.
             NotPermitted: the header names another tenant than the credential's, or the
                 permission was not granted.
             NotFound: the header names a tenant that there is not.
         """
-        with self.known() as (reading, known):
-            actor = identity.narrow(known, self.tenant)
-            know_caller(actor.id, actor.tenant)
-            if known.tenant is None:  # what narrows it is a word of the caller's
-                identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
-            yield reading, granted(actor, permission, asked_later=asked_later)
-
-    @contextmanager
-    def known(self) -> Iterator[tuple[Reading, Actor]]:
-        """A look at the records, and whom the credential speaks for.
-
-        Raises:
-            TooManyRequests: the credential, or the address, has failed too often.
-            NotAuthenticated: the credential is of no use.
-        """
-        brakes, shown = self.parts.brakes, self.credential
-        brakes.look_at(self.address, shown.name)
-        with self._counted():
-            shown.take(self.parts)
-        with self.parts.records.look() as reading:
-            with self._counted():
-                actor = self.state.actor = shown.actor(reading, self.parts)
-            brakes.good(self.address, shown.name)
-            yield reading, actor
+        known = self.within(reading)
+        actor = identity.narrow(known, self.tenant)
+        know_caller(actor.id, actor.tenant)
+        if known.tenant is None:  # what narrows it is a word of the caller's
+            identity.demand_tenant(reading, actor.tenant, field="X-Tenant-Id")
+        return granted(actor, permission, asked_later=asked_later)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -188,15 +210,22 @@ class PermittedAsker:
 
     asker: Asker
     permission: str
+    looks: SharedLooks
 
     @property
     def parts(self) -> Parts:
         """The parts that this process is made of."""
         return self.asker.parts
 
-    def look(self) -> AbstractContextManager[tuple[Reading, Actor]]:
-        """As `Asker.look`, with the permission that the route demands."""
-        return self.asker.look(self.permission)
+    async def ask(self, question: Callable[[Reading, Actor], Answer]) -> Answer:
+        """The answer to a question that only looks, with the permission that the route demands;
+        raises as `Asker.look` does."""
+
+        def within(reading: Reading) -> Answer:
+            return question(reading, self.asker.permitted(reading, self.permission))
+
+        answer: Answer = await self.looks.ask(self.asker.take, within)
+        return answer
 
 
 def address_of(request: Request) -> str:

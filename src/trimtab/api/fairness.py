@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, WouldBlock
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trimtab.api import problems
@@ -109,9 +109,13 @@ class Fairness:
             await self._refuse("requests at a time", 1.0, scope, receive, send)
             return
         try:
-            async with places:
-                await self._app(scope, receive, send)
+            places.acquire_nowait()  # where there is one, nobody has to wait for a turn of the loop
+        except WouldBlock:
+            await places.acquire()
+        try:
+            await self._app(scope, receive, send)
         finally:
+            places.release()
             state = places.statistics()
             if not state.borrowed_tokens and not state.tasks_waiting:
                 self._rooms.pop(room, None)

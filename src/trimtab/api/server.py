@@ -28,6 +28,7 @@ from trimtab.api import (
 from trimtab.api.fairness import Fairness, Limits
 from trimtab.api.observed import Observed
 from trimtab.api.outside import NoSecretsInAddresses, SignedBodies
+from trimtab.api.shared_looks import SharedLooks
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
@@ -69,6 +70,7 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     )
     app.state.parts = parts
     app.state.loop = loop
+    app.state.looks = SharedLooks(parts.records)
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, BinaryIO, Literal
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from anyio.lowlevel import checkpoint
 from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -17,6 +16,7 @@ from starlette.background import BackgroundTask
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, key_of, may, once
 from trimtab.api.problems import RangeNotSatisfiable
+from trimtab.audit.work import Reading
 from trimtab.kernel.errors import IntegrityFailed, InvalidInput, NotFound
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
@@ -42,11 +42,6 @@ _PIECE_BYTES = 256 << 10
 pieces would cut slow callers, smaller ones cost more turns of the loop than copying."""
 
 
-_LOOKING = CapacityLimiter(2)
-"""Threads that resolve at a time. They want the interpreter all the while, so more of them
-only change places, and a crowd would be answered the later the larger it is."""
-
-
 @router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
 async def latest(
     asker: Asker,
@@ -63,16 +58,13 @@ async def latest(
     """
     once(request, "X-Endpoint-Id")
     unit = endpoint or key_of(request)
-    answer = await to_thread.run_sync(_latest, asker, model, unit, as_of, limiter=_LOOKING)
+
+    def found(reading: Reading, actor: Actor) -> str:
+        latest = serving.latest(asker.parts, reading, actor, model, unit or actor.id, as_of)
+        return shapes.LatestShape.model_validate(latest).model_dump_json()
+
+    answer = await asker.ask(found)
     return Response(answer, media_type="application/json")  # valid: not to be validated again
-
-
-def _latest(
-    asker: PermittedAsker, model: str | None, unit: str | None, as_of: datetime | None
-) -> str:
-    with asker.look() as (reading, actor):
-        found = serving.latest(asker.parts, reading, actor, model, unit or actor.id, as_of)
-    return shapes.LatestShape.model_validate(found).model_dump_json()
 
 
 @router.get("/download", summary="Bytes of a version")

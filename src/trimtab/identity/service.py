@@ -197,10 +197,10 @@ def authenticate_key(reading: Reading, text: str) -> Actor:
             words, whatever the reason.
     """
     parts = split_key(text)
-    key = store.key(reading, parts[0]) if parts else None
-    if parts is None or key is None or not key.fits(parts[1]) or not key.usable(reading.now):
+    key, account = acting_key(reading, parts[0] if parts else "")
+    if parts is None or not key.fits(parts[1]):
         raise NotAuthenticated(REFUSED)
-    return acting_key(reading, key)
+    return account.actor(frozenset(key.scopes))
 
 
 def authenticate_token(reading: Reading, claims: Claims) -> Actor:
@@ -225,25 +225,23 @@ def authenticate_token(reading: Reading, claims: Claims) -> Actor:
 
 def _exchanged(reading: Reading, claims: Claims) -> Actor:
     """The account behind a token that was got for a key, which must be good still."""
-    key = store.key(reading, claims.key or "")
-    if key is None or not key.usable(reading.now):
-        raise NotAuthenticated(REFUSED)
+    key, account = acting_key(reading, claims.key or "")
     if (key.account, key.tenant) != (claims.subject, claims.tenant):
         raise NotAuthenticated(REFUSED)
-    actor = acting_key(reading, key)
-    return actor.within(frozenset(claims.scopes))
+    return account.actor(frozenset(key.scopes)).within(frozenset(claims.scopes))
 
 
-def acting_key(reading: Reading, key: ApiKey) -> Actor:
-    """The account of a key, with what both of them may do.
+def acting_key(reading: Reading, key_id: str) -> tuple[ApiKey, ServiceAccount]:
+    """A key that is good now, whoever shows it, and its account, which may act.
 
     Raises:
-        NotAuthenticated: it, or its tenant, was disabled.
+        NotAuthenticated: there is none, it was revoked or has expired, or the account or its
+            tenant was disabled.
     """
-    account = store.account(reading, key.account)
-    if account is None or account.disabled or not store.tenant_open(reading, account.tenant):
+    found = store.acting_key(reading, key_id)
+    if found is None or not found[0].usable(reading.now):
         raise NotAuthenticated(REFUSED)
-    return account.actor(frozenset(key.scopes))
+    return found
 
 
 def authenticate_password(records: Records, email: str, password: str) -> Person:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 from trimtab.audit.work import Reading, Records
 from trimtab.identity import credential_store as rows
-from trimtab.identity import store
 from trimtab.identity.service import REFUSED, acting_key
 from trimtab.identity.wrapping import Wrapping
 from trimtab.kernel.actor import Actor, system
@@ -49,8 +48,8 @@ def authenticate_signature(
         Unavailable: the key that unwraps is another one.
     """
     said = request.said
-    key = store.key(reading, said.key)
-    if key is None or key.wrapped is None or not key.usable(reading.now):
+    key, account = acting_key(reading, said.key)
+    if key.wrapped is None:
         raise NotAuthenticated(REFUSED)
     text = request_signing.canonical(said, request.method, request.target, request.headers)
     if not request_signing.verify(wrapping.unwrap(key.wrapped, key.id), text, said.signature):
@@ -60,7 +59,7 @@ def authenticate_signature(
             "the timestamp of this request is more than five minutes from our time",
             remedy="set the clock, then sign the request anew",
         )
-    return acting_key(reading, key)
+    return account.actor(frozenset(key.scopes))
 
 
 class Nonces:

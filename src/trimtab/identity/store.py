@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -59,6 +60,16 @@ _TENANT_BY_ID = sa.select(TENANTS.c.disabled).where(TENANTS.c.id == sa.bindparam
 _PERSON_BY_ID = sa.select(PEOPLE).where(PEOPLE.c.id == sa.bindparam("id"))
 _ACCOUNT_BY_ID = sa.select(ACCOUNTS).where(ACCOUNTS.c.id == sa.bindparam("id"))
 _KEY_BY_ID = sa.select(KEYS).where(KEYS.c.id == sa.bindparam("id"))
+_KEY_AND_ACCOUNT = (
+    sa.select(
+        KEYS,
+        *(column.label(f"account_{column.name}") for column in ACCOUNTS.c),
+        TENANTS.c.disabled.label("tenant_disabled"),
+    )
+    .join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account)
+    .outerjoin(TENANTS, TENANTS.c.id == ACCOUNTS.c.tenant)
+    .where(KEYS.c.id == sa.bindparam("id"))
+)
 
 Record = Tenant | Person | ServiceAccount | ApiKey
 _TABLES: dict[type, sa.Table] = {
@@ -209,6 +220,21 @@ def key(reading: Reading, key_id: str) -> ApiKey | None:
     return None if row is None else key_of({**row})
 
 
+def acting_key(reading: Reading, key_id: str) -> tuple[ApiKey, ServiceAccount] | None:
+    """The key with this public id, and the account that it speaks for; None where there is no
+    such key, or where its account or the account's tenant may not act. One query: it is asked
+    with every request that carries a key."""
+    found = reading.row(_KEY_AND_ACCOUNT, {"id": key_id})
+    if found is None:
+        return None
+    row = dict(found)
+    tenant_disabled = row.pop("tenant_disabled")
+    account = _account({column.name: row.pop(f"account_{column.name}") for column in ACCOUNTS.c})
+    # Where the tenant is not there at all, nothing says that it is not disabled.
+    open_ = account.tenant is None or tenant_disabled is False
+    return None if account.disabled or not open_ else (key_of(row), account)
+
+
 def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
     """Keys that may do what `scope` says and can be used at `now`, by id: not revoked or expired,
     of an account that has the right itself, and that was not disabled, nor its tenant."""
@@ -247,7 +273,7 @@ def _person(row: sa.RowMapping) -> Person:
     return Person(**{**row, "roles": read_roles(row["roles"])})
 
 
-def _account(row: sa.RowMapping) -> ServiceAccount:
+def _account(row: Mapping[Any, Any]) -> ServiceAccount:
     return ServiceAccount(**{**row, "roles": read_roles(row["roles"])})
 
 

@@ -12,9 +12,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 WRITERS = 7_141_592_654
 """Of PostgreSQL's advisory locks, which are apart for each database: that of the one writer."""
@@ -24,6 +26,9 @@ _BEGIN = (
     "set_config('idle_in_transaction_session_timeout', '{idle_ms}', true)"
 )
 _ID = "trimtab_transaction"
+
+_USED = "trimtab_used"
+_FRESH_SECONDS = 1.0
 
 _CONNECT_SECONDS = 10
 _SILENCE_SECONDS = 10
@@ -66,7 +71,6 @@ def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Wait
         pool_size=pool_size,
         max_overflow=pool_size * 4,
         pool_timeout=pool_timeout_seconds,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "keepalives_idle": _SILENCE_SECONDS,
@@ -78,7 +82,28 @@ def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Wait
     )
     begin = _BEGIN.format(idle_ms=round(waits.idle_writer * 1000))
     event.listen(made, "begin", lambda connection: _begun(connection, begin))
+    event.listen(made, "checkin", _given_back)
+    event.listen(made, "checkout", _taken)
     return made
+
+
+def _given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_USED] = time.monotonic()
+
+
+def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Ask a connection that has rested whether it is still one, and have it replaced if not.
+
+    Not one that was used just now: to ask costs as much as a query. Where the server ended it
+    since, its first statement says so, nothing is done, and the caller is asked to try again.
+    """
+    if time.monotonic() - record.info.get(_USED, time.monotonic()) < _FRESH_SECONDS:
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.OperationalError as error:
+        raise sa.exc.DisconnectionError(str(error)) from error
 
 
 def _options(url: sa.URL, waits: Waits) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Moment, decision_table
 from trimtab.registry.deployments import Deployed, Deployment, DeploymentMoved
 from trimtab.registry.permits import Permit, PermitConsumed, PermitIssued
+from trimtab.registry.store import FACTS, VERSIONS, Facts
 
 DEPLOYMENTS = decision_table(
     "deployments",
@@ -121,22 +122,35 @@ def carrying(reading: Reading, environment: str, *, model: str | None = None) ->
     return [_deployed(row) for row in reading.rows(query)]
 
 
-_ANSWERING = sa.select(DEPLOYMENTS).where(
-    DEPLOYMENTS.c.model == sa.bindparam("model"),
-    DEPLOYMENTS.c.environment == sa.bindparam("environment"),
-    DEPLOYMENTS.c.state.in_(
-        sa.literal_column(f"'{state.value}'") for state in (Deployment.STABLE, Deployment.CANARY)
-    ),
-    DEPLOYMENTS.c.tenant.is_(None) | (DEPLOYMENTS.c.tenant == sa.bindparam("tenant")),
+_ANSWERING = (
+    sa.select(DEPLOYMENTS, *FACTS)
+    .join(
+        VERSIONS,
+        (VERSIONS.c.model == DEPLOYMENTS.c.model) & (VERSIONS.c.version == DEPLOYMENTS.c.version),
+    )
+    .where(
+        DEPLOYMENTS.c.model == sa.bindparam("model"),
+        DEPLOYMENTS.c.environment == sa.bindparam("environment"),
+        DEPLOYMENTS.c.state.in_(
+            sa.literal_column(f"'{state.value}'")
+            for state in (Deployment.STABLE, Deployment.CANARY)
+        ),
+        DEPLOYMENTS.c.tenant.is_(None) | (DEPLOYMENTS.c.tenant == sa.bindparam("tenant")),
+    )
 )
 
 
 def answering(
     reading: Reading, environment: str, model: str, tenant: TenantId | None
-) -> list[Deployed]:
-    """What may answer a tenant's endpoints for a model: its own, and what is for all."""
+) -> list[tuple[Deployed, Facts]]:
+    """What may answer a tenant's endpoints for a model, its own and what is for all, with what
+    an endpoint is told of each."""
     values = {"environment": environment, "model": model, "tenant": tenant}
-    return [_deployed(row) for row in reading.rows(_ANSWERING, values)]
+    found = []
+    for row in map(dict, reading.rows(_ANSWERING, values)):
+        facts = Facts(**{column.name: row.pop(column.name) for column in FACTS})
+        found.append((_deployed(row), facts))
+    return found
 
 
 def history(reading: Reading, model: str) -> list[Deployed]:
@@ -206,5 +220,5 @@ def _row(record: Deployed | Permit) -> dict[str, Any]:
     return {**row, "state": record.state.value} if isinstance(record, Deployed) else row
 
 
-def _deployed(row: sa.RowMapping) -> Deployed:
+def _deployed(row: Mapping[Any, Any]) -> Deployed:
     return Deployed(**{**row, "state": Deployment(row["state"])})

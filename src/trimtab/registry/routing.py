@@ -20,6 +20,7 @@ from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Json, Kind, Moment, plain_table
 from trimtab.registry import deployment_store, history
 from trimtab.registry.deployments import Deployed, Deployment
+from trimtab.registry.store import Facts
 from trimtab.sdk.routing import (
     PAYLOAD_TYPE,
     ApiKey,
@@ -181,8 +182,9 @@ def gateways(reading: Reading) -> Sequence[sa.RowMapping]:
 
 def resolve_now(
     reading: Reading, model: str, tenant: TenantId | None, endpoint: str, environment: str
-) -> Resolution:
-    """Which version answers an endpoint by the present records, and why.
+) -> tuple[Resolution, Facts]:
+    """Which version answers an endpoint by the present records, and why; and what the endpoint
+    is told of that version.
 
     The same rule that every gateway follows. Writes nothing.
 
@@ -190,7 +192,8 @@ def resolve_now(
         NotFound: nothing answers here.
     """
     placed = deployment_store.answering(reading, environment, model, tenant)
-    return _resolved(placed, model, tenant, endpoint, reading.now)
+    found = _resolved([d for d, _ in placed], model, tenant, endpoint, reading.now)
+    return found, next(facts for d, facts in placed if d.version == found.version)
 
 
 def resolve_then(

@@ -188,9 +188,10 @@ class Facts:
     cutoff: float
 
 
-_FACTS = sa.select(
-    VERSIONS.c.signer, VERSIONS.c.signed_at, VERSIONS.c.size_bytes, VERSIONS.c.cutoff
-).where(VERSIONS.c.model == sa.bindparam("model"), VERSIONS.c.version == sa.bindparam("version"))
+FACTS = [VERSIONS.c[field.name] for field in dataclasses.fields(Facts)]
+_FACTS = sa.select(*FACTS).where(
+    VERSIONS.c.model == sa.bindparam("model"), VERSIONS.c.version == sa.bindparam("version")
+)
 
 
 def facts(reading: Reading, model: str, version: str) -> Facts | None:

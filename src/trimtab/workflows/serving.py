@@ -13,12 +13,14 @@ from trimtab.identity import store as identity
 from trimtab.identity.reach import demand_grant
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted, NotYours
+from trimtab.kernel.ids import TenantId
 from trimtab.registry import history, reach, routing, store
 from trimtab.registry import service as registry
 from trimtab.registry.model import Lifecycle, Version
+from trimtab.registry.store import Facts
 from trimtab.rollouts import service as rollouts
 from trimtab.rollouts import store as rollout_store
-from trimtab.sdk.routing import Rejected
+from trimtab.sdk.routing import Rejected, Resolution
 from trimtab.workflows import about
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.signed import METADATA_BYTES, binding_of, expected_of, trust_of
@@ -86,17 +88,10 @@ def latest(
     history.demand_past(reading, at)
     name = model_meant(reading, actor, model)
     try:
-        found = (
-            routing.resolve_now(reading, name, actor.tenant, endpoint, ENVIRONMENT)
-            if at is None
-            else routing.resolve_then(reading, name, actor.tenant, endpoint, ENVIRONMENT, at)
-        )
+        found, facts = _resolved(reading, name, actor.tenant, endpoint, at)
     except NotFound:
         store.model_named(reading, name)  # says so if it is the model that there is not
         raise
-    facts = store.facts(reading, name, found.version)
-    if facts is None:
-        raise NotFound(f"nothing answers for {name} here", field="model")
     return Latest(
         model=name,
         version=found.version,
@@ -113,6 +108,18 @@ def latest(
         cutoff=facts.cutoff,
         download=f"/api/ml/model/download?model={name}&version={found.version}&type=onnx",
     )
+
+
+def _resolved(
+    reading: Reading, model: str, tenant: TenantId | None, endpoint: str, at: datetime | None
+) -> tuple[Resolution, Facts]:
+    if at is None:
+        return routing.resolve_now(reading, model, tenant, endpoint, ENVIRONMENT)
+    found = routing.resolve_then(reading, model, tenant, endpoint, ENVIRONMENT, at)
+    facts = store.facts(reading, model, found.version)
+    if facts is None:
+        raise NotFound(f"nothing answers for {model} here", field="model")
+    return found, facts
 
 
 def visible_version(reading: Reading, actor: Actor, model: str, version: str) -> Version:

@@ -1,0 +1,141 @@
+"""One look at the records for all who ask at the same time.
+
+To change threads, and to begin and end a transaction, costs as much as what is asked within it.
+While few ask, each has a look of their own; in a crowd those who wait are answered together, so
+that a crowd costs each of them less, and nobody stands behind all that came before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import Any
+
+from trimtab.audit.work import Reading, Records
+from trimtab.kernel.errors import TrimtabError
+
+_AT_ONCE = 16
+"""Questions to a look at most: its snapshot is not to grow old."""
+
+
+@dataclass
+class _Asked:
+    """A question, and what has come of it."""
+
+    before: Callable[[], None]
+    within: Callable[[Reading], Any]
+    loop: asyncio.AbstractEventLoop
+    told: asyncio.Future[Any]
+    context: Context = field(default_factory=copy_context)
+    answer: Any = None
+    error: Exception | None = None
+    done: bool = False
+
+    def prepare(self) -> None:
+        """Do what comes before the look."""
+        try:
+            self.context.run(self.before)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            self.fail(error)
+
+    def look(self, reading: Reading) -> None:
+        """Take the answer. What is refused concerns nobody else; any other error ends the look."""
+        try:
+            self.answer = self.context.run(self.within, reading)
+        except TrimtabError as error:
+            self.error = error
+        self.done = True
+
+    def fail(self, error: Exception) -> None:
+        """This is what has come of it."""
+        self.error, self.done = error, True
+
+    def tell(self) -> None:
+        """Within the loop: whoever asked goes on, if they still wait."""
+        if self.told.done():
+            return
+        if self.error is not None:
+            self.told.set_exception(self.error)
+        else:
+            self.told.set_result(self.answer)
+
+
+class SharedLooks:
+    """Answers what only looks, in one thread: a second one would mostly take turns with the first
+    at the interpreter, and a crowd would be answered later by both.
+
+    Args:
+        records: What is looked at.
+    """
+
+    def __init__(self, records: Records):
+        self._records = records
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="looks")
+        self._waiting: deque[_Asked] = deque()
+        self._running = False
+        self._lock = threading.Lock()
+
+    async def ask(self, before: Callable[[], None], within: Callable[[Reading], Any]) -> Any:
+        """The answer of `within`, in a look that begins after this was asked.
+
+        Args:
+            before: Done before the look, outside of any transaction.
+            within: Done within it. It may be asked again, in another look, where the first one
+                failed because of somebody else.
+
+        Raises:
+            TrimtabError: what either of them raises; the records cannot be looked at.
+        """
+        loop = asyncio.get_running_loop()
+        asked = _Asked(before, within, loop, loop.create_future())
+        with self._lock:
+            self._waiting.append(asked)
+            starts, self._running = not self._running, True
+        if starts:
+            self._thread.submit(self._run)
+        return await asked.told
+
+    def close(self) -> None:
+        """Begin no more looks."""
+        self._thread.shutdown()
+
+    def _run(self) -> None:
+        while batch := self._next():
+            for one in batch:
+                one.prepare()
+            left = [one for one in batch if not one.done]
+            while left:
+                self._look(left)
+                left = [one for one in left if not one.done]
+            # One wake-up for all of them. They were asked in one loop: there is one server.
+            batch[0].loop.call_soon_threadsafe(_tell, batch)
+
+    def _next(self) -> list[_Asked]:
+        """Some of those who wait; where nobody does, the thread is free."""
+        with self._lock:
+            found = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+            self._running = bool(found)
+            return found
+
+    def _look(self, batch: Sequence[_Asked]) -> None:
+        """Answer these, up to the first whose error ends the look: that one is told it, and the
+        others are left for another look."""
+        current: Sequence[_Asked] = batch  # without a look there is no answer for any of them
+        try:
+            with self._records.look() as reading:
+                for one in batch:
+                    current = (one,)
+                    one.look(reading)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            for one in current:
+                one.fail(error)
+
+
+def _tell(batch: Sequence[_Asked]) -> None:
+    for one in batch:
+        one.tell()
