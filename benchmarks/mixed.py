@@ -279,6 +279,8 @@ def furnished(home: Path, url: str, models: int, tenants: int, votes: int) -> Co
                         work, target, comment="", contributors=(), criteria=(), demands=demands
                     )
                 )
+        with database.write() as connection:  # as the server does by itself within a minute
+            connection.exec_driver_sql("ANALYZE")
     return Company(house, password, tuple(pending))
 
 

@@ -25,6 +25,12 @@ def schema(dialect: sa.Dialect) -> str:
         statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
         for index in sorted(table.indexes, key=lambda i: str(i.name)):
             statements.append(str(CreateIndex(index).compile(dialect=dialect)).strip())
+        if dialect.name == "postgresql":
+            statements += [
+                f"ALTER TABLE {table.name} ALTER COLUMN {column.name} SET STORAGE {storage}"
+                for column in table.columns
+                if (storage := column.info.get("postgresql_storage"))
+            ]
     statements.append("INSERT INTO ledger_size (tenant, size) VALUES ('*', 0)")
     statements += triggers(dialect.name)
     lines = [line.rstrip() for line in SEPARATOR.join(statements).splitlines()]

@@ -181,17 +181,19 @@ def entries(
         ref: Only entries that mention this id.
         newest_first: Turn the order round.
     """
-    query = _whole_entries().where(ENTRIES.c.sequence > after)
+    query, number = _whole_entries(), ENTRIES.c.sequence
+    if ref is not None:
+        # Walked along the mentions, of which an id has few, whatever the database knows of it.
+        query = query.join(MENTIONS, MENTIONS.c.sequence == ENTRIES.c.sequence)
+        query, number = query.where(MENTIONS.c.ref == ref), MENTIONS.c.sequence
+    query = query.where(number > after)
     if before is not None:
-        query = query.where(ENTRIES.c.sequence < before)
+        query = query.where(number < before)
     if tenant is not None:
         query = query.where(ENTRIES.c.tenant == tenant)
     if kinds:
         query = query.where(ENTRIES.c.kind.in_(kinds))
-    if ref is not None:
-        query = query.join(MENTIONS, MENTIONS.c.sequence == ENTRIES.c.sequence)
-        query = query.where(MENTIONS.c.ref == ref)
-    order = ENTRIES.c.sequence.desc() if newest_first else ENTRIES.c.sequence
+    order = number.desc() if newest_first else number
     return [_entry(row) for row in connection.execute(query.order_by(order).limit(limit))]
 
 

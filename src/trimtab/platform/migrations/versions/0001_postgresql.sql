@@ -248,6 +248,8 @@ CREATE TABLE label_batches (
 ;
 CREATE INDEX ix_label_batches_model_time ON label_batches (model, first_at, last_at)
 ;
+ALTER TABLE label_batches ALTER COLUMN body SET STORAGE EXTERNAL
+;
 CREATE TABLE late_rows (
 	model VARCHAR(63) COLLATE "C" NOT NULL,
 	"window" VARCHAR(80) COLLATE "C" NOT NULL,
@@ -382,6 +384,8 @@ CREATE TABLE prediction_batches (
 )
 ;
 CREATE INDEX ix_prediction_batches_model_time ON prediction_batches (model, first_at, last_at)
+;
+ALTER TABLE prediction_batches ALTER COLUMN body SET STORAGE EXTERNAL
 ;
 CREATE TABLE remediations (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
