@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -97,6 +97,16 @@ def counted(database: Database) -> Iterator[Counter[str]]:
     yield seen
     sa.event.remove(database.engine, "before_cursor_execute", note)
     sa.event.remove(database.engine, "begin", begun)
+
+
+def test_an_entry_that_is_not_wanted_is_no_job_and_is_passed(records: Records) -> None:
+    happen(records, Rang, Rang, Rang)
+    second = replace(HEAR, wanted=lambda entry: entry.sequence == 2)
+    queue = Queue()
+    dispatch(records.database, queue, [second])
+    assert [sequence for _, _, sequence in queue.calls] == [2]
+    assert cursors(records) == {"hear": 3}
+    assert dispatch(records.database, queue, [second]) == 0
 
 
 def test_each_entry_of_its_kinds_is_handed_over_once_in_order(records: Records) -> None:

@@ -27,7 +27,7 @@ _AT_ONCE = 16
 class _Asked:
     """A question, and what has come of it."""
 
-    before: Callable[[], None]
+    before: Callable[[], object]
     within: Callable[[Reading], Any]
     loop: asyncio.AbstractEventLoop
     told: asyncio.Future[Any]
@@ -80,7 +80,7 @@ class SharedLooks:
         self._running = False
         self._lock = threading.Lock()
 
-    async def ask(self, before: Callable[[], None], within: Callable[[Reading], Any]) -> Any:
+    async def ask(self, before: Callable[[], object], within: Callable[[Reading], Any]) -> Any:
         """The answer of `within`, in a look that begins after this was asked.
 
         Args:

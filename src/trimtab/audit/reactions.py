@@ -7,7 +7,7 @@ so delivery is at least once; the key makes the effect once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -17,17 +17,22 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from trimtab.audit import ledger
+from trimtab.audit.ledger import Entry
 from trimtab.audit.tables import CURSORS, ENTRIES
 from trimtab.platform.database import Database
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """Run `job` for every entry of one of `kinds`. The name never changes once released."""
+    """Run `job` for every entry of one of `kinds` that is wanted. The name never changes once
+    released."""
 
     name: str
     kinds: tuple[str, ...]
     job: str
+    wanted: Callable[[Entry], bool] = lambda _: True
+    """Spares a job, which costs many times what this does. Where an entry does not say what it
+    takes to know, it is wanted: the job looks at the records."""
 
 
 class Enqueue(Protocol):
@@ -41,7 +46,7 @@ class Enqueue(Protocol):
 def dispatch(
     database: Database, engine: Enqueue, reactions: Sequence[Reaction], *, batch: int = 500
 ) -> int:
-    """Hand over what has happened since each reaction last looked; return how much.
+    """Hand over what has happened since each reaction last looked; return how much that was.
 
     Safe to repeat, to be killed at any instant, and to run twice at once. All cursors that
     move are written in one transaction, after the last hand-over; the cursor of a reaction
@@ -63,8 +68,9 @@ def dispatch(
     reached = {}
     for reaction, entries in waiting.items():
         for entry in entries:
-            key = f"{reaction.name}:{entry.key}"
-            engine.enqueue(reaction.job, key, {"sequence": entry.sequence})
+            if reaction.wanted(entry):
+                key = f"{reaction.name}:{entry.key}"
+                engine.enqueue(reaction.job, key, {"sequence": entry.sequence})
         reached[reaction.name] = entries[-1].sequence if len(entries) == batch else newest
     if reached:
         with database.write() as connection:

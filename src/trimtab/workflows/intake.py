@@ -350,6 +350,11 @@ def _automatic_percent(demands: TierPolicy) -> float:
     return min(rollout.max_traffic_percent, granted)
 
 
+def decides(entry: Entry) -> bool:
+    """Whether an entry may be one that `follow_approval` moves a version for."""
+    return entry.data is None or entry.data.get("phase") != "pending"
+
+
 def follow_approval(parts: Parts, entry: Entry) -> None:
     """Move a version as its approval was decided."""
     assert entry.data is not None

@@ -65,14 +65,20 @@ def entry_of(parts: Parts, args: JobArgs) -> Entry:
 
 
 def reaction(
-    parts: Parts, name: str, kinds: tuple[str, ...], react: Reacts, *, queue: str
+    parts: Parts,
+    name: str,
+    kinds: tuple[str, ...],
+    react: Reacts,
+    *,
+    queue: str,
+    wanted: Callable[[Entry], bool] = lambda _: True,
 ) -> tuple[Reaction, Job]:
     """A reaction and the job that carries it out, under one name."""
 
     def run(args: JobArgs) -> None:
         react(parts, entry_of(parts, args))
 
-    return Reaction(name, kinds, name), Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
+    return Reaction(name, kinds, name, wanted), Job(name, run, queue, max_attempts=MAX_ATTEMPTS)
 
 
 def sweep(name: str, turn: Callable[[str], None], *, queue: str) -> Job:

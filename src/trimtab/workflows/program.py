@@ -73,16 +73,20 @@ def _releasing(parts: Parts) -> list[tuple[Reaction, Job]]:
     reacting: list[tuple[str, tuple[str, ...], Reacts]] = [
         ("intake.check", ("version.registered",), check.run),
         ("intake.ask", ("check.finished",), intake.request_approval),
-        (
-            "intake.decide",
-            ("approval.voted", "approval.approved_automatically"),
-            intake.follow_approval,
-        ),
         ("release.start", ("version.moved",), release.start_approved),
         ("release.next", ("rollout.step_observed",), release.start_next),
     ]
+    decide = reaction(
+        parts,
+        "intake.decide",
+        ("approval.voted", "approval.approved_automatically"),
+        intake.follow_approval,
+        queue=Role.RELEASE,
+        wanted=intake.decides,  # most votes are not the last
+    )
     return [
-        reaction(parts, name, kinds, react, queue=Role.RELEASE) for name, kinds, react in reacting
+        *(reaction(parts, name, kinds, act, queue=Role.RELEASE) for name, kinds, act in reacting),
+        decide,
     ]
 
 

@@ -1,0 +1,149 @@
+"""Those who only ask share a look; what befalls one of them is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from trimtab.api.shared_looks import SharedLooks
+from trimtab.audit.work import Reading, Records
+from trimtab.kernel.clock import SteppedClock
+from trimtab.kernel.errors import NotFound, Unavailable
+from trimtab.platform.database import Database
+
+
+@pytest.fixture
+def records(either_database: Database, clock: SteppedClock) -> Records:
+    return Records(either_database, clock)
+
+
+@pytest.fixture
+def looks(records: Records) -> Iterator[SharedLooks]:
+    made = SharedLooks(records)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def begun(records: Records) -> Iterator[list[int]]:
+    """A number for each transaction that is begun."""
+    seen: list[int] = []
+
+    def note(_: object) -> None:
+        seen.append(len(seen))
+
+    sa.event.listen(records.database.engine, "begin", note)
+    yield seen
+    sa.event.remove(records.database.engine, "begin", note)
+
+
+def nothing() -> None:
+    pass
+
+
+def one(reading: Reading) -> int:
+    found: int = reading.connection.execute(sa.text("SELECT 1")).scalar_one()
+    return found
+
+
+def asked(looks: SharedLooks, *questions: Callable[[Reading], Any]) -> list[Any]:
+    """The answers to what is asked while the first question still waits."""
+    return asyncio.run(_asked(looks, questions))
+
+
+async def _asked(looks: SharedLooks, questions: tuple[Callable[[Reading], Any], ...]) -> list[Any]:
+    everybody = threading.Event()
+    first = asyncio.ensure_future(looks.ask(lambda: bool(everybody.wait(60)) or None, one))
+    await asyncio.sleep(0)
+    others: list[Awaitable[Any]] = [
+        asyncio.ensure_future(looks.ask(nothing, question)) for question in questions
+    ]
+    await asyncio.sleep(0)
+    everybody.set()
+    answers = await asyncio.gather(first, *others, return_exceptions=True)
+    assert answers[0] == 1
+    return list(answers[1:])
+
+
+def test_all_who_wait_are_answered_in_one_look(looks: SharedLooks, begun: list[int]) -> None:
+    assert asked(looks, *[one] * 10) == [1] * 10
+    assert len(begun) == 2, "the first one's, and that of all who came meanwhile"
+
+
+def test_what_is_refused_concerns_nobody_else(looks: SharedLooks, begun: list[int]) -> None:
+    def refuse(_: Reading) -> None:
+        raise NotFound("there is none")
+
+    before, refused, after = asked(looks, one, refuse, one)
+    assert (before, after) == (1, 1)
+    assert isinstance(refused, NotFound)
+    assert len(begun) == 2
+
+
+def test_what_ends_a_look_is_told_to_whom_it_befell(looks: SharedLooks) -> None:
+    def ask_nonsense(reading: Reading) -> None:
+        reading.connection.execute(sa.text("SELECT nothing FROM nowhere"))
+
+    def fail(_: Reading) -> None:
+        raise ZeroDivisionError
+
+    before, broken, middle, failed, after = asked(looks, one, ask_nonsense, one, fail, one)
+    assert (before, middle, after) == (1, 1, 1)
+    assert isinstance(broken, sa.exc.DBAPIError | Unavailable)
+    assert isinstance(failed, ZeroDivisionError)
+
+
+def test_where_no_look_can_be_had_everybody_is_told(
+    looks: SharedLooks, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise Unavailable("the database is away", remedy="wait")
+
+    def gone(*_: object, **__: object) -> None:
+        away()
+
+    async def three() -> list[Any]:
+        return await asyncio.gather(
+            *(looks.ask(nothing, one) for _ in range(3)), return_exceptions=True
+        )
+
+    monkeypatch.setattr(records, "look", gone)
+    answers = asyncio.run(three())
+    assert [type(answer) for answer in answers] == [Unavailable] * 3
+
+
+def test_whoever_waits_no_more_holds_up_nobody(looks: SharedLooks) -> None:
+    async def left() -> int:
+        gate = threading.Event()
+        leaving = asyncio.ensure_future(looks.ask(lambda: bool(gate.wait(60)) or None, one))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        gate.set()
+        answer: int = await looks.ask(nothing, one)
+        return answer
+
+    assert asyncio.run(left()) == 1
+
+
+def test_a_question_is_answered_by_what_was_written_before_it(
+    looks: SharedLooks, records: Records
+) -> None:
+    with records.database.write() as connection:
+        connection.execute(sa.text("CREATE TABLE said (word integer)"))
+
+    def counted(reading: Reading) -> int:
+        found: int = reading.connection.execute(sa.text("SELECT count(*) FROM said")).scalar_one()
+        return found
+
+    async def told() -> None:
+        for number in range(50):
+            with records.database.write() as connection:
+                connection.execute(sa.text("INSERT INTO said VALUES (1)"))
+            assert await looks.ask(nothing, counted) == number + 1
+
+    asyncio.run(told())
