@@ -7,13 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from tests import databases
 from tests.objects import ObjectServer, start_object_server
 
 from trimtab.audit.tables import SIZE, WHOLE
 from trimtab.audit.work import Records
+from trimtab.identity import passwords
 from trimtab.kernel.clock import SteppedClock
 from trimtab.platform.database import Database, metadata
+
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""In this process alone. What a password costs on purpose is paid by whoever guesses, not by
+every test that adds somebody; processes that tests start pay it."""
 
 databases.choose(os.environ.get("TRIMTAB_TEST_DATABASE", databases.SQLITE))
 
