@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,8 +113,9 @@ class SharedLooks:
             while left:
                 self._look(left)
                 left = [one for one in left if not one.done]
-            # One wake-up for all of them. They were asked in one loop: there is one server.
-            batch[0].loop.call_soon_threadsafe(_tell, batch)
+            # One wake-up for all of them: they were asked in one loop, for there is one server.
+            with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+                batch[0].loop.call_soon_threadsafe(_tell, batch)
 
     def _next(self) -> list[_Asked]:
         """Some of those who wait; where nobody does, the thread is free."""

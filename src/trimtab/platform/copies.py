@@ -138,6 +138,8 @@ def restore_postgresql(database: Database, dump: Path, tools: Path | None) -> No
                 str(dump),
             ]
         )
+    with database.write() as connection:  # a dump has no statistics; plans would be guesses
+        connection.exec_driver_sql("ANALYZE")
 
 
 def content_of_postgresql(database: Database) -> list[str]:
