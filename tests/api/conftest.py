@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.api.neighbours import Street, settle_in
-from tests.databases import address_for
+from tests.databases import database_for
 
 from trimtab.demo import data
 from trimtab.demo.processes import ControlPlane, start_control_plane
@@ -236,7 +236,7 @@ ACCOUNTS: dict[str, tuple[str, str | None]] = {
 def house(tmp_path_factory: pytest.TempPathFactory, material: Material) -> Iterator[House]:
     """One control plane for all tests here; each registers models of its own."""
     home = tmp_path_factory.mktemp("house") / "home"
-    control = start_control_plane(home, START, port=None, database=address_for(home))
+    control = start_control_plane(home, START, port=None, more=database_for(home))
     try:
         found = assembled(control, material)
         yield found

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from tests.databases import address_for, database_for
+from tests.databases import database_for
 
 from trimtab.demo.processes import start_control_plane
 from trimtab.sdk import shapes
@@ -40,9 +40,7 @@ def run(home: Path, *arguments: str, columns: str = "200") -> subprocess.Complet
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder in which a control plane has run, and was ended in peace."""
     home = tmp_path_factory.mktemp("cli") / "home"
-    control = start_control_plane(
-        home, "2015-03-01T00:00:00Z", port=None, database=address_for(home)
-    )
+    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None, more=database_for(home))
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.databases import address_for
+from tests.databases import database_for
 
 from trimtab.demo import data
 from trimtab.demo.candidates import FLIGHTS, register_models
@@ -61,7 +61,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     story = short_story()
     home = tmp_path_factory.mktemp("journey") / "home"
     control = start_control_plane(
-        home, f"{FIRST.isoformat()}T00:00:00Z", port=None, database=address_for(home)
+        home, f"{FIRST.isoformat()}T00:00:00Z", port=None, more=database_for(home)
     )
     running = [control.process]
     try:
@@ -82,9 +82,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             control.process.handle.wait()
             alone = answers(control, endpoints, story, day)
             port = int(control.url.rpartition(":")[2])
-            control = start_control_plane(
-                home, now.isoformat(), port=port, database=address_for(home)
-            )
+            control = start_control_plane(home, now.isoformat(), port=port, more=database_for(home))
             running.insert(0, control.process)
             director._drained()  # what was answered alone arrives before its window is closed
         endpoints.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.databases import address_for
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab.demo.processes import start_control_plane, start_gateway
@@ -87,7 +87,7 @@ def test_a_first_release_as_the_readme_has_it(tmp_path: Path, session: Session) 
         tmp_path / "home",
         "2026-01-01T00:00:00Z",
         port=None,
-        database=address_for(tmp_path / "home"),
+        more=database_for(tmp_path / "home"),
     )
     gateway = None
     try:

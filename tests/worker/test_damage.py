@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.databases import address_for
+from tests.databases import database_for
 from tests.serving import administered
 from tests.worker.test_application import PASSWORD, TENANTS, new_tenant, opened
 
@@ -124,9 +124,7 @@ def family(pid: int) -> list[int]:
 
 def killed(home: Path) -> list[str]:
     """A control plane that was killed with a log that is not yet in its database; its heads."""
-    control = start_control_plane(
-        home, "2015-03-01T00:00:00Z", port=None, database=address_for(home)
-    )
+    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None, more=database_for(home))
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

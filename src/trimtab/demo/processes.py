@@ -82,13 +82,11 @@ def start_control_plane(
     port: int | None,
     lockstep: bool = False,
     more: Mapping[str, str] | None = None,
-    database: str | None = None,
 ) -> ControlPlane:
     """Start a control plane whose clock is stepped, on an empty folder.
 
     In `lockstep` nothing happens between two steps, and the same calls write the same record.
-    `more` are further settings.
-    Its records are in a file in the folder, or in the empty `database` of this address.
+    Its records are in a file in the folder, unless `more`, which are further settings, say where.
 
     Raises:
         Unavailable: it does not come up.
@@ -104,7 +102,6 @@ def start_control_plane(
         "TRIMTAB_ADMIN_PASSWORD": password,
         "LOG_LEVEL": "WARNING",
         **(more or {}),
-        **({} if database is None else {"DATABASE_URL": database}),
     }
     process = _start("control plane", [sys.executable, "-m", "trimtab", "serve"], environment, home)
     url = f"http://127.0.0.1:{chosen}"

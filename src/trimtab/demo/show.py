@@ -135,7 +135,7 @@ def _play(options: Options, screen: Screen, home: Path, stack: ExitStack) -> int
         f"{clock:%Y-%m-%dT%H:%M:%SZ}",
         port=options.port,
         lockstep=True,
-        database=options.database,
+        more={} if options.database is None else {"DATABASE_URL": options.database},
     )
     stack.callback(control.process.stop)
     screen.open()
