@@ -6,6 +6,7 @@ measured in one run, in turn, and printed with their spread. Nothing here is ass
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import resource
@@ -80,12 +81,13 @@ class Figure:
         return text
 
     def record(self) -> dict[str, Any]:
-        """The figure as JSON values."""
+        """The figure as JSON values; what never ended is null."""
         return {
             **asdict(self),
+            "runs": [run if math.isfinite(run) else None for run in self.runs],
             "goal": None if self.goal is None else str(self.goal),
-            "value": self.value,
-            "ratio": self.ratio,
+            "value": self.value if math.isfinite(self.value) else None,
+            "ratio": self.ratio if self.ratio and math.isfinite(self.ratio) else None,
             "met": self.met,
         }
 

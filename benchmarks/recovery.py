@@ -29,6 +29,7 @@ from trimtab.platform.durable_dbos import DbosSettings
 SIGNALS = 10
 """So many are written at once: then whoever dies has begun something."""
 DOWN_SECONDS = 1.0
+BEGINNING_SECONDS = 5.0
 
 _HELD = sa.text(
     "SELECT executor_id, workflow_uuid FROM dbos.workflow_status WHERE status = 'PENDING'"
@@ -78,7 +79,9 @@ def _worker_killed(fire: Fire, numbers: Iterator[int]) -> float:
         fire.until(lambda: len(_alive(installation)) == len(WORKERS))
         for _ in range(SIGNALS):
             fire.signal(f"m{next(numbers)}")
-        name, executor = _busy(installation)
+        if (busy := _busy(installation)) is None:
+            continue  # all was done before anybody looked
+        name, executor = busy
         installation.kill(name)
         killed = time.perf_counter()
         if begun := _held(installation).get(executor, []):
@@ -136,13 +139,15 @@ def _burning() -> Iterator[Fire]:
             installation.close()
 
 
-def _busy(installation: Installation) -> tuple[str, str]:
+def _busy(installation: Installation) -> tuple[str, str] | None:
     """A worker that has just begun something: its name, and what the database knows it by."""
-    while True:
+    deadline = time.perf_counter() + BEGINNING_SECONDS
+    while time.perf_counter() < deadline:
         held = _held(installation)
         for name, executor in _alive(installation).items():
             if executor in held:
                 return name, executor
+    return None
 
 
 def _alive(installation: Installation) -> dict[str, str]:

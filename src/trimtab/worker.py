@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import threading
@@ -239,6 +240,8 @@ def _until_told(application: Application, server: uvicorn.Server | None) -> int:
     application.start()
     worker = Worker(application)
     worker.start()
+    gc.collect()
+    gc.freeze()  # what there is by now stays, and is most of all: to look it through takes long
     try:
         if server is None:
             log.info("working", roles=sorted(application.roles))

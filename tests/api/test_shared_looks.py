@@ -42,13 +42,18 @@ def begun(records: Records) -> Iterator[list[int]]:
     sa.event.remove(records.database.engine, "begin", note)
 
 
-def nothing() -> None:
-    pass
-
-
 def one(reading: Reading) -> int:
     found: int = reading.connection.execute(sa.text("SELECT 1")).scalar_one()
     return found
+
+
+def waiting_for(event: threading.Event, looked: threading.Event) -> Callable[[Reading], int]:
+    def wait(reading: Reading) -> int:
+        looked.set()
+        assert event.wait(60)
+        return one(reading)
+
+    return wait
 
 
 def asked(looks: SharedLooks, *questions: Callable[[Reading], Any]) -> list[Any]:
@@ -57,11 +62,12 @@ def asked(looks: SharedLooks, *questions: Callable[[Reading], Any]) -> list[Any]
 
 
 async def _asked(looks: SharedLooks, questions: tuple[Callable[[Reading], Any], ...]) -> list[Any]:
-    everybody = threading.Event()
-    first = asyncio.ensure_future(looks.ask(lambda: bool(everybody.wait(60)) or None, one))
-    await asyncio.sleep(0)
+    everybody, looked = threading.Event(), threading.Event()
+    first = asyncio.ensure_future(looks.ask(waiting_for(everybody, looked)))
+    while not looked.is_set():
+        await asyncio.sleep(0.001)
     others: list[Awaitable[Any]] = [
-        asyncio.ensure_future(looks.ask(nothing, question)) for question in questions
+        asyncio.ensure_future(looks.ask(question)) for question in questions
     ]
     await asyncio.sleep(0)
     everybody.set()
@@ -98,6 +104,25 @@ def test_what_ends_a_look_is_told_to_whom_it_befell(looks: SharedLooks) -> None:
     assert isinstance(failed, ZeroDivisionError)
 
 
+@pytest.mark.parametrize("ending", [StopIteration, SystemExit])
+def test_what_would_end_a_loop_is_an_error_like_others(
+    looks: SharedLooks, ending: type[BaseException]
+) -> None:
+    def end(_: Reading) -> None:
+        raise ending
+
+    before, ended, after = asked(looks, one, end, one)
+    assert (before, after) == (1, 1)
+    assert isinstance(ended, RuntimeError)
+    assert asked(looks, one) == [1]
+
+
+def test_after_the_end_nobody_waits(looks: SharedLooks) -> None:
+    looks.close()
+    with pytest.raises(Unavailable, match="ending"):
+        asyncio.run(looks.ask(one))
+
+
 def test_where_no_look_can_be_had_everybody_is_told(
     looks: SharedLooks, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,9 +133,7 @@ def test_where_no_look_can_be_had_everybody_is_told(
         away()
 
     async def three() -> list[Any]:
-        return await asyncio.gather(
-            *(looks.ask(nothing, one) for _ in range(3)), return_exceptions=True
-        )
+        return await asyncio.gather(*(looks.ask(one) for _ in range(3)), return_exceptions=True)
 
     monkeypatch.setattr(records, "look", gone)
     answers = asyncio.run(three())
@@ -119,12 +142,13 @@ def test_where_no_look_can_be_had_everybody_is_told(
 
 def test_whoever_waits_no_more_holds_up_nobody(looks: SharedLooks) -> None:
     async def left() -> int:
-        gate = threading.Event()
-        leaving = asyncio.ensure_future(looks.ask(lambda: bool(gate.wait(60)) or None, one))
-        await asyncio.sleep(0)
+        gate, looked = threading.Event(), threading.Event()
+        leaving = asyncio.ensure_future(looks.ask(waiting_for(gate, looked)))
+        while not looked.is_set():
+            await asyncio.sleep(0.001)
         leaving.cancel()
         gate.set()
-        answer: int = await looks.ask(nothing, one)
+        answer: int = await looks.ask(one)
         return answer
 
     assert asyncio.run(left()) == 1
@@ -144,6 +168,6 @@ def test_a_question_is_answered_by_what_was_written_before_it(
         for number in range(50):
             with records.database.write() as connection:
                 connection.execute(sa.text("INSERT INTO said VALUES (1)"))
-            assert await looks.ask(nothing, counted) == number + 1
+            assert await looks.ask(counted) == number + 1
 
     asyncio.run(told())

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+from anyio import to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import State
 
@@ -224,7 +225,11 @@ class PermittedAsker:
         def within(reading: Reading) -> Answer:
             return question(reading, self.asker.permitted(reading, self.permission))
 
-        answer: Answer = await self.looks.ask(self.asker.take, within)
+        if self.asker.credential.writes:
+            await to_thread.run_sync(self.asker.take)
+        else:
+            self.asker.take()
+        answer: Answer = await self.looks.ask(within)
         return answer
 
 

@@ -109,13 +109,15 @@ class Fairness:
             await self._refuse("requests at a time", 1.0, scope, receive, send)
             return
         try:
-            places.acquire_nowait()  # where there is one, nobody has to wait for a turn of the loop
-        except WouldBlock:
-            await places.acquire()
-        try:
-            await self._app(scope, receive, send)
+            try:
+                places.acquire_nowait()  # where there is one, no turn of the loop is waited for
+            except WouldBlock:
+                await places.acquire()
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                places.release()
         finally:
-            places.release()
             state = places.statistics()
             if not state.borrowed_tokens and not state.tasks_waiting:
                 self._rooms.pop(room, None)

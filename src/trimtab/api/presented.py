@@ -21,9 +21,11 @@ TAKEN = "signature_taken"
 
 
 class Credential(Protocol):
-    """Tells whom a request speaks for, by the records. `name` is what failures are counted by."""
+    """Tells whom a request speaks for, by the records. `name` is what failures are counted by;
+    `writes` says whether `take` does, which may wait for others who write."""
 
     name: str
+    writes: bool
 
     def take(self, parts: Parts) -> None:
         """What has to be committed before anything is done for the request."""
@@ -40,6 +42,8 @@ class Credential(Protocol):
 
 class Key:
     """An API key."""
+
+    writes = False
 
     def __init__(self, text: str):
         self._text = text
@@ -59,6 +63,8 @@ class Key:
 class Bearer:
     """A token that we issued."""
 
+    writes = False
+
     def __init__(self, token: str):
         self._token = token
         self.name = _short(token)
@@ -77,6 +83,8 @@ class Bearer:
 
 class Signed:
     """A signature by an API key, of this very request, which is taken once."""
+
+    writes = True
 
     def __init__(self, request: Request, authorization: str):
         said = request_signing.parse(authorization)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,6 +68,7 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
         redirect_slashes=False,
         docs_url=None,  # the pages have their own: these would load scripts from other hosts
         redoc_url=None,
+        lifespan=_lifespan,
     )
     app.state.parts = parts
     app.state.loop = loop
@@ -82,6 +84,12 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     app.add_middleware(BodyLimit, metrics=parts.metrics)
     app.add_middleware(Observed, parts=parts)  # the outermost: every answer has an id
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.looks.close()
 
 
 class Contained:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trimtab.audit.work import Reading, Records
-from trimtab.kernel.errors import TrimtabError
+from trimtab.kernel.errors import TrimtabError, Unavailable
 
 _AT_ONCE = 16
 """Questions to a look at most: its snapshot is not to grow old."""
@@ -28,8 +28,7 @@ _AT_ONCE = 16
 class _Asked:
     """A question, and what has come of it."""
 
-    before: Callable[[], object]
-    within: Callable[[Reading], Any]
+    question: Callable[[Reading], Any]
     loop: asyncio.AbstractEventLoop
     told: asyncio.Future[Any]
     context: Context = field(default_factory=copy_context)
@@ -37,23 +36,23 @@ class _Asked:
     error: Exception | None = None
     done: bool = False
 
-    def prepare(self) -> None:
-        """Do what comes before the look."""
-        try:
-            self.context.run(self.before)
-        except Exception as error:  # noqa: BLE001 - whoever asked is told
-            self.fail(error)
+    @property
+    def waits(self) -> bool:
+        """Whether there is still somebody to be told."""
+        return not (self.done or self.told.done() or self.loop.is_closed())
 
     def look(self, reading: Reading) -> None:
         """Take the answer. What is refused concerns nobody else; any other error ends the look."""
         try:
-            self.answer = self.context.run(self.within, reading)
+            self.answer = self.context.run(self.question, reading)
         except TrimtabError as error:
             self.error = error
         self.done = True
 
-    def fail(self, error: Exception) -> None:
-        """This is what has come of it."""
+    def fail(self, error: BaseException) -> None:
+        """This is what has come of it. What would end a loop, or a generator, is told in words."""
+        if not isinstance(error, Exception) or isinstance(error, StopIteration):
+            error = RuntimeError(f"a question was ended by {error!r}")
         self.error, self.done = error, True
 
     def tell(self) -> None:
@@ -79,43 +78,44 @@ class SharedLooks:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="looks")
         self._waiting: deque[_Asked] = deque()
         self._running = False
+        self._closed = False
         self._lock = threading.Lock()
 
-    async def ask(self, before: Callable[[], object], within: Callable[[Reading], Any]) -> Any:
-        """The answer of `within`, in a look that begins after this was asked.
+    async def ask(self, question: Callable[[Reading], Any]) -> Any:
+        """The answer to a question, in a look that begins after it was asked.
 
         Args:
-            before: Done before the look, outside of any transaction.
-            within: Done within it. It may be asked again, in another look, where the first one
-                failed because of somebody else.
+            question: Reads and does nothing else. It may be asked again, in another look, where
+                the first one failed because of somebody else's.
 
         Raises:
-            TrimtabError: what either of them raises; the records cannot be looked at.
+            TrimtabError: what the question raises; the records cannot be looked at.
         """
         loop = asyncio.get_running_loop()
-        asked = _Asked(before, within, loop, loop.create_future())
+        asked = _Asked(question, loop, loop.create_future())
         with self._lock:
+            if self._closed:
+                raise Unavailable("this process is ending", remedy="ask again: another one answers")
             self._waiting.append(asked)
-            starts, self._running = not self._running, True
-        if starts:
-            self._thread.submit(self._run)
+            if not self._running:
+                self._thread.submit(self._run)
+                self._running = True
         return await asked.told
 
     def close(self) -> None:
-        """Begin no more looks."""
-        self._thread.shutdown()
+        """Begin no more looks, and wait for none."""
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+        self._thread.shutdown(wait=False)
 
     def _run(self) -> None:
         while batch := self._next():
-            for one in batch:
-                one.prepare()
-            left = [one for one in batch if not one.done]
-            while left:
+            while left := [one for one in batch if one.waits]:
                 self._look(left)
-                left = [one for one in left if not one.done]
-            # One wake-up for all of them: they were asked in one loop, for there is one server.
-            with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
-                batch[0].loop.call_soon_threadsafe(_tell, batch)
+            for loop in {one.loop for one in batch}:
+                with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+                    loop.call_soon_threadsafe(_tell, [one for one in batch if one.loop is loop])
 
     def _next(self) -> list[_Asked]:
         """Some of those who wait; where nobody does, the thread is free."""
@@ -133,7 +133,7 @@ class SharedLooks:
                 for one in batch:
                     current = (one,)
                     one.look(reading)
-        except Exception as error:  # noqa: BLE001 - whoever asked is told
+        except BaseException as error:  # noqa: BLE001 - whoever asked is told
             for one in current:
                 one.fail(error)
 

@@ -21,10 +21,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 WRITERS = 7_141_592_654
 """Of PostgreSQL's advisory locks, which are apart for each database: that of the one writer."""
 
-_BEGIN = (
-    f"SELECT pg_advisory_xact_lock({WRITERS}), CAST(pg_current_xact_id() AS text) AS id, "
-    "set_config('idle_in_transaction_session_timeout', '{idle_ms}', true)"
-)
+_IDLE = "idle_in_transaction_session_timeout"
+_BEGIN = f"SELECT pg_advisory_xact_lock({WRITERS}), CAST(pg_current_xact_id() AS text) AS id"
+_BEGIN_BOUNDED = f"{_BEGIN}, set_config('{_IDLE}', '{{idle_ms}}', true)"
 _ID = "trimtab_transaction"
 
 _USED = "trimtab_used"
@@ -80,7 +79,9 @@ def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Wait
             "options": _options(url, waits),
         },
     )
-    begin = _BEGIN.format(idle_ms=round(waits.idle_writer * 1000))
+    begin = _BEGIN_BOUNDED.format(idle_ms=max(1, round(waits.idle_writer * 1000)))
+    if _IDLE in _their_options(url):  # what the address says wins
+        begin = _BEGIN
     event.listen(made, "begin", lambda connection: _begun(connection, begin))
     event.listen(made, "checkin", _given_back)
     event.listen(made, "checkout", _taken)
@@ -102,7 +103,7 @@ def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None
     try:
         connection.execute("")
         connection.rollback()
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise sa.exc.DisconnectionError(str(error)) from error
 
 
@@ -111,11 +112,15 @@ def _options(url: sa.URL, waits: Waits) -> str:
     limits = {
         "lock_timeout": waits.lock,
         "statement_timeout": waits.statement,
-        "idle_in_transaction_session_timeout": waits.idle,
+        _IDLE: waits.idle,
     }
     ours = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
+    return " ".join([*ours, _their_options(url)]).strip()
+
+
+def _their_options(url: sa.URL) -> str:
     theirs = url.query.get("options", "")
-    return " ".join([*ours, *([theirs] if isinstance(theirs, str) else theirs)]).strip()
+    return theirs if isinstance(theirs, str) else " ".join(theirs)
 
 
 def options_of(*, writes: bool) -> dict[str, Any]:
