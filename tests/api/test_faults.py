@@ -17,6 +17,7 @@ from fastapi.responses import StreamingResponse
 from trimtab.api import strict
 from trimtab.api.access import open_to_all
 from trimtab.api.server import create_app
+from trimtab.audit.work import Records
 from trimtab.kernel.clock import SystemClock
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.settings import Settings
@@ -33,6 +34,7 @@ class Bare:
         self.settings = Settings()
         self.real_clock = SystemClock()
         self.following = None
+        self.records = cast(Records, None)  # nothing is looked at
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tests.registering import registered
 from tests.worker.test_signals import drift
 
 from trimtab.audit import ledger
+from trimtab.demo.processes import free_port
 from trimtab.incidents import store as incidents
 from trimtab.kernel.actor import system
 from trimtab.remediation import store as remediations
@@ -190,6 +191,7 @@ def _run(home: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join(sys.path),
         "TRIMTAB_HOME": str(home / "home"),
+        "TRIMTAB_PORT": str(free_port()),
         "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
     }
     command = [sys.executable, "-m", "trimtab", *arguments]
