@@ -122,16 +122,7 @@ class Application:
         )
         self.migrated = migrate.upgrade(database)
         records = Records(database, settings.new_clock())
-        head_key = load_or_create_key(keys / "ledger.pem")
-        heads = Heads(database, HeadSigner(ledger_origin(head_key), head_key), home / "heads")
-        if confirm:
-            try:
-                heads.confirm()
-            except IntegrityFailed:
-                database.close()
-                raise
-        if apart:
-            heads.demand_own()
+        heads = _heads(database, home, confirm=confirm)
         engine = DbosEngine(_jobs(settings, database, self.roles), hook=hook, on_lost=self.lost.set)
         records.fence = engine.fence
         self.parts = _parts(settings, policy, records, heads, engine)
@@ -264,6 +255,27 @@ def _sound(settings: Settings, home: Path) -> None:
             )
         if seen.unseen:
             log.warning("not every table was looked at", path=str(path), tables=seen.unseen)
+
+
+def _heads(database: Database, home: Path, *, confirm: bool) -> Heads:
+    """The heads of the ledger, by the key in `home`; what `confirm` is to find wrong is not
+    begun, and leaves no key behind that was made for it."""
+    path = home / "keys" / "ledger.pem"
+    made = not path.exists()
+    key = load_or_create_key(path)
+    heads = Heads(database, HeadSigner(ledger_origin(key), key), home / "heads")
+    if not confirm:
+        return heads
+    try:
+        heads.confirm()
+        if not database.is_sqlite:  # which lies beside its keys
+            heads.demand_own()
+    except IntegrityFailed:
+        database.close()
+        if made:
+            path.unlink()
+        raise
+    return heads
 
 
 def _demand_room(settings: Settings) -> None:

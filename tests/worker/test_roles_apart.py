@@ -148,8 +148,9 @@ def test_two_that_start_at_once_on_an_empty_database_agree(installation: Install
         other.close()
 
 
+@pytest.mark.parametrize("command", [("work",), ("serve", "--no-work"), ("serve",)])
 def test_a_process_with_keys_of_its_own_is_refused(
-    installation: Installation, tmp_path: Path
+    installation: Installation, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     """It would sign what nobody can verify."""
     installation.serve()
@@ -157,9 +158,10 @@ def test_a_process_with_keys_of_its_own_is_refused(
     installation.end("worker")  # it signs a head at its end
     stranger = Installation(tmp_path / "elsewhere", installation.database)
     try:
-        process = stranger.start("work", "work")
+        process = stranger.start("stranger", *command)
         assert process.wait(PATIENCE_SECONDS) == 2
-        assert "the keys here are those of" in stranger.said("work")
+        assert "the keys here are those of" in stranger.said("stranger")
+        assert not (stranger.home / "keys" / "ledger.pem").exists(), "it is no installation"
     finally:
         stranger.close()
 

@@ -38,7 +38,9 @@ def demo(
         bool, typer.Option("--exit", help="End when the story is over; else the pages stay open.")
     ] = False,
     report: Annotated[Path | None, typer.Option(help="File for the report, as JSON.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the pages; else a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the pages; else a free one.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Another draw of the traffic.")] = None,
     fault_month: Annotated[int | None, typer.Option(help="Month of the fault, 3 to 12.")] = None,
     fault_feature: Annotated[str | None, typer.Option(help="Feature that it is in.")] = None,
@@ -63,7 +65,7 @@ def demo(
 
 @app.command()
 def serve(
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     no_work: Annotated[
         bool, typer.Option("--no-work", help="Only interface and pages: see `trimtab work`.")
     ] = False,
@@ -80,7 +82,9 @@ def work(
         list[str] | None,
         typer.Option(help="release, watch, repair or gate; may be repeated. Default: all."),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port for /health and /metrics.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port for /health and /metrics.")
+    ] = None,
 ) -> None:
     """Do the work of an installation on PostgreSQL, beside `trimtab serve --no-work`."""
     from trimtab.worker import work as run

@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -161,6 +162,7 @@ class Database:
         weakref.finalize(self, self.engine.dispose)
         self._stopped: _Stop | None = None
         self._lock = threading.Lock()
+        self._demand_reachable()
         self._assert_durable()
         self._file = self._file_now()
 
@@ -282,6 +284,12 @@ class Database:
                     "the database file is damaged: " + str(error.orig).splitlines()[0],
                     remedy=soundness.REMEDY,
                 ) from error
+            if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+                raise Unavailable(
+                    "the database refuses: " + str(error.orig).splitlines()[0],
+                    remedy="let the user of DATABASE_URL own the database: "
+                    "ALTER DATABASE name OWNER TO user",
+                ) from error
             if _is_outage(error, text):
                 raise Unavailable(
                     "the database could not take this now: " + str(error.orig).splitlines()[0],
@@ -296,6 +304,16 @@ class Database:
                 return
             self._stopped = reason
         log.error("nothing more is written", why=reason.why, remedy=reason.remedy)
+
+    def _demand_reachable(self) -> None:
+        """At the start it is more often the address that is wrong than the server."""
+        if self.is_sqlite:
+            return
+        try:
+            with self.read():
+                return
+        except Unavailable as error:
+            raise Unavailable(error.message, remedy=_UNREACHABLE) from error
 
     def _assert_durable(self) -> None:
         with self.read() as connection:
@@ -317,6 +335,11 @@ class Database:
                     remedy="put the database on a local disk that supports WAL",
                 )
 
+
+_UNREACHABLE = (
+    "is PostgreSQL running, and does DATABASE_URL name its host and port, a user, the password, "
+    "and a database that exists? What is special in a password is percent-encoded there"
+)
 
 _SQLITE_CONNECTIONS = 50
 """More than the threads that answer requests; a connection to a file is a file handle."""

@@ -409,6 +409,8 @@ class Settings(BaseSettings):
         known = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
         if value is not None and not value.get_secret_value().startswith(known):
             raise ValueError("start it with `sqlite:///` or `postgresql://`")
+        if value is not None and not urlsplit(value.get_secret_value()).path.strip("/"):
+            raise ValueError("name the database at its end: postgresql://user@host/NAME")
         return value
 
     def database(self) -> str:
