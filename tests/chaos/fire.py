@@ -130,12 +130,12 @@ class Fire:
         with httpx.Client(base_url=self.installation.url, timeout=10) as client:
             while not self._over.wait(0.02):
                 batch = uuid.uuid4().hex
-                self._until_taken(partial(self._sent, client, batch))
+                body = predictions(uuid.UUID(batch).int)  # once: another try is of the same
+                self._until_taken(partial(self._sent, client, batch, body))
                 self.acknowledged.append(batch)
 
-    def _sent(self, client: httpx.Client, batch: str) -> None:
+    def _sent(self, client: httpx.Client, batch: str, body: bytes) -> None:
         headers = {**ARROW, "X-Api-Key": self._key, "Idempotency-Key": batch}
-        body = predictions(uuid.UUID(batch).int)
         answer = client.post("/api/v1/predictions", content=body, headers=headers)
         if answer.status_code == 503:
             assert "Retry-After" in answer.headers, answer.text

@@ -160,6 +160,23 @@ def test_yesterdays_backup_is_refused_then_accepted_and_repeats_no_epoch(
     _auditor_sees(place, tmp_path)
 
 
+def test_keys_that_are_lost_for_good_are_accepted_as_such(place: Place) -> None:
+    place.lived("ab")
+    for path in (place.home / "keys").iterdir():
+        path.unlink()
+    shutil.rmtree(place.home / "heads")
+    if place.url is None:  # whoever has the file has what lay beside it
+        place.lived("cd")
+        return
+    with pytest.raises(IntegrityFailed, match="the keys here are those of"):
+        place.opened()
+    assert list((place.home / "keys").iterdir()) == [], "none was made for it"
+    status, accepted = place.asked("accept-loss", "--reason", "the machine with the keys burnt")
+    assert (status, accepted["lost_heads"]) == (0, 0), accepted
+    place.lived("cd")
+    assert place.asked("accept-loss", "--reason", "again")[0] == 2  # nothing is lost now
+
+
 def _goes_on(place: Place, accepted: dict[str, Any], lost_epoch: int) -> None:
     """It starts, has the loss on record with its reason, and counts on above what is lost."""
     assert place.lived("gh") > accepted["routing_epoch"] > lost_epoch

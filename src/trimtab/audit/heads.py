@@ -119,6 +119,13 @@ class Heads:
                 remedy=_REMEDY,
             )
 
+    def origin(self) -> str:
+        """Whose key has signed the newest head in the database; this one's, if there is none."""
+        with self._database.read() as connection:
+            newest = sa.select(HEADS.c.note).order_by(HEADS.c.size.desc()).limit(1)
+            note = connection.execute(newest).scalar()
+        return self.signer.origin if note is None else str(note).partition("\n")[0]
+
     def demand_own(self) -> None:
         """Make sure that the newest head in the database was signed with this key.
 
@@ -126,15 +133,13 @@ class Heads:
             IntegrityFailed: another key signed it: this process has the keys of another
                 installation, or has made its own.
         """
-        with self._database.read() as connection:
-            newest = sa.select(HEADS.c.note).order_by(HEADS.c.size.desc()).limit(1)
-            note = connection.execute(newest).scalar()
-        origin = self.signer.origin if note is None else note.partition("\n")[0]
+        origin = self.origin()
         if origin != self.signer.origin:
             raise IntegrityFailed(
                 f"this database is of the installation {origin}, and the keys here are those of "
                 f"{self.signer.origin}",
-                remedy="give this process the TRIMTAB_HOME of the others, or at least its keys",
+                remedy="give this process the TRIMTAB_HOME of the others, or at least its keys; "
+                "where they are lost for good, `backup_restore.sh accept-loss` goes on with others",
             )
 
     def _publish(self, size: int, note: str) -> None:

@@ -33,7 +33,8 @@ class LossAccepted(Event):
     """Somebody in charge went on from a backup that is older than what had been published.
 
     The subject is the name of the ledger. The head that was lost had `lost_size` entries and
-    `lost_root`; the backup ended at `size`. Routing tables go on at `routing_epoch`.
+    `lost_root`; the backup ended at `size`. Where `lost_heads` is 0, nothing but the key that
+    had signed is lost. Routing tables go on at `routing_epoch`.
     """
 
     kind: ClassVar[str] = "ledger.loss_accepted"
@@ -46,13 +47,15 @@ class LossAccepted(Event):
 
 
 def accept(parts: Parts, heads: Path, *, reason: str) -> LossAccepted:
-    """Go on from the present records although more was published; `heads` is where.
+    """Go on from the present records although more was published, or although the key that
+    signed the published heads is lost; `heads` is where they are.
 
     Safe to repeat when it was interrupted: the entry is written first, and heads that are
     still there are moved by the next call.
 
     Raises:
-        InvalidMove: nothing is lost: the records continue the newest published head.
+        InvalidMove: nothing is lost: the records continue the newest published head, which
+            the present key has signed.
         IntegrityFailed: they do not even continue an older head: this is no backup of what
             was published, but another history.
     """
@@ -73,10 +76,11 @@ def accept(parts: Parts, heads: Path, *, reason: str) -> LossAccepted:
             f"the records do not continue the head that was published at {wrong[0]} entries",
             remedy="this is no older copy of what was published; look for another backup",
         )
-    if not lost:
+    if not lost and parts.heads.origin() == parts.heads.signer.origin:
         raise InvalidMove("nothing is lost: the records continue every published head")
-    accepted = begun or _entered(parts, kept, newest, len(lost), reason)
-    _set_aside(lost, parts)
+    accepted = (begun if lost else None) or _entered(parts, kept, newest, len(lost), reason)
+    if lost:
+        _set_aside(lost, parts)
     parts.heads.sign()
     return accepted
 
