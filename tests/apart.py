@@ -133,10 +133,12 @@ class Installation:
         while not done():
             if name and self.processes[name].poll() is not None:
                 raise AssertionError(f"{name} ended:\n{self.said(name)}")
-            logs = "\n".join(f"{n}:\n{self.said(n)[-3000:]}" for n in self.processes)
-            assert time.monotonic() - began < (seconds or PATIENCE_SECONDS), logs
+            assert time.monotonic() - began < (seconds or PATIENCE_SECONDS), self._logs()
             time.sleep(0.05)
         return time.monotonic() - began
+
+    def _logs(self) -> str:
+        return "\n".join(f"{name}:\n{self.said(name)[-3000:]}" for name in self.processes)
 
     def admin(self) -> Client:
         with Client(self.url) as nobody:
