@@ -25,7 +25,7 @@ def _batches(name: str) -> sa.Table:
         sa.Column("first_at", Moment, nullable=False),
         sa.Column("last_at", Moment, nullable=False),
         sa.Column("received_at", Moment, nullable=False),
-        # Columns of numbers, which PostgreSQL would take twice as long to pack as to write.
+        # Columns of numbers: for PostgreSQL to pack them takes longer than to write them.
         sa.Column("body", sa.LargeBinary, nullable=False, info={"postgresql_storage": "EXTERNAL"}),
         sa.Index(f"ix_{name}_model_time", "model", "first_at", "last_at"),
     )
