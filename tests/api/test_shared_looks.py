@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.audit.test_reactions import counted
 
 from trimtab.api.shared_looks import SharedLooks
 from trimtab.audit.work import Reading, Records
@@ -27,19 +28,6 @@ def looks(records: Records) -> Iterator[SharedLooks]:
     made = SharedLooks(records)
     yield made
     made.close()
-
-
-@pytest.fixture
-def begun(records: Records) -> Iterator[list[int]]:
-    """A number for each transaction that is begun."""
-    seen: list[int] = []
-
-    def note(_: object) -> None:
-        seen.append(len(seen))
-
-    sa.event.listen(records.database.engine, "begin", note)
-    yield seen
-    sa.event.remove(records.database.engine, "begin", note)
 
 
 def one(reading: Reading) -> int:
@@ -76,19 +64,21 @@ async def _asked(looks: SharedLooks, questions: tuple[Callable[[Reading], Any], 
     return list(answers[1:])
 
 
-def test_all_who_wait_are_answered_in_one_look(looks: SharedLooks, begun: list[int]) -> None:
-    assert asked(looks, *[one] * 10) == [1] * 10
-    assert len(begun) == 2, "the first one's, and that of all who came meanwhile"
+def test_all_who_wait_are_answered_in_one_look(looks: SharedLooks, records: Records) -> None:
+    with counted(records.database) as seen:
+        assert asked(looks, *[one] * 10) == [1] * 10
+    assert seen["transactions"] == 2, "the first one's, and that of all who came meanwhile"
 
 
-def test_what_is_refused_concerns_nobody_else(looks: SharedLooks, begun: list[int]) -> None:
+def test_what_is_refused_concerns_nobody_else(looks: SharedLooks, records: Records) -> None:
     def refuse(_: Reading) -> None:
         raise NotFound("there is none")
 
-    before, refused, after = asked(looks, one, refuse, one)
+    with counted(records.database) as seen:
+        before, refused, after = asked(looks, one, refuse, one)
     assert (before, after) == (1, 1)
     assert isinstance(refused, NotFound)
-    assert len(begun) == 2
+    assert seen["transactions"] == 2
 
 
 def test_what_ends_a_look_is_told_to_whom_it_befell(looks: SharedLooks) -> None:
@@ -121,6 +111,23 @@ def test_after_the_end_nobody_waits(looks: SharedLooks) -> None:
     looks.close()
     with pytest.raises(Unavailable, match="ending"):
         asyncio.run(looks.ask(one))
+
+
+def test_whoever_waits_at_the_end_is_told(looks: SharedLooks) -> None:
+    async def ended() -> list[Any]:
+        gate, looked = threading.Event(), threading.Event()
+        first = asyncio.ensure_future(looks.ask(waiting_for(gate, looked)))
+        while not looked.is_set():
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(looks.ask(one))
+        await asyncio.sleep(0)
+        looks.close()
+        gate.set()
+        return list(await asyncio.gather(first, second, return_exceptions=True))
+
+    first, second = asyncio.run(ended())
+    assert first == 1
+    assert isinstance(second, Unavailable)
 
 
 def test_where_no_look_can_be_had_everybody_is_told(
@@ -160,7 +167,7 @@ def test_a_question_is_answered_by_what_was_written_before_it(
     with records.database.write() as connection:
         connection.execute(sa.text("CREATE TABLE said (word integer)"))
 
-    def counted(reading: Reading) -> int:
+    def words(reading: Reading) -> int:
         found: int = reading.connection.execute(sa.text("SELECT count(*) FROM said")).scalar_one()
         return found
 
@@ -168,6 +175,6 @@ def test_a_question_is_answered_by_what_was_written_before_it(
         for number in range(50):
             with records.database.write() as connection:
                 connection.execute(sa.text("INSERT INTO said VALUES (1)"))
-            assert await looks.ask(counted) == number + 1
+            assert await looks.ask(words) == number + 1
 
     asyncio.run(told())

@@ -95,7 +95,7 @@ class SharedLooks:
         asked = _Asked(question, loop, loop.create_future())
         with self._lock:
             if self._closed:
-                raise Unavailable("this process is ending", remedy="ask again: another one answers")
+                raise _ending()
             self._waiting.append(asked)
             if not self._running:
                 self._thread.submit(self._run)
@@ -103,10 +103,14 @@ class SharedLooks:
         return await asked.told
 
     def close(self) -> None:
-        """Begin no more looks, and wait for none."""
+        """Begin no more looks, and tell whoever waits for one; within the loop."""
         with self._lock:
             self._closed = True
+            left = list(self._waiting)
             self._waiting.clear()
+        for one in left:
+            one.fail(_ending())
+            one.tell()
         self._thread.shutdown(wait=False)
 
     def _run(self) -> None:
@@ -136,6 +140,10 @@ class SharedLooks:
         except BaseException as error:  # noqa: BLE001 - whoever asked is told
             for one in current:
                 one.fail(error)
+
+
+def _ending() -> Unavailable:
+    return Unavailable("this process is ending", remedy="ask again: another one answers")
 
 
 def _tell(batch: Sequence[_Asked]) -> None:

@@ -22,6 +22,11 @@ from trimtab.audit.tables import CURSORS, ENTRIES
 from trimtab.platform.database import Database
 
 
+def each(_: Entry) -> bool:
+    """No entry is passed."""
+    return True
+
+
 @dataclass(frozen=True)
 class Reaction:
     """Run `job` for every entry of one of `kinds` that is wanted. The name never changes once
@@ -30,7 +35,7 @@ class Reaction:
     name: str
     kinds: tuple[str, ...]
     job: str
-    wanted: Callable[[Entry], bool] = lambda _: True
+    wanted: Callable[[Entry], bool] = each
     """Spares a job, which costs many times what this does. Where an entry does not say what it
     takes to know, it is wanted: the job looks at the records."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from trimtab.audit import ledger
 from trimtab.audit.ledger import Entry
-from trimtab.audit.reactions import Reaction
+from trimtab.audit.reactions import Reaction, each
 from trimtab.kernel.errors import NotFound
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.workflows.parts import Parts
@@ -71,7 +71,7 @@ def reaction(
     react: Reacts,
     *,
     queue: str,
-    wanted: Callable[[Entry], bool] = lambda _: True,
+    wanted: Callable[[Entry], bool] = each,
 ) -> tuple[Reaction, Job]:
     """A reaction and the job that carries it out, under one name."""
 
