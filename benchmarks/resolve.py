@@ -1,7 +1,9 @@
-"""Which version answers me: 500 requests a second over 1,000 models and 100 tenants.
+"""Which version answers me: `GET /api/ml/model/latest` 500 times a second, over 1,000 models and
+100 tenants.
 
-The real control plane in a process of its own, its loops running; the floor is a bare
-application with one route that answers a constant of the same size, under the same load.
+The real control plane in a process of its own, with its loops on SQLite, beside a process of theirs
+on PostgreSQL; the floor is a bare application with one route that answers a constant of the same
+size, under the same load.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from pathlib import Path
 
 from benchmarks.floor import Figure, Goal, cpu_seconds
 from benchmarks.load import get, open_loop, quantile_ms
-from benchmarks.processes import Server, control_plane, free_port, server
+from benchmarks.processes import (
+    Server,
+    control_plane,
+    free_port,
+    postgresql,
+    server,
+    working,
+)
 from benchmarks.seeding import House, furnish
 
 PER_SECOND = 500.0
@@ -21,28 +30,40 @@ GOAL_MS = 20.0
 
 
 def measure(*, tiny: bool) -> list[Figure]:
-    """p95 at a fixed rate, and the processor time of a request."""
-    models, tenants, seconds, runs = (20, 5, 0.5, 1) if tiny else (1000, 100, 3.0, 3)
+    """p95 at a fixed rate, and the processor time of a request, on each database."""
     with tempfile.TemporaryDirectory() as folder:
-        house = furnish(Path(folder), models=models, tenants=tenants, dedicated=10)
-        port = free_port()
-        bare = ["uvicorn", "benchmarks.bare:app", "--port", str(port), "--log-level", "error"]
-        with control_plane(Path(folder)) as ours, server(bare, port, "/constant") as floor:
-            wanted = requests(house)
-            _one(ours, wanted, 1.0)  # connections, prepared statements, first imports
-            rounds = [
-                (_one(ours, wanted, seconds), _one(floor, [get("/constant")], seconds))
-                for _ in range(runs)
-            ]
+        found = _measured(Path(folder), None, tiny=tiny)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgresql() as url,
+        working(Path(folder), url),
+    ):
+        return found + _measured(Path(folder), url, tiny=tiny)
+
+
+def _measured(home: Path, url: str | None, *, tiny: bool) -> list[Figure]:
+    models, tenants, seconds, runs = (20, 5, 0.5, 1) if tiny else (1000, 100, 3.0, 3)
+    house = furnish(home, models=models, tenants=tenants, dedicated=10, url=url)
+    port = free_port()
+    bare = ["uvicorn", "benchmarks.bare:app", "--port", str(port), "--log-level", "error"]
+    apart = [] if url is None else ["--no-work"]
+    more = {} if url is None else {"DATABASE_URL": url}
+    with control_plane(home, *apart, more=more) as ours, server(bare, port, "/constant") as floor:
+        wanted = requests(house)
+        _one(ours, wanted, 1.0)  # connections, prepared statements, first imports
+        rounds = [
+            (_one(ours, wanted, seconds), _one(floor, [get("/constant")], seconds))
+            for _ in range(runs)
+        ]
     p95, cpu = (
         ([r[0][kind] for r in rounds], [r[1][kind] for r in rounds]) for kind in ("p95", "cpu")
     )
-    name = f"GET /api/ml/model/latest at {PER_SECOND:g}/s"
+    name = f"{'SQLite' if url is None else 'PostgreSQL'}: {PER_SECOND:g}/s"
     constant = "a constant from a bare FastAPI route"
     return [
-        Figure(f"{name}: p95", "ms", p95[0], p95[1], constant, Goal(GOAL_MS)),
-        Figure(f"{name}: p50", "ms", [r[0]["p50"] for r in rounds], [r[1]["p50"] for r in rounds]),
-        Figure(f"{name}: server CPU", "us/request", cpu[0], cpu[1], constant),
+        Figure(f"{name}, p95", "ms", p95[0], p95[1], constant, Goal(GOAL_MS)),
+        Figure(f"{name}, p50", "ms", [r[0]["p50"] for r in rounds], [r[1]["p50"] for r in rounds]),
+        Figure(f"{name}, server CPU", "us/request", cpu[0], cpu[1], constant),
     ]
 
 
