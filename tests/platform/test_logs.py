@@ -165,9 +165,9 @@ def test_the_public_part_of_a_key_and_ordinary_words_stay() -> None:
 )  # fmt: skip
 def test_no_text_makes_redaction_slow(text: str) -> None:
     lines = configured()
-    since = time.perf_counter()
+    since = time.thread_time()  # what it computes, however busy the machine is
     logs.logger("trimtab.x").info("x", value=text)
-    assert time.perf_counter() - since < 0.5
+    assert time.thread_time() - since < 0.5
     lines.only()
 
 

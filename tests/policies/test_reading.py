@@ -92,7 +92,7 @@ def test_budgets_bind_at_their_value() -> None:
 
 
 def test_deep_nesting_ends_in_an_answer_and_soon() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert "deeper than" in refused("a: " + "[" * 100_000)
     assert "deeper than" in refused("a: " + "{b: " * 50_000)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2

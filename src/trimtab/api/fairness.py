@@ -8,6 +8,7 @@ for a request does not use up what is the tenant's.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import time
@@ -15,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anyio import CapacityLimiter, WouldBlock
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trimtab.api import problems
@@ -61,6 +61,14 @@ class Limits:
         )
 
 
+@dataclass
+class _Room:
+    """Where the requests of one tenant are, or wait to be."""
+
+    places: asyncio.Semaphore
+    present: int = 0
+
+
 class Fairness:
     """Lets requests in: those of each tenant within its limits, in the order they came.
 
@@ -81,7 +89,7 @@ class Fairness:
         self._now = now
         self._buckets = Buckets()
         self._tenants: OrderedDict[bytes, str] = OrderedDict()
-        self._rooms: dict[str, CapacityLimiter] = {}
+        self._rooms: dict[str, _Room] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, now or when it is its turn; answer in its place where there is
@@ -102,25 +110,22 @@ class Fairness:
         await self._in_turn(tenant or caller.hex(), caller, scope, receive, send)
 
     async def _in_turn(
-        self, room: str, caller: bytes, scope: Scope, receive: Receive, send: Send
+        self, name: str, caller: bytes, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        places = self._rooms.setdefault(room, CapacityLimiter(self._limits.at_a_time))
-        if places.statistics().tasks_waiting >= self._limits.waiting:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = _Room(asyncio.Semaphore(self._limits.at_a_time))
+        if room.present >= self._limits.at_a_time + self._limits.waiting:
             await self._refuse("requests at a time", 1.0, scope, receive, send)
             return
+        room.present += 1
         try:
-            try:
-                places.acquire_nowait()  # where there is one, no turn of the loop is waited for
-            except WouldBlock:
-                await places.acquire()
-            try:
+            async with room.places:  # no turn of the loop is waited for where there is one
                 await self._app(scope, receive, send)
-            finally:
-                places.release()
         finally:
-            state = places.statistics()
-            if not state.borrowed_tokens and not state.tasks_waiting:
-                self._rooms.pop(room, None)
+            room.present -= 1
+            if not room.present:
+                self._rooms.pop(name, None)
             self._learn(caller, scope)
 
     def _learn(self, caller: bytes, scope: Scope) -> None:

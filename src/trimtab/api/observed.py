@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-import uuid
 from datetime import datetime
+from logging import DEBUG, INFO
 
 from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trimtab.api import refusals
 from trimtab.platform import tracing
-from trimtab.platform.logs import logger, request_context, usable_request_id
+from trimtab.platform.logs import heard, logger, request_context, usable_request_id
 from trimtab.platform.tracing import SpanId
 from trimtab.workflows.parts import Parts
 
@@ -62,8 +63,10 @@ class Observed:
         method, route = refusals.method_of(scope), refusals.route_of(scope)
         metrics.http_seconds.labels(method, route, str(status)).observe(seconds)
         why = refusals.refused(scope)
-        told = log.debug if method in _READS and status < 400 else log.info
-        told("request", method=method, route=route, status=status, ms=round(1000 * seconds, 1))
+        level = DEBUG if method in _READS and status < 400 else INFO
+        if heard(level):
+            ms = round(1000 * seconds, 1)
+            log.log(level, "request", method=method, route=route, status=status, ms=ms)
         if why is not None and status >= 400:
             metrics.requests_refused.labels(why.code).inc()
         found = refusals.on_record(scope, status)
@@ -83,7 +86,7 @@ class Observed:
 def _request_id(scope: Scope) -> str:
     """The caller's id for this request if it has the form of one, else a fresh one."""
     given = _only(scope, b"x-request-id")
-    return given if given is not None and usable_request_id(given) else uuid.uuid4().hex
+    return given if given is not None and usable_request_id(given) else secrets.token_hex(16)
 
 
 def _parent(scope: Scope) -> SpanId | None:

@@ -13,7 +13,7 @@ from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
-from trimtab.api import strict
+from trimtab.api import direct, strict
 from trimtab.api.access import Actor, PartsOf, PermittedAsker, asks, key_of, may, once
 from trimtab.api.problems import RangeNotSatisfiable
 from trimtab.audit.work import Reading
@@ -42,7 +42,9 @@ _PIECE_BYTES = 256 << 10
 pieces would cut slow callers, smaller ones cost more turns of the loop than copying."""
 
 
-@router.get("/latest", summary="Which version answers me", response_model=shapes.LatestShape)
+@direct.get(
+    router, "/latest", summary="Which version answers me", response_model=shapes.LatestShape
+)
 async def latest(
     asker: Asker,
     request: Request,

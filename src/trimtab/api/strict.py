@@ -32,8 +32,12 @@ _REMEDY = "send one JSON text in UTF-8, each key once, every number finite, nest
 class StrictRoute(APIRoute):
     """A route of the interface. Parameters of a query are those that it declares."""
 
+    def handler(self) -> Callable[[Request], Awaitable[Response]]:
+        """What answers a request that was taken."""
+        return super().get_route_handler()
+
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there, and it is one
-        handle = super().get_route_handler()
+        handle = self.handler()
         known = _declared(self) if self.path.startswith("/api/") else None
         kind = _kind_of_body(self)
         optional = self.body_field is not None and not self.body_field.field_info.is_required()

@@ -24,13 +24,14 @@ from structlog.typing import EventDict, Processor
 
 from trimtab.kernel.clock import Clock, SystemClock, iso
 from trimtab.kernel.errors import InvalidInput
+from trimtab.platform import tracing
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 REDACTED: Final = "[redacted]"
 
 _OURS = "trimtab"
 _REQUEST_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
-_caller: ContextVar[dict[str, str] | None] = ContextVar("trimtab_caller", default=None)
+_request: ContextVar[dict[str, str] | None] = ContextVar("trimtab_request", default=None)
 _DEEPEST = 6
 _LONGEST = 8192
 _MOST = 200
@@ -75,7 +76,7 @@ def configure_logs(
 
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        _with_caller,
+        _with_request,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         stamp,
@@ -153,13 +154,16 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 @contextlib.contextmanager
 def request_context(request_id: str, **fields: str) -> Iterator[None]:
     """Put `request_id` and `fields` into every event logged inside, in this thread or task and
-    in those that it hands work to; then also what `know_caller` says in any of them."""
-    token = _caller.set({})
+    in those that it hands work to; then also what `know_caller` says in any of them.
+
+    One variable for all of it: structlog's own, of which each field has one, are for jobs,
+    which are few.
+    """
+    token = _request.set({"request_id": request_id, **fields})
     try:
-        with structlog.contextvars.bound_contextvars(request_id=request_id, **fields):
-            yield
+        yield
     finally:
-        _caller.reset(token)
+        _request.reset(token)
 
 
 def know_caller(actor: str, tenant: str | None) -> None:
@@ -168,11 +172,17 @@ def know_caller(actor: str, tenant: str | None) -> None:
     A request is answered in several threads, each with a copy of the context; what they share
     is the one dictionary.
     """
-    known = _caller.get()
+    known = _request.get()
     if known is not None:
         known["actor"] = actor
         if tenant is not None:
             known["tenant"] = tenant
+
+
+def heard(level: int) -> bool:
+    """Whether what our loggers say at this level of `logging` is written: what is said with
+    every request is not composed in vain."""
+    return logging.getLogger(_OURS).isEnabledFor(level)
 
 
 def usable_request_id(text: str) -> bool:
@@ -180,16 +190,20 @@ def usable_request_id(text: str) -> bool:
     return _REQUEST_ID.fullmatch(text) is not None
 
 
-def _with_caller(_: Any, __: str, event: EventDict) -> EventDict:
-    for key, value in (_caller.get() or {}).items():
+def _with_request(_: Any, __: str, event: EventDict) -> EventDict:
+    """The event with what is known of the request and of the span that it happened in."""
+    for key, value in (_request.get() or {}).items():
         event.setdefault(key, value)
+    span = tracing.current()
+    if span is not None:
+        event.setdefault("trace_id", span.trace)
+        event.setdefault("span_id", span.span)
     return event
 
 
 def current_request_id() -> str | None:
     """The id of the request that is being answered; None outside of one."""
-    found = structlog.contextvars.get_contextvars().get("request_id")
-    return None if found is None else str(found)
+    return (_request.get() or {}).get("request_id")
 
 
 def redact(_: Any, __: str, event: EventDict) -> MutableMapping[str, Any]:

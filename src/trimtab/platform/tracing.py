@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from trimtab import __version__
 from trimtab.kernel.errors import Unavailable
 
@@ -100,11 +98,10 @@ def current() -> SpanId | None:
 
 @contextlib.contextmanager
 def inside(span: SpanId) -> Iterator[None]:
-    """Be in `span`, and have its ids in everything that is logged."""
+    """Be in `span`; everything that is logged inside has its ids."""
     token = _current.set(span)
     try:
-        with structlog.contextvars.bound_contextvars(trace_id=span.trace, span_id=span.span):
-            yield
+        yield
     finally:
         _current.reset(token)
 
