@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import threading
@@ -212,6 +213,7 @@ def work(roles: Sequence[str], *, port: int | None = None) -> int:
     """
     settings = load_settings()
     configure_logs(settings.log_level)
+    os.nice(settings.work_niceness)  # endpoints wait for answers; nobody for a look at a window
     application = Application(settings, roles=_roles(roles), beside=True)
     if port is None:
         return _until_told(application, None)

@@ -20,6 +20,7 @@ from trimtab.audit import ledger
 from trimtab.demo.processes import free_port
 from trimtab.incidents import store as incidents
 from trimtab.kernel.actor import system
+from trimtab.platform.settings_model import Settings
 from trimtab.remediation import store as remediations
 from trimtab.worker import TAKEN_OVER
 from trimtab.workflows.jobs import Role
@@ -50,12 +51,20 @@ def opened_incident(installation: Installation, model: str = "m1") -> str:
         return found()[0]
 
 
+def niceness(installation: Installation, name: str) -> int:
+    return os.getpriority(os.PRIO_PROCESS, installation.processes[name].pid)
+
+
 def test_each_role_does_its_part_and_the_gate_alone_permits(installation: Installation) -> None:
     installation.serve()
     assert installation.health()["roles"] == "nobody does release, watch, repair, gate"
     for role in Role:
         installation.work(role, role)
     installation.until(lambda: installation.health()["roles"] == "attended")
+    stands_back = Settings.model_fields["work_niceness"].default
+    assert {niceness(installation, role) for role in Role} == {
+        niceness(installation, "serve") + stands_back
+    }
     incident = opened_incident(installation)
     with installation.admin() as admin:
         asked = admin.remediation.execute(incident, "notify_team", reason="somebody should know")

@@ -177,6 +177,12 @@ class Settings(BaseSettings):
         "How many jobs of one role run at once, over all processes of an installation.",
         4,
     )
+    work_niceness: Annotated[int, Field(ge=0, le=19)] = variable(
+        "TRIMTAB_WORK_NICENESS",
+        "How far `trimtab work` stands back for what answers on the same machine, as the `nice` "
+        "of the system; 0 is not at all.",
+        5,
+    )
     limit_reads_per_second: Count = variable(
         "TRIMTAB_LIMIT_READS_PER_SECOND",
         "Requests that look, resolutions and downloads too, of one tenant in a second. The "
