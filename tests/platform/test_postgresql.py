@@ -3,6 +3,8 @@ answer to whether a commit was made whose connection was lost."""
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from trimtab.kernel.errors import Conflict, InvalidInput, Unavailable
 from trimtab.kernel.events import Event
 from trimtab.platform import postgresql as server
 from trimtab.platform.database import Database, Kind, decision_table, metadata, plain_table
+from trimtab.platform.durable_dbos_store import open_engine
 from trimtab.platform.postgresql import Waits
 
 ROWS = plain_table(
@@ -238,6 +241,23 @@ def line(address: str) -> Iterator[Line]:
     made = Line(address)
     yield made
     made.close()
+
+
+def test_every_connection_notices_that_the_server_is_gone_without_a_word(line: Line) -> None:
+    """Read off the sockets: those of the records, and those of the job engine."""
+    database = Database(line.address)
+    jobs = open_engine(line.address, 1)
+    for engine in (database.engine, jobs):
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            with socket.socket(fileno=os.dup(driver.fileno())) as wire:
+                options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_USER_TIMEOUT)
+                found = [wire.getsockopt(socket.IPPROTO_TCP, option) for option in options]
+                assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert found == [10, 5, 30_000], engine
+        engine.dispose()
+    database.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from trimtab.kernel.errors import InvalidInput, Unavailable
 from trimtab.platform.durable import FailedJob
+from trimtab.platform.postgresql import ATTENTIVE
 from trimtab.platform.private import owner_only
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def open_engine(url: str, connections: int) -> sa.Engine:
     connect = {
         # A process that is stopped in the middle of a transaction holds up whoever takes over.
         "options": "-c idle_in_transaction_session_timeout=10000",
-        "connect_timeout": 10,
+        **ATTENTIVE,
     }
     return sa.create_engine(address, pool_pre_ping=True, connect_args=connect, **options)
 
