@@ -123,6 +123,33 @@ def test_a_version_is_handed_in_from_files(run: Run, tmp_path: Path) -> None:
     assert "is not a Parquet file" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "at_fault", "asked"),
+    [
+        ({"--reason": "x"}, "--reason", "at least 3 characters"),
+        ({"--reason": "   "}, "--reason", "Say why, in a few words"),
+        ({"--parent": "1" * 41}, "--parent", "at most 40 characters"),
+        ({"version": ""}, "version", "at least 1 character"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_by_the_option_at_fault(
+    options: dict[str, str], at_fault: str, asked: str, tmp_path: Path
+) -> None:
+    values = {"version": "1.0.0", "--cutoff": "0.5", "--reason": "a test", **options}
+    for name in ("--artifact", "--reference", "--holdout"):
+        (tmp_path / name).write_bytes(b"whatever")
+        values[name] = str(tmp_path / name)
+    version = values.pop("version")
+    said = [word for option in values.items() for word in option]
+    answer = ran("versions", "upload", "first", version, *said, TRIMTAB_TOKEN="x")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    first, way_out = answer.stderr.splitlines()
+    assert first.startswith(f"trimtab: {at_fault}: ")
+    assert asked in first
+    assert way_out.startswith(f"  correct {at_fault}; ")
+    assert "trimtab versions upload --help" in way_out
+
+
 def test_without_a_credential_nobody_is_asked() -> None:
     for more in ({}, {"TRIMTAB_TOKEN": "x", "TRIMTAB_API_KEY": "y"}):
         answer = ran("models", "list", **more)

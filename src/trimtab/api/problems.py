@@ -17,6 +17,7 @@ from starlette.routing import Match
 
 from trimtab.kernel import errors
 from trimtab.platform.logs import current_request_id
+from trimtab.sdk import shapes
 from trimtab.workflows.refusals import Refused
 
 log = structlog.get_logger("trimtab.api")
@@ -119,8 +120,7 @@ def said(message: str) -> str:
     """What the validation says, without the words of the library that it is built on."""
     if message.startswith("Value error, Expected UploadFile"):
         return "This part is a file: send it with a file name"
-    plain = message.removeprefix("Value error, ")
-    return plain[:1].upper() + plain[1:]
+    return shapes.said(message)
 
 
 def install(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trimtab.cli.remote import Because, Json, Most, connected, noun, show_one, show_rows
+from trimtab.cli.remote import Because, Json, Most, connected, given, noun, show_one, show_rows
 
 models = noun("models", "Models: what is registered, and where it carries traffic.")
 versions = noun("versions", "Versions of a model: look at them, hand one in.")
@@ -131,7 +131,14 @@ def upload(
     """Hand in a version: a model and two tables. Checks start by themselves."""
     from trimtab.sdk import shapes
 
-    new = shapes.NewVersion(version=version, cutoff=cutoff, parent=parent, reason=reason)
+    new = given(
+        context,
+        shapes.NewVersion,
+        version=version,
+        cutoff=cutoff,
+        parent=parent,
+        reason=reason,
+    )
     with connected(context) as client:
         made = client.models.upload(
             model,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from trimtab.sdk.client import Client
-    from trimtab.sdk.shapes import Answer
+    from trimtab.sdk.shapes import Answer, Request
 
+R = TypeVar("R", bound="Request")
 Column = tuple[str, Callable[[Any], object]]
 """The head of a column, and what stands in it of a row."""
 
@@ -82,6 +83,32 @@ def connected(context: typer.Context) -> Client:
     remote = context.obj
     assert isinstance(remote, Remote)
     return remote.client()
+
+
+def given(context: typer.Context, kind: type[R], /, **values: object) -> R:
+    """What a command sends, of what it was called with; each field has the name of its option.
+
+    Raises:
+        InvalidInput: some of it cannot be sent; the options at fault are named.
+    """
+    from pydantic import ValidationError
+
+    from trimtab.kernel.errors import InvalidInput
+    from trimtab.sdk.shapes import said
+
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        written = {str(p.name): (*p.opts, str(p.name))[0] for p in context.command.params}
+        at_fault = {
+            written.get(str(e["loc"][0]), str(e["loc"][0])): said(e["msg"]) for e in error.errors()
+        }
+        raise InvalidInput(
+            "; ".join(f"{where}: {what}" for where, what in at_fault.items()),
+            field=next(iter(at_fault)),
+            remedy=f"correct {' and '.join(at_fault)}; "
+            f"`{context.command_path} --help` says what each is for",
+        ) from None
 
 
 def show_rows(

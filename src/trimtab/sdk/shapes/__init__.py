@@ -34,6 +34,7 @@ from trimtab.sdk.shapes.base import (
     Text,
     VersionName,
     described,
+    said,
 )
 from trimtab.sdk.shapes.credentials import (
     Exchange,

@@ -13,6 +13,12 @@ from trimtab.artifacts import strictjson
 T = TypeVar("T")
 
 
+def said(message: str) -> str:
+    """What a validation says, without the words of the library that it is built on."""
+    plain = message.removeprefix("Value error, ")
+    return plain[:1].upper() + plain[1:]
+
+
 class Request(BaseModel):
     """Sent by a caller: unknown members and numbers that are not finite are refused."""
 
