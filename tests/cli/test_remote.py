@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -148,6 +150,29 @@ def test_what_cannot_be_sent_is_refused_by_the_option_at_fault(
     assert asked in first
     assert way_out.startswith(f"  correct {at_fault}; ")
     assert "trimtab versions upload --help" in way_out
+
+
+class Hotel(BaseHTTPRequestHandler):
+    """Answers everything with its own page, as the gates of some networks do."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
+        page = b"<html>Welcome to this hotel</html>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+
+def test_who_is_no_control_plane_is_told_in_a_sentence() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hotel) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        for arguments in (("models", "list"), ("models", "show", "x"), ("health", "--url", url)):
+            answer = ran(*arguments, TRIMTAB_URL=url, TRIMTAB_TOKEN="x")
+            assert (answer.returncode, answer.stdout) == (2, ""), answer.stderr
+            assert answer.stderr.startswith("trimtab: what answers at http://127.0.0.1:")
+            assert len(answer.stderr.splitlines()) == 2, "no way out is told"
+        server.shutdown()
 
 
 def test_without_a_credential_nobody_is_asked() -> None:

@@ -224,3 +224,27 @@ def test_a_list_is_read_to_its_end() -> None:
 
     with Client("http://plane", transport=httpx.MockTransport(answer)) as client:
         assert [tenant.id for tenant in client.identity.tenants()] == ["0", "1", "2"]
+
+
+OTHER_WORDS = {
+    "a page": b"<html>Welcome to this hotel</html>",
+    "no object": b"[]",
+    "another object": b'{"items": [{"other": 1}], "other": 2}',
+    "no list": b'{"items": 3}',
+}
+
+
+@pytest.mark.parametrize("body", OTHER_WORDS.values(), ids=OTHER_WORDS)
+def test_what_does_not_speak_as_a_control_plane_is_said_to(body: bytes) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    with Client("http://hotel", transport=transport) as client:
+        for ask in (
+            lambda: client.models.get("m"),
+            lambda: list(client.models.list()),
+            lambda: client.rollouts.hold("rol_x", reason="made up"),
+            lambda: client.models.latest("m"),
+            client.health,
+        ):
+            with pytest.raises(errors.Unavailable, match=r"http://hotel/.* does not speak") as found:
+                ask()
+            assert "check that the address is a control plane's" in str(found.value.remedy)

@@ -50,11 +50,13 @@ def show_health(url: str, *, as_json: bool) -> bool:
     """Print how the control plane is; return whether it is healthy.
 
     Raises:
-        Unavailable: nobody answers.
+        Unavailable: nobody answers, or not as a control plane does.
     """
     import httpx
 
     from trimtab.platform.settings import load_settings
+    from trimtab.sdk import shapes
+    from trimtab.sdk.client.wire import read
 
     address = url or load_settings(env_file=None).public_origin()
     try:
@@ -63,6 +65,7 @@ def show_health(url: str, *, as_json: bool) -> bool:
         raise Unavailable(
             f"nobody answers at {address}", remedy="start it with `make up`, or give --url"
         ) from error
+    read(shapes.HealthShape, answer)
     body = answer.json()
     if as_json:
         print(json.dumps(body, indent=2))

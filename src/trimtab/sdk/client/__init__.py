@@ -24,7 +24,7 @@ from trimtab.sdk.client.monitoring import Monitoring
 from trimtab.sdk.client.operations import ClockNoun, Gateways, Operations
 from trimtab.sdk.client.remediation import Remediations
 from trimtab.sdk.client.rollouts import Rollouts
-from trimtab.sdk.client.wire import BY_CODE, Persistence, Wire
+from trimtab.sdk.client.wire import BY_CODE, Persistence, Wire, read
 from trimtab.sdk.request_signing import Signer
 
 __all__ = ["BY_CODE", "Client", "Persistence"]
@@ -100,7 +100,7 @@ class Client:
     def health(self) -> shapes.HealthShape:
         """How the control plane is; also when it is not well."""
         answer = self._wire.send("GET", "/health", accept=(200, 503))
-        return shapes.HealthShape.model_validate(answer.json())
+        return read(shapes.HealthShape, answer)
 
     def metrics(self) -> str:
         """Metrics in Prometheus' text format."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trimtab.sdk import shapes
-from trimtab.sdk.client.wire import Noun
+from trimtab.sdk.client.wire import Noun, read
 
 
 class Identity(Noun):
@@ -45,7 +45,7 @@ class Identity(Noun):
         """Let a person hold these roles instead of those they hold."""
         body = roles.model_dump(mode="json", exclude_unset=True)
         answer = self._wire.send("PUT", f"/api/v1/people/{person}/roles", json_body=body)
-        return shapes.PersonShape.model_validate(answer.json())
+        return read(shapes.PersonShape, answer)
 
     def disable_person(self, person: str, *, reason: str) -> None:
         """Let a person log in no more; their sessions and tokens end for good."""

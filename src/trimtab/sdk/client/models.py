@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from trimtab.sdk import shapes
-from trimtab.sdk.client.wire import Noun, sent
+from trimtab.sdk.client.wire import Noun, read, sent
 
 
 class Models(Noun):
@@ -52,7 +52,7 @@ class Models(Noun):
                 "holdout": ("holdout.parquet", holdout),
             },
         )
-        return shapes.VersionShape.model_validate(answer.json())
+        return read(shapes.VersionShape, answer)
 
     def versions(
         self, model: str, *, as_of: datetime | None = None, vocabulary: str | None = None
@@ -103,7 +103,7 @@ class Models(Noun):
         headers = {} if endpoint is None else {"X-Endpoint-Id": endpoint}
         query = {"model": model, "as_of": sent(as_of)}
         answer = self._wire.send("GET", "/api/ml/model/latest", params=query, headers=headers)
-        return shapes.LatestShape.model_validate(answer.json())
+        return read(shapes.LatestShape, answer)
 
     def download(self, model: str, version: str) -> bytes:
         """The verified bytes of a version."""

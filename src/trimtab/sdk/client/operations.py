@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from trimtab.sdk import shapes
-from trimtab.sdk.client.wire import Noun
+from trimtab.sdk.client.wire import Noun, read
 
 ARROW = "application/vnd.apache.arrow.stream"
 
@@ -25,7 +25,7 @@ class ClockNoun(Noun):
         """Step the clock, and wait until what became due has been done."""
         path, body = "/api/v1/clock/step", {"to": to.isoformat()}
         answer = self._wire.send("POST", path, json_body=body, seconds=_STEP_SECONDS)
-        return shapes.ClockShape.model_validate(answer.json())
+        return read(shapes.ClockShape, answer)
 
 
 class Gateways(Noun):
@@ -53,7 +53,7 @@ class Gateways(Noun):
     ) -> shapes.ReceiptShape:
         headers = {"Content-Type": ARROW, "Idempotency-Key": batch_id}
         answer = self._wire.send("POST", path, params=query, content=body, headers=headers)
-        return shapes.ReceiptShape.model_validate(answer.json())
+        return read(shapes.ReceiptShape, answer)
 
 
 class Operations(Noun):
@@ -66,7 +66,7 @@ class Operations(Noun):
     def ready(self) -> shapes.ProbeShape:
         """Whether requests may be sent to it; also when they may not."""
         answer = self._wire.send("GET", "/health/ready", accept=(200, 503))
-        return shapes.ProbeShape.model_validate(answer.json())
+        return read(shapes.ProbeShape, answer)
 
     def log_level(self) -> shapes.LogLevelShape:
         """From which level up every process logs."""
@@ -75,4 +75,4 @@ class Operations(Noun):
     def set_log_level(self, level: shapes.SetLogLevel) -> shapes.LogLevelShape:
         """Log from this level up for some minutes, in every process."""
         answer = self._wire.send("PUT", "/api/v1/log-level", json_body=level.model_dump())
-        return shapes.LogLevelShape.model_validate(answer.json())
+        return read(shapes.LogLevelShape, answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trimtab.sdk import shapes
-from trimtab.sdk.client.wire import Noun
+from trimtab.sdk.client.wire import Noun, read
 
 
 class Remediations(Noun):
@@ -23,7 +23,7 @@ class Remediations(Noun):
         """Stop a remedy; what it has done so far stands."""
         path = f"/api/v1/remediation/{remediation}"
         answer = self._wire.send("DELETE", path, params={"reason": reason})
-        return shapes.RemediationShape.model_validate(answer.json())
+        return read(shapes.RemediationShape, answer)
 
     def retrainings(self) -> Iterator[shapes.RetrainingShape]:
         """Runs that were to make a challenger, newest first."""
@@ -46,7 +46,7 @@ class Remediations(Noun):
             params={"name": name},
             json_body={"reason": reason},
         )
-        return shapes.KillSwitchShape.model_validate(answer.json())
+        return read(shapes.KillSwitchShape, answer)
 
     def go_on(self, scope: str, name: str = "", *, reason: str) -> None:
         """Clear a kill switch; only a person can."""

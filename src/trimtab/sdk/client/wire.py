@@ -7,6 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -88,21 +89,24 @@ class Wire:
 
     def get(self, path: str, kind: type[A], /, **query: object) -> A:
         """GET one thing."""
-        return kind.model_validate(self.send("GET", path, params=query).json())
+        return read(kind, self.send("GET", path, params=query))
 
     def post(self, path: str, body: object, kind: type[A], /, **query: object) -> A:
         """POST a JSON body, and read the answer."""
-        return kind.model_validate(self.send("POST", path, json_body=body, params=query).json())
+        return read(kind, self.send("POST", path, json_body=body, params=query))
 
     def pages(self, path: str, kind: type[A], /, **query: object) -> Iterator[A]:
         """All things of a listing, page by page."""
         cursor: str | None = None
         while True:
             wanted = {**query, **({} if cursor is None else {"cursor": cursor})}
-            page = self.send("GET", path, params=wanted).json()
-            for item in page["items"]:
-                yield kind.model_validate(item)
-            cursor = page.get("next")
+            answer = self.send("GET", path, params=wanted)
+            page = read(shapes.Page[Any], answer)
+            for item in page.items:
+                with _understood(answer):
+                    row = kind.model_validate(item)
+                yield row
+            cursor = page.next
             if cursor is None:
                 return
 
@@ -170,6 +174,28 @@ class Noun:
 
     def __init__(self, wire: Wire):
         self._wire = wire
+
+
+def read(kind: type[A], answer: httpx.Response) -> A:
+    """An answer in the shape that it has to have.
+
+    Raises:
+        Unavailable: it has another one.
+    """
+    with _understood(answer):
+        return kind.model_validate(answer.json())
+
+
+@contextmanager
+def _understood(answer: httpx.Response) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # that of JSON, and that of pydantic
+        raise Unavailable(
+            f"what answers at {answer.url} does not speak as this client does",
+            remedy="check that the address is a control plane's, and that it is of one version "
+            "with this client",
+        ) from error
 
 
 def sent(moment: datetime | None) -> str | None:
