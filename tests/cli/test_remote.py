@@ -155,7 +155,7 @@ def test_what_cannot_be_sent_is_refused_by_the_option_at_fault(
 class Hotel(BaseHTTPRequestHandler):
     """Answers everything with its own page, as the gates of some networks do."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
+    def do_GET(self) -> None:
         page = b"<html>Welcome to this hotel</html>"
         self.send_response(200)
         self.send_header("Content-Length", str(len(page)))

@@ -245,6 +245,8 @@ def test_what_does_not_speak_as_a_control_plane_is_said_to(body: bytes) -> None:
             lambda: client.models.latest("m"),
             client.health,
         ):
-            with pytest.raises(errors.Unavailable, match=r"http://hotel/.* does not speak") as found:
+            with pytest.raises(
+                errors.Unavailable, match=r"http://hotel/.* does not speak"
+            ) as found:
                 ask()
             assert "check that the address is a control plane's" in str(found.value.remedy)

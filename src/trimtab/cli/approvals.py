@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trimtab.cli.remote import Because, Json, Most, connected, noun, show_one, show_rows
+from trimtab.cli.tables import short
 
 approvals = noun("approvals", "Requests for approval: what waits, and deciding.")
 
@@ -20,7 +21,7 @@ def list_approvals(
     limit: Most = 100,
     as_json: Json = False,
 ) -> None:
-    """Requests, newest first."""
+    """Requests, newest first; `show` and `--json` have the whole of a digest."""
     with connected(context) as client:
         show_rows(
             client.approvals.list(phase=phase),
@@ -31,10 +32,11 @@ def list_approvals(
                 ("phase", lambda a: a.phase),
                 ("needs", lambda a: ", ".join(f"{s.people} {s.role}" for s in a.steps)),
                 ("votes", lambda a: len(a.votes)),
-                ("digest", lambda a: a.target.digest),
+                ("digest", lambda a: short(a.target.digest)),
             ),
             as_json=as_json,
             limit=limit,
+            prose=("needs",),
         )
 
 

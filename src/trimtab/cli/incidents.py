@@ -36,6 +36,7 @@ def list_incidents(
             ),
             as_json=as_json,
             limit=limit,
+            prose=("title",),
         )
 
 

@@ -56,6 +56,7 @@ def list_models(
             ),
             as_json=as_json,
             limit=limit,
+            prose=("owner", "carries"),
         )
 
 
@@ -94,6 +95,7 @@ def list_versions(
             ),
             as_json=as_json,
             limit=limit,
+            prose=("carries", "held because"),
         )
 
 

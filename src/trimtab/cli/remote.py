@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from trimtab.cli.tables import show_table
 
 if TYPE_CHECKING:
     from trimtab.sdk.client import Client
@@ -112,24 +114,23 @@ def given(context: typer.Context, kind: type[R], /, **values: object) -> R:
 
 
 def show_rows(
-    rows: Iterable[Answer], columns: Sequence[Column], *, as_json: bool, limit: int
+    rows: Iterable[Answer],
+    columns: Sequence[Column],
+    *,
+    as_json: bool,
+    limit: int,
+    prose: Collection[str] = (),
 ) -> None:
-    """Print at most `limit` rows: as JSON, one array; else as a table."""
+    """Print at most `limit` rows: as JSON, one array; else as a table, in which only cells of
+    `prose` columns are wrapped."""
     from itertools import islice
 
     found = list(islice(rows, limit))
     if as_json:
         print(json.dumps([row.model_dump(mode="json") for row in found], indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for head, _ in columns:
-        table.add_column(head, overflow="fold")
-    for row in found:
-        table.add_row(*(told(read(row)) for _, read in columns))
-    Console().print(table)
+    heads = [head for head, _ in columns]
+    show_table(heads, [[told(read(row)) for _, read in columns] for row in found], prose=prose)
 
 
 def show_one(row: Answer, *, as_json: bool) -> None:

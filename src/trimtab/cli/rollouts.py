@@ -36,6 +36,7 @@ def list_rollouts(
             ),
             as_json=as_json,
             limit=limit,
+            prose=("outcome",),
         )
 
 

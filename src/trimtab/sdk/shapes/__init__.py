@@ -183,4 +183,5 @@ __all__ = [
     "VoteShape",
     "WindowShape",
     "described",
+    "said",
 ]
