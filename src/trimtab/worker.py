@@ -20,6 +20,7 @@ from trimtab.app import ADMINISTRATOR, Application
 from trimtab.kernel.errors import InvalidInput, TrimtabError
 from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
+from trimtab.platform.outages import DATABASE
 from trimtab.platform.settings import load_settings
 from trimtab.workflows.jobs import Role
 from trimtab.workflows.parts import Parts, Told
@@ -104,7 +105,8 @@ def _tried(act: Callable[[], object]) -> object:
     try:
         return act()
     except TrimtabError as error:
-        log.error("a pass of the loop failed", code=error.code, what=error.message)
+        say = log.debug if DATABASE.explains(error) else log.error
+        say("a pass of the loop failed", code=error.code, what=error.message)
     except Exception as error:  # noqa: BLE001 - without this thread nothing runs any more
         log.error("a pass of the loop failed", code="unforeseen", what=repr(error))
     return None
@@ -219,7 +221,8 @@ def work(roles: Sequence[str], *, port: int | None = None) -> int:
         return _until_told(application, None)
     demand_free(settings.host, port, remedy="end what listens there, or choose another --port")
     config = configuration(application.probes(), host=settings.host, port=port)
-    return _until_told(application, Announced(config, application.parts))
+    does = ", ".join(role for role in Role if role in application.roles)
+    return _until_told(application, Announced(config, application.parts, f"roles:       {does}"))
 
 
 def _roles(names: Sequence[str]) -> tuple[Role, ...]:

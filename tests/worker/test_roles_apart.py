@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +24,7 @@ from trimtab.audit import ledger
 from trimtab.demo.processes import free_port
 from trimtab.incidents import store as incidents
 from trimtab.kernel.actor import system
+from trimtab.platform.executors import EXECUTORS
 from trimtab.platform.settings_model import Settings
 from trimtab.remediation import store as remediations
 from trimtab.worker import TAKEN_OVER
@@ -127,6 +132,39 @@ def test_a_killed_worker_is_replaced_by_one_that_lives(installation: Installatio
         found = [i.model for i in incidents.listed(reading)]
     assert sorted(found) == names
     assert installation.health()["roles"] == "attended"
+
+
+def test_one_that_dies_with_nothing_begun_is_said_to_be_dead_once(
+    installation: Installation,
+) -> None:
+    installation.work("idle", "watch")
+    installation.work("heir", "watch")
+
+    def told() -> list[dict[str, Any]]:
+        lines = [line for line in installation.said("heir").splitlines() if line.startswith("{")]
+        return [e for e in map(json.loads, lines) if e["event"] == "an executor is dead"]
+
+    with installation.engine() as connection:
+        idle = connection.execute(sa.select(EXECUTORS).order_by(EXECUTORS.c.started_at)).first()
+    assert idle is not None
+    installation.until(lambda: not installation.unfinished())
+    killed_at = datetime.now(UTC)
+    installation.kill("idle")
+    installation.until(told)
+    time.sleep(3)  # as long as three looks take
+    (said,) = told()
+    assert (said["executor"], said["jobs_taken_over"]) == (idle.id, 0)
+    last_seen = datetime.fromisoformat(said["last_seen"])
+    assert killed_at - timedelta(seconds=5) < last_seen <= killed_at
+
+
+def test_a_worker_with_a_port_says_what_it_does(installation: Installation) -> None:
+    port = free_port()
+    installation.start("some", "work", "--role", "repair", "--role", "watch", "--port", str(port))
+    installation.until(lambda: "roles:" in installation.said("some"), "some")
+    said = installation.said("some").splitlines()
+    at = said.index(f"listening on http://127.0.0.1:{port}")
+    assert said[at + 1] == "roles:       watch, repair"
 
 
 def test_a_worker_that_was_stopped_for_too_long_ends_by_itself(installation: Installation) -> None:

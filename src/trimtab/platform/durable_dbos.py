@@ -161,7 +161,7 @@ class DbosEngine:
             raise Conflict("the engine is running")
         if not _in_use.acquire(blocking=False):
             raise Conflict("another engine runs in this process")
-        with contextlib.ExitStack() as undo:
+        with self._answering(), contextlib.ExitStack() as undo:
             undo.callback(_in_use.release)
             engine = open_engine(self._settings.url, self._settings.connections)
             undo.callback(engine.dispose)
@@ -217,10 +217,7 @@ class DbosEngine:
         self._dbos = DBOS(config=_config(self._settings, engine))
         self._dbos._active_workflows_set = Active(self._on_finished)
         DBOS.listen_queues([])  # the loops are ours
-        try:
-            DBOS.launch()
-        except SQLAlchemyError as error:
-            raise Unavailable(f"the job database does not answer: {error}") from error
+        DBOS.launch()
         if engine.dialect.name == "sqlite":
             _adopt_leftovers(engine, self._settings.executor_id)
         for name, limit in self._settings.queues.items():

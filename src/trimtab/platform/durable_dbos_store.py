@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from trimtab.kernel.errors import InvalidInput, Unavailable
 from trimtab.platform.durable import FailedJob
+from trimtab.platform.outages import DATABASE
 from trimtab.platform.postgresql import ATTENTIVE
 from trimtab.platform.private import owner_only
 
@@ -92,7 +93,9 @@ def open_engine(url: str, connections: int) -> sa.Engine:
         "options": "-c idle_in_transaction_session_timeout=10000",
         **ATTENTIVE,
     }
-    return sa.create_engine(address, pool_pre_ping=True, connect_args=connect, **options)
+    engine = sa.create_engine(address, pool_pre_ping=True, connect_args=connect, **options)
+    DATABASE.watch(engine)
+    return engine
 
 
 def _durable_sqlite(connection: Any, _record: Any) -> None:
@@ -136,7 +139,11 @@ def forwarded_logs() -> Iterator[None]:
 
 class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING and log.isEnabledFor(record.levelno):
+        if record.levelno < logging.WARNING:
+            return
+        if DATABASE.explains(record.getMessage()):
+            record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        if log.isEnabledFor(record.levelno):
             record.name = log.name
             log.handle(record)
 
@@ -171,9 +178,21 @@ BEGUN_HERE = sa.text(
     "SELECT workflow_uuid, started_at_epoch_ms FROM dbos.workflow_status"
     " WHERE status = 'PENDING' AND executor_id = :own"
 )
+_LAST_SEEN = "expires_at - make_interval(secs => :seconds) AS last_seen"
 DEAD_EXECUTORS = sa.text(
-    "SELECT DISTINCT executor_id FROM dbos.workflow_status"
-    " WHERE status = 'PENDING' AND executor_id <> :own AND NOT EXISTS (SELECT FROM executors"
-    " WHERE id = executor_id AND expires_at > clock_timestamp())"
+    f"SELECT DISTINCT executor_id AS id, {_LAST_SEEN} FROM dbos.workflow_status"
+    " LEFT JOIN executors ON executors.id = executor_id"
+    " WHERE status = 'PENDING' AND executor_id <> :own"
+    " AND (expires_at <= clock_timestamp()) IS NOT FALSE"
 )
-"""Those on PostgreSQL that have begun something and whose lease has run out."""
+"""Those on PostgreSQL that have begun something and whose lease, of so many seconds, has run
+out; one whose row is gone was seen nobody knows when."""
+
+DEAD_AND_IDLE = sa.text(
+    f"SELECT id, {_LAST_SEEN} FROM executors WHERE expires_at <= clock_timestamp()"
+    " AND expires_at > (SELECT started_at FROM executors WHERE id = :own)"
+    " AND NOT EXISTS (SELECT FROM dbos.workflow_status"
+    " WHERE status = 'PENDING' AND executor_id = executors.id)"
+)
+"""Those that have begun nothing, and whose lease has run out since this one started. Their
+rows stay: such a one may wake and go on, for there is nothing that it could do twice."""

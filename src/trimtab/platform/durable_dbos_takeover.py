@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from trimtab.kernel.errors import Conflict, Unavailable
-from trimtab.platform.durable_dbos_store import BEGUN_HERE, DEAD_EXECUTORS
+from trimtab.platform.durable_dbos_store import BEGUN_HERE, DEAD_AND_IDLE, DEAD_EXECUTORS
 from trimtab.platform.durable_lease import RowLease
 from trimtab.platform.logs import logger
+from trimtab.platform.outages import DATABASE
 
 log = logger(__name__)
 
@@ -51,6 +53,8 @@ class Takeover:
     ):
         self._lease = lease
         self._own = {"own": executor_id}
+        self._lasting = {"seconds": lease.seconds}
+        self._idle: set[tuple[str, datetime]] = set()
         self._reading = reading
         self._recover = recover
         self._running = running
@@ -69,7 +73,8 @@ class Takeover:
                         self._of_the_dead()
                     self._of_nobody()
                 except (Conflict, Unavailable) as error:  # it came back, or the database is gone
-                    log.warning("nothing was taken over", why=error.message)
+                    say = log.debug if DATABASE.explains(error) else log.warning
+                    say("nothing was taken over", why=error.message)
 
         watcher = threading.Thread(target=look, name="takeover", daemon=True)
         watcher.start()
@@ -81,10 +86,13 @@ class Takeover:
 
     def _of_the_dead(self) -> None:
         with self._reading() as conn:
-            dead = list(conn.execute(DEAD_EXECUTORS, self._own).scalars())
-        for executor_id in dead:
-            taken = self._recover([executor_id])
-            log.warning("an executor is dead", executor=executor_id, jobs_taken_over=taken)
+            dead = list(conn.execute(DEAD_EXECUTORS, self._own | self._lasting).tuples())
+            idle = set(conn.execute(DEAD_AND_IDLE, self._own | self._lasting).tuples())
+        for executor_id, last_seen in dead:
+            _say_dead(executor_id, last_seen, self._recover([executor_id]))
+        for executor_id, last_seen in sorted(idle - self._idle):
+            _say_dead(executor_id, last_seen, 0)
+        self._idle = idle
 
     def _of_nobody(self) -> None:
         with self._reading() as conn:
@@ -96,3 +104,9 @@ class Takeover:
             if now - since >= UNHEARD_SECONDS:
                 self._hand_back(key)
                 log.warning("a job was claimed here and not begun", job_key=key)
+
+
+def _say_dead(executor_id: str, last_seen: datetime | None, taken: int) -> None:
+    log.warning(
+        "an executor is dead", executor=executor_id, last_seen=last_seen, jobs_taken_over=taken
+    )

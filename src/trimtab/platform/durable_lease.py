@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trimtab.kernel.errors import Conflict, Unavailable
 from trimtab.platform.executors import Claim
+from trimtab.platform.outages import DATABASE
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class RowLease:
 
     def __init__(self, claim: Claim, seconds: float):
         self._claim = claim
-        self._seconds = seconds
+        self.seconds = seconds
         self._steady_since: float | None = None
 
     @property
@@ -101,7 +102,7 @@ class RowLease:
         once would take it from the living, who had no chance to renew theirs.
         """
         since = self._steady_since
-        return since is not None and time.monotonic() - since >= self._seconds
+        return since is not None and time.monotonic() - since >= self.seconds
 
     @contextmanager
     def held(
@@ -127,11 +128,12 @@ class RowLease:
     def _keep(self, stop: threading.Event, on_lost: Callable[[], None] | None) -> None:
         """Renew in good time; say so once when somebody has taken over."""
         renewed = self._steady_since = time.monotonic()
-        while not stop.wait(self._seconds / RENEWALS):
+        while not stop.wait(self.seconds / RENEWALS):
             try:
                 held = self._claim.renew()
             except SQLAlchemyError as error:
-                log.warning("executor %s is not renewed: %s", self._claim.executor_id, error)
+                level = logging.DEBUG if DATABASE.explains(error) else logging.WARNING
+                log.log(level, "executor %s is not renewed: %s", self._claim.executor_id, error)
                 self._steady_since = None
                 continue
             if not held:
@@ -140,7 +142,7 @@ class RowLease:
                     on_lost()
                 return
             now = time.monotonic()
-            if self._steady_since is None or now - renewed > self._seconds:
+            if self._steady_since is None or now - renewed > self.seconds:
                 self._steady_since = now
             renewed = now
 

@@ -19,6 +19,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from trimtab.platform.outages import DATABASE
+
 WRITERS = 7_141_592_654
 """Of PostgreSQL's advisory locks, which are apart for each database: that of the one writer."""
 
@@ -84,6 +86,7 @@ def engine(url: sa.URL, pool_size: int, pool_timeout_seconds: float, waits: Wait
     event.listen(made, "begin", lambda connection: _begun(connection, begin))
     event.listen(made, "checkin", _given_back)
     event.listen(made, "checkout", _taken)
+    DATABASE.watch(made)
     return made
 
 

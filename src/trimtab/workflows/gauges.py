@@ -22,6 +22,7 @@ from trimtab.monitoring.performance import FALSE_POSITIVE_RATE, STABLE
 from trimtab.platform import child
 from trimtab.platform.logs import logger
 from trimtab.platform.metrics import replace
+from trimtab.platform.outages import DATABASE
 from trimtab.remediation import store as remediation
 from trimtab.remediation.model import IN_FLIGHT
 from trimtab.remediation.model import Phase as Remedy
@@ -60,7 +61,8 @@ class Gauges:
             with self._parts.records.look() as reading:
                 self._of_records(reading)
         except Unavailable as error:
-            log.error("the records could not be measured", why=error.message)
+            say = log.debug if DATABASE.explains(error) else log.error
+            say("the records could not be measured", why=error.message)
             self._forget_records()
         try:
             self._of_jobs()

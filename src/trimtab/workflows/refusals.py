@@ -26,6 +26,7 @@ from trimtab.kernel.errors import TrimtabError
 from trimtab.kernel.events import Event
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.logs import logger
+from trimtab.platform.outages import DATABASE
 
 log = logger(__name__)
 
@@ -196,7 +197,8 @@ class Refusals:
         except TrimtabError as error:
             self.failing = error.message
             count = sum(found.values())
-            log.error("refusals could not be entered", count=count, why=error.message)
+            say = log.debug if DATABASE.explains(error) else log.error
+            say("refusals could not be entered", count=count, why=error.message)
         finally:
             if not entered:
                 self._give_back(found)
