@@ -54,6 +54,21 @@ def test_passwords_are_guessed_slower_and_slower_and_their_owner_gets_in(
     assert plane.log_in(ann, address="192.0.2.1").status_code == 200, "they were there before"
 
 
+def test_who_does_not_get_in_reads_what_to_do_and_not_what_was_wrong(
+    plane: Plane, ann: str, refuses: Any
+) -> None:
+    said = []
+    for number, name in enumerate((ann, f"nobody{ann}")):
+        answer = plane.log_in(name, "a wrong one", address=f"203.0.113.{number}")
+        refuses(answer, 401, "not_authenticated")
+        said.append({k: v for k, v in answer.json().items() if k != "request_id"})
+    assert said[0] == said[1]
+    assert said[0]["field"] is None
+    assert "check both" in said[0]["remedy"]
+    assert "administrator" in said[0]["remedy"]
+    assert "X-Api-Key" not in said[0]["remedy"]
+
+
 @pytest.mark.slow
 def test_somebody_unknown_is_answered_alike(plane: Plane, ann: str, refuses: Any) -> None:
     said: dict[str, list[Any]] = {}

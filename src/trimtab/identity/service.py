@@ -37,6 +37,15 @@ TOKEN_LIFETIME = timedelta(minutes=30)
 REFUSED = "this credential is not known, or is of no use any more"
 
 
+def unfit() -> NotAuthenticated:
+    """The refusal of an address and a password, in one form, whichever of them is wrong."""
+    return NotAuthenticated(
+        "address and password do not fit",
+        remedy="check both and try again; an administrator can tell whether you may log in, and "
+        "give you another password",
+    )
+
+
 def create_tenant(work: Work, slug: str, name: str) -> Tenant:
     """Add a tenant.
 
@@ -258,7 +267,7 @@ def authenticate_password(records: Records, email: str, password: str) -> Person
         welcome = person is not None and _welcome(reading, person)
     known = person.password_hash if person is not None and welcome else None
     if not passwords.fits(known, password) or person is None:
-        raise NotAuthenticated("address and password do not fit", field="email")
+        raise unfit()
     return person
 
 

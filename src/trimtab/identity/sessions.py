@@ -62,7 +62,7 @@ def open_session(
     present = store.person(work, person.id)
     service.acting(work, present)
     if present.password_hash != person.password_hash:
-        raise NotAuthenticated("address and password do not fit", field="email")
+        raise service.unfit()
     token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session = Session(
         id=new_id("ses"),
