@@ -124,10 +124,7 @@ def verify_export(
     """
     collector = Collector(max_findings)
     key = None if pinned_key is None else VerifierKey.parse(pinned_key, field="pinned_key")
-    known = [
-        NamedHead(f"known head {place}", Checkpoint.parse(text, field=f"known_heads[{place}]"))
-        for place, text in enumerate(known_heads)
-    ]
+    known = _named(known_heads)
     try:
         with Path(path).open("rb") as file:
             lines = read_lines(file, max_line_bytes, collector)
@@ -136,9 +133,7 @@ def verify_export(
                 return collector.report(pinned=key is not None)
             _check_speakers(preamble, key, pinned_origin, known, collector)
             if preamble.one_tenant:
-                if preamble.head is not None:
-                    proofs = consistency_proofs or {}
-                    check_history(collector, preamble.head.checkpoint, known, proofs)
+                _check_past(preamble, known, consistency_proofs or {}, collector)
                 walk = _one_tenant(preamble, lines, collector)
             else:
                 walk = _whole_ledger(preamble, lines, known, collector)
@@ -153,6 +148,25 @@ def verify_export(
         head_size=preamble.head.checkpoint.size if preamble.head else None,
         pinned=key is not None,
     )
+
+
+def _named(known_heads: Sequence[str]) -> list[NamedHead]:
+    """Heads that the caller has kept, each under the name that findings call it by."""
+    return [
+        NamedHead(f"known head {place}", Checkpoint.parse(text, field=f"known_heads[{place}]"))
+        for place, text in enumerate(known_heads)
+    ]
+
+
+def _check_past(
+    preamble: Preamble,
+    known: Sequence[NamedHead],
+    proofs: Mapping[int, Sequence[bytes]],
+    collector: Collector,
+) -> None:
+    """Whether the head of a tenant's export continues the heads that the caller has kept."""
+    if preamble.head is not None:
+        check_history(collector, preamble.head.checkpoint, known, proofs)
 
 
 def _check_speakers(

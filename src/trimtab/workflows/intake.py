@@ -157,6 +157,25 @@ def upload(
     """
     model = _model_for(parts, actor, given)
     demands, policy_digest = policy_of(parts, model)
+    stored = _laid_down(parts, actor, given, model, demands)
+    registration = _sealed(parts, _numbered(parts, given, stored))
+    malicious = registration.inspection["result"] == "malicious"
+    with parts.records.begin(actor, reason=reason) as work:
+        version = registry.register_version(work, registration)
+        if actor.kind is not ActorKind.SYSTEM:  # what trains by itself was asked for by a policy
+            quotas.demand_versions(work, parts.settings, given.tenant)
+        # Whoever sends it again gets what there is, also what was signed before this was so.
+        if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
+            version = _rejected(work, version, policy_digest)
+        then(work, version)
+    parts.metrics.uploads.labels(str(registration.inspection["result"])).inc()
+    return version
+
+
+def _laid_down(
+    parts: Parts, actor: Actor, given: Upload, model: Model, demands: TierPolicy
+) -> Registration:
+    """What was handed in, its bytes stored and inspected; neither numbered nor signed yet."""
     limit = int(demands.checks.child.max_artifact_mib * _MIB)
     rows = _demand_takeable(given, model, limit)
     # Whatever can be refused for a cheap reason has been: from here on bytes are stored.
@@ -166,7 +185,7 @@ def upload(
     with parts.blobs.held(artifact.digest) as path, parts.scratch.folder() as place:
         inspection = artifact_checks.inspect(path, demands.checks.child, place)
     person = {actor.person} if actor.person else set()
-    unsigned = Registration(
+    return Registration(
         model=given.model,
         tenant=given.tenant,
         version=given.version,
@@ -187,19 +206,6 @@ def upload(
         inspection=inspection,
         contributors=tuple(sorted({*given.contributors, *person})),
     )
-    numbered = _numbered(parts, given, unsigned)
-    registration = _sealed(parts, numbered)
-    with parts.records.begin(actor, reason=reason) as work:
-        version = registry.register_version(work, registration)
-        if actor.kind is not ActorKind.SYSTEM:  # what trains by itself was asked for by a policy
-            quotas.demand_versions(work, parts.settings, given.tenant)
-        # Whoever sends it again gets what there is, also what was signed before this was so.
-        malicious = inspection["result"] == "malicious"
-        if malicious and version.lifecycle is Lifecycle.DEVELOPMENT:
-            version = _rejected(work, version, policy_digest)
-        then(work, version)
-    parts.metrics.uploads.labels(str(inspection["result"])).inc()
-    return version
 
 
 def _stored(parts: Parts, given: Upload, limit: int) -> Blob:
