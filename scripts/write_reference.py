@@ -18,12 +18,14 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 import trimtab.app  # noqa: F401 - every part of the control plane is known once it is joined
-from trimtab.api import codes, server
+from trimtab.api import codes, description, server
 from trimtab.api.table import WHY_OPEN, Entry, table_of
 from trimtab.identity.demands import Reach
 from trimtab.kernel.errors import TrimtabError
 from trimtab.kernel.events import Event
 from trimtab.platform.metrics import Metrics
+from trimtab.policies.loader import preset_names
+from trimtab.sdk.shapes import base
 from trimtab.web import site
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +41,20 @@ MEANING = {
     Reach.FLEET: "refused, whatever its roles",
 }
 """What a tenant's credential meets at a route, by whose things the route touches."""
+
+
+WRITTEN = {
+    base.SLUG: "a-z, 0-9 and -",
+    base.SEMVER: "as 1.2.3",
+    base.DIGEST: "sha256: and 64 hex digits",
+    base.EMAIL: "an e-mail address",
+    base.LINE: "one line",
+    base.LINES: "nothing that cannot be seen",
+    base.WHY: "nothing that cannot be seen",
+}
+"""How a text is written, for a pattern that nobody reads."""
+
+Json = dict[str, Any]
 
 
 def every_event() -> list[type[Event]]:
@@ -121,7 +137,7 @@ def api_page() -> str:
         "The fleet's own people and programs reach everything. [Roles, conditions and limits]"
         "(authorisation.md)",
         "say who has which permission. `/docs` and `/openapi.json` of a running control plane have",
-        f"the shapes. {GENERATED}",
+        f"the shapes, [Bodies](#bodies) those of what is sent. {GENERATED}",
     ]
     for title, pages in (("Interface", False), ("Pages", True)):
         lines += [
@@ -132,7 +148,128 @@ def api_page() -> str:
             "| --- | --- | --- | --- |",
         ]
         lines += [_line(entry) for entry in every_route() if entry.page == pages]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *bodies()])
+
+
+def described() -> Json:
+    """The description of the interface, as a control plane with our policies gives it."""
+    app = FastAPI()
+    for router in server.ROUTERS:
+        app.include_router(router)
+    description.install(app, server.ROUTERS, preset_names())
+    return app.openapi()
+
+
+def bodies() -> list[str]:
+    """What is sent to the addresses that change something: those that take the same together."""
+    whole = described()
+    known = whole["components"]["schemas"]
+    places: dict[str, list[str]] = {}
+    streams: list[str] = []
+    for entry in every_route():
+        operation = whole["paths"].get(entry.path, {}).get(entry.method.lower(), {})
+        for media, body in operation.get("requestBody", {}).get("content", {}).items():
+            where = f"`{entry.name}`" + ("" if media == "application/json" else f" as `{media}`")
+            names = _named(body["schema"])
+            for name in names:
+                places.setdefault(name, []).append(where)
+            if not names:
+                streams.append(f"* {where}: {body['schema'].get('description', 'any object.')}")
+    lines = [
+        "## Bodies",
+        "",
+        "What is sent, as JSON where nothing else is said. A member that is not here is refused.",
+        "An address that changes something and is not here takes no body.",
+        "",
+        *streams,
+    ]
+    waiting = list(places)
+    for name in waiting:  # and what is in them, behind them
+        lines += ["", f"### {_title(name)}", "", f"{_said(places[name])}.", ""]
+        lines += ["| field | type | | limits | meaning |", "| --- | --- | --- | --- | --- |"]
+        for field, schema in known[name]["properties"].items():
+            lines.append(_field(field, schema, field in known[name].get("required", ())))
+            for inner in _within(schema):
+                if inner not in places:
+                    waiting.append(inner)
+                places.setdefault(inner, []).append(f"in `{field}` of {_link(name)}")
+    return [*lines, ""]
+
+
+def _said(places: list[str]) -> str:
+    text = ", ".join(places)
+    return text[:1].upper() + text[1:]
+
+
+def _named(schema: Json) -> list[str]:
+    """The shapes that a schema is, or may be."""
+    choices = schema.get("anyOf", [schema])
+    return [choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice]
+
+
+def _within(schema: Json) -> list[str]:
+    """The shapes that a field holds; one that is sent as text names them in its description."""
+    told = re.findall(r"see (\w+)$", schema.get("description", ""))
+    return [*_named(schema), *_named(schema.get("items", {})), *told]
+
+
+def _title(name: str) -> str:
+    """What a shape is called here; that of a form is made of the name of its route."""
+    return name.removesuffix("Shape").replace("Body_upload_", "Upload_").partition("_")[0]
+
+
+def _link(name: str) -> str:
+    return f"[{_title(name)}](#{_title(name).lower()})"
+
+
+def _field(name: str, schema: Json, required: bool) -> str:
+    choices = [c for c in schema.get("anyOf", [schema]) if c.get("type") != "null"]
+    null = " or null" if len(choices) < len(schema.get("anyOf", [schema])) else ""
+    kind = " or ".join(_kind(choice) for choice in choices) + null
+    limits = "; ".join(filter(None, ("; ".join(_limits(choice)) for choice in choices)))
+    default = schema.get("default")
+    has = "" if default in (None, {}, "") else f", else `{str(default).lower()}`"
+    must = "required" if required else f"may be left out{has}"
+    return f"| `{name}` | {kind} | {must} | {limits} | {schema.get('description', '')} |"
+
+
+def _kind(schema: Json) -> str:
+    if "$ref" in schema:
+        return _link(_named(schema)[0])
+    if schema.get("format") == "date-time":
+        return "moment"
+    if schema.get("contentMediaType") == "application/octet-stream":
+        return "file"
+    if schema["type"] == "array":
+        items = schema["items"]
+        return "list of " + " or ".join(_kind(choice) for choice in items.get("anyOf", [items]))
+    kind = str(schema["type"])
+    plain = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    return plain.get(kind, kind)
+
+
+def _limits(schema: Json) -> list[str]:
+    found = []
+    for unit, least, most in (
+        ("characters", "minLength", "maxLength"),
+        ("entries", "minItems", "maxItems"),
+        ("members", "minProperties", "maxProperties"),
+        ("", "minimum", "maximum"),
+    ):
+        ends = [schema.get(least), schema.get(most)]
+        if ends[1] is not None:
+            low = 0 if ends[0] is None else ends[0]
+            span = f"{low:g} to {ends[1]:g}" if low != ends[1] else f"{low:g}"
+            found.append(f"{span} {unit}".strip())
+        elif ends[0] is not None:
+            found.append(f"at least {ends[0]:g} {unit}".strip())
+    if choices := [choice for choice in schema.get("enum", ()) if choice != ""]:
+        found.append("one of " + ", ".join(f"`{choice}`" for choice in choices))
+    if "pattern" in schema:
+        found.append(WRITTEN[schema["pattern"]])
+    if "items" in schema:
+        found += [f"each: {limit}" for limit in _limits(schema["items"])]
+    return found
 
 
 def _line(entry: Entry) -> str:

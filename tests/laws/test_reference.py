@@ -18,7 +18,7 @@ from trimtab.identity.demands import OPEN
 from trimtab.identity.roles import PERMISSIONS
 from trimtab.kernel import errors
 from trimtab.platform import settings
-from trimtab.sdk import client
+from trimtab.sdk import client, shapes
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "write_reference.py"
@@ -86,6 +86,33 @@ def test_every_address_demands_a_permission_that_somebody_has(reference: Any) ->
 def test_what_is_open_to_everybody_is_on_a_list_with_the_reason(reference: Any) -> None:
     assert {entry.name for entry in reference.every_route() if entry.open} == set(WHY_OPEN)
     assert all(len(why) > 20 for why in WHY_OPEN.values())
+
+
+def test_every_body_is_on_the_page_of_addresses_with_what_each_field_means(
+    reference: Any,
+) -> None:
+    page = reference.api_page().partition("## Bodies")[2]
+    whole = reference.described()
+    bodies = [
+        f"`{method.upper()} {path}`"
+        for path, operations in whole["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    ]
+    assert len(bodies) > 30
+    assert [body for body in bodies if body not in page] == []
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 60
+    assert [row for row in rows if len(row.rstrip("| ").rpartition(" | ")[2]) < 4] == []
+    for field in shapes.NewVersion.model_fields:  # sent as text, in a form
+        assert f"| `{field}` |" in page
+    version = page.partition("### NewVersion")[2].partition("###")[0]
+    for row in (
+        "| `cutoff` | number | required | 0 to 1 |",
+        "| `training_trigger` | text | may be left out, else `manual` | one of `manual`, `drift`,",
+        "| `reason` | text | required | 3 to 2000 characters;",
+    ):
+        assert row in version
 
 
 def test_every_permission_opens_something(reference: Any) -> None:

@@ -64,5 +64,7 @@ class NewVote(Request):
     """A yes or a no to exactly these bytes."""
 
     approve: bool
+    """Yes or no."""
     digest: Annotated[str, Field(min_length=71, max_length=71), described(DIGEST)]
+    """Of the bytes that were looked at; others are a conflict."""
     reason: Reason

@@ -20,9 +20,16 @@ def said(message: str) -> str:
 
 
 class Request(BaseModel):
-    """Sent by a caller: unknown members and numbers that are not finite are refused."""
+    """Sent by a caller: unknown members and numbers that are not finite are refused. What is
+    said below a field is its description on the wire."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class Answer(BaseModel):

@@ -16,6 +16,7 @@ class PasswordReset(Request):
     """Another password for somebody else."""
 
     new_password: NewPassword
+    """What they log in with from now on."""
     reason: Reason
 
 
@@ -23,22 +24,29 @@ class PasswordChange(Request):
     """Another password of one's own, with the present one."""
 
     email: Annotated[str, Field(min_length=1, max_length=255)]
+    """Address of whoever changes it."""
     password: NewPassword
+    """The present one."""
     new_password: NewPassword
+    """The next one."""
 
 
 class Exchange(Request):
     """Narrower scopes for the token that is given for a key; null for all that the key has."""
 
     scopes: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    """Permissions that the token is to have, of those of the key; null: all of them."""
 
 
 class NewKey(Request):
     """A further key of a service account."""
 
     scopes: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    """Permissions that the key is to have, of those of its account; null: all of them."""
     lifetime_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    """Days until it is of no use any more; null: it does not end by itself."""
     default_model: ModelName | None = None
+    """Model that is meant where a request names none."""
     reason: Reason
 
 
@@ -61,6 +69,7 @@ class TokenKeyRotation(Request):
 
     reason: Reason
     at_once: bool = False
+    """Whether every token that is out ends: for a stolen key."""
 
 
 class TokenKeyShape(Answer):

@@ -29,7 +29,9 @@ class NewTenant(Request):
     """A tenant to add."""
 
     id: Annotated[str, Field(min_length=1, max_length=63), described(SLUG)]
+    """Name by which requests call it; for ever."""
     name: Name
+    """What people call it."""
     reason: Reason = "set-up"
 
 
@@ -41,11 +43,17 @@ class ConditionalRole(Request):
     """
 
     role: Annotated[str, Field(min_length=1, max_length=63)]
+    """Name of the role."""
     tiers: Annotated[list[int], Field(min_length=1, max_length=4)] | None = None
+    """Only for models of these risk tiers."""
     statuses: Words | None = None
+    """Only for versions of these statuses."""
     tenants: Words | None = None
+    """Only for what is these tenants'."""
     environments: Words | None = None
+    """Only in these environments."""
     max_traffic_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Only for acts that lead to no greater share of the traffic."""
 
 
 Roles = Annotated[Sequence[str | ConditionalRole], Field(min_length=1, max_length=20)]
@@ -56,6 +64,7 @@ class NewRoles(Request):
     """The roles that somebody is to hold from now on, instead of those they hold."""
 
     roles: Roles
+    """All that they are to hold: names of roles, or roles with conditions."""
     reason: Reason
 
 
@@ -70,10 +79,15 @@ class NewPerson(Request):
     """A person to add."""
 
     email: Annotated[str, Field(min_length=3, max_length=255), Line, described(EMAIL)]
+    """Address to log in with."""
     name: Name
+    """What others read where this person acted."""
     roles: Roles
+    """Names of roles, or roles with conditions."""
     password: Annotated[str, Field(min_length=1, max_length=500)]
+    """First password, which they can change."""
     tenant: TenantName | None = None
+    """Tenant that this person is of; null: the fleet."""
     reason: Reason = "set-up"
 
 
@@ -92,10 +106,15 @@ class NewAccount(Request):
     """A service account to add, with a first key."""
 
     name: Name
+    """What others read where this program acted."""
     roles: Roles
+    """Names of roles, or roles with conditions."""
     tenant: TenantName | None = None
+    """Tenant that it acts for; null: the fleet."""
     owner: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    """Id of the person who answers for it; null: whoever asks."""
     default_model: ModelName | None = None
+    """Model that is meant where a request names none."""
     reason: Reason = "set-up"
 
 
@@ -112,7 +131,9 @@ class Credentials(Request):
     """Address and password."""
 
     email: Annotated[str, Field(min_length=1, max_length=255)]
+    """Address of whoever logs in."""
     password: Annotated[str, Field(min_length=1, max_length=500)]
+    """Their password."""
 
 
 class TokenShape(Answer):

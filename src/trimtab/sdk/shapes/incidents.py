@@ -67,8 +67,11 @@ class NewRemediation(Request):
     """An action that somebody asks for. The safety check cannot be switched off."""
 
     incident_id: Annotated[str, Field(min_length=1, max_length=80)]
+    """The incident that it is to help against."""
     action: Literal["notify_team", "rollback_model", "retrain_model"]
+    """What is to be done."""
     safety_check: bool = True
+    """Only true is taken: the gate cannot be switched off."""
     reason: Reason
 
 

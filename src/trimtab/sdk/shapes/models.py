@@ -38,32 +38,49 @@ class FeatureShape(Request):
     model_config = ConfigDict(from_attributes=True)  # added to that of every request
 
     name: ColumnName
+    """Column of the tables, and of the input."""
     kind: Literal["numeric", "category"]
+    """Whether it is a number or a category."""
 
 
 class RiskFactsShape(Request):
     """What is known of a model; a fact left out is unknown, and never counts as harmless."""
 
     customer_facing: bool | None = None
+    """Whether customers meet its decisions; null, here and below: not known."""
     pii: bool | None = None
+    """Whether it uses personal data."""
     sensitive_data: bool | None = None
+    """Whether it uses data that need more protection than that."""
     annual_financial_impact_usd: Annotated[float, Field(ge=0, strict=False)] | None = None
+    """US dollars a year that its decisions move."""
     regulated_domain: bool | None = None
+    """Whether a regulator oversees what it decides."""
     criticality: Literal["critical", "important", "ordinary"] | None = None
+    """What depends on it."""
     reversible: bool | None = None
+    """Whether a wrong decision can be undone."""
     environment_cap: Literal["non_production", "none"] | None = None
+    """How far it may ever be deployed."""
 
 
 class NewModel(Request):
     """A model to register."""
 
     name: ModelName
+    """Name by which requests call it; for ever."""
     owner: Name
+    """Who answers for it."""
     description: Text = ""
+    """What it is for."""
     risk_facts: RiskFactsShape = RiskFactsShape()
+    """What its risk tier follows from."""
     features: Annotated[list[FeatureShape], Field(min_length=1, max_length=2000)]
+    """What it reads: columns of the tables."""
     label: ColumnName
+    """Column of the tables with what it is to tell."""
     policy: Annotated[str, Field(max_length=40)] = ""
+    """Policy that it is held to; empty: that of the control plane."""
     reason: Reason
 
 
@@ -123,14 +140,23 @@ class NewVersion(Request):
     """What goes with the files of a version."""
 
     version: VersionName
+    """Its number, which says no less than what changed."""
     tenant: TenantName | None = None
+    """Tenant that alone it is for; null: all."""
     framework: Annotated[str, Field(min_length=1, max_length=40), Line] = "onnx"
+    """Model type, as its maker calls it."""
     cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
+    """Score from which on its answer is a yes."""
     training_metrics: TrainingMetrics = Field(default_factory=dict)
+    """What its maker measured, by name."""
     training_trigger: Literal["manual", "drift", "false_positive_rate", "schedule"] = "manual"
+    """Why it was trained."""
     parent: Annotated[str, Field(max_length=40), described(SEMVER)] | None = None
+    """Version that it comes from, if that is not the highest of its line."""
     lineage: Plain = Field(default_factory=dict)
+    """Where it comes from, in its maker's words; `hyperparameters` are compared."""
     digest: Annotated[str, Field(max_length=71), described(DIGEST)] | None = None
+    """Of the artifact as it was sent; other bytes are refused."""
     reason: Reason
 
 

@@ -14,6 +14,7 @@ class StepTo(Request):
     """Where the stepped clock is to go."""
 
     to: Moment
+    """Moment at which the clock is to stand: none before the present one."""
 
 
 class ClockShape(Answer):
@@ -28,7 +29,9 @@ class SetLogLevel(Because):
     """For so many minutes, what has this level or a higher one is logged."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    """Lowest level that is logged."""
     minutes: int = Field(default=15, ge=1, le=240)
+    """How long; then each process goes back by itself."""
 
 
 class LogLevelShape(Answer):

@@ -38,5 +38,7 @@ class NewRollout(Request):
     """The approved version to release."""
 
     model: ModelName
+    """Name of the model."""
     version: VersionName
+    """An approved version of it."""
     reason: Reason
