@@ -28,6 +28,7 @@ class Flights:
 
     def __init__(self) -> None:
         flights = STORY.flights
+        self._drawn: dict[tuple[date, int, str | None, int], Stretch] = {}
         self.active = self._trained(flights.first_trained_until)
         table = data.flight_training(
             flights.history_start, flights.first_trained_until, story=flights
@@ -51,7 +52,7 @@ class Flights:
         seed: int = 2015,
     ) -> Evidence:
         """`days` from `start` on, with `faults` and perhaps a canary, after calm days."""
-        before = self._stretch(start - timedelta(calm_days), calm_days, (), False, tenant, seed)
+        before = self._calm(start - timedelta(calm_days), calm_days, tenant, seed)
         after = self._stretch(start, days, faults, canary, tenant, seed)
         return Evidence(
             model="flights",
@@ -75,6 +76,13 @@ class Flights:
             validation_share=flights.validation_share,
             limits=LIMITS,
         )
+
+    def _calm(self, start: date, days: int, tenant: str | None, seed: int) -> Stretch:
+        """The same for every fault that comes after it, so drawn and scored once."""
+        asked = (start, days, tenant, seed)
+        if asked not in self._drawn:
+            self._drawn[asked] = self._stretch(start, days, (), False, tenant, seed)
+        return self._drawn[asked]
 
     def _stretch(
         self,

@@ -115,8 +115,8 @@ def _faults(
             found.append(feed.renamed_categories(base, after, feature))
     explained = {cause.feature for cause in units if cause is not None}
     others = [move.feature for move in moved if move.ratio >= 1.0 and move.feature not in explained]
-    found += [
-        _unit(base, after, cause.feature, others, demands)
+    found += [  # looked for again only where something else tells against it
+        _unit(base, after, cause.feature, others, demands) if others else cause
         for cause in units
         if cause is not None and cause.feature is not None
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -155,6 +156,8 @@ def missing(column: Column) -> NDArray[np.bool_]:
 
 def counts(column: Column) -> dict[str, int]:
     """Rows of each category of a text column, those without a value left out."""
-    texts = np.asarray([str(value) for value in column if value is not None], dtype=np.str_)
-    names, rows = np.unique(texts, return_counts=True)
-    return {str(name): int(n) for name, n in zip(names, rows, strict=True)}
+    rows: Counter[str] = Counter()
+    for value, number in Counter(column.tolist()).items():
+        if value is not None:
+            rows[str(value)] += number
+    return dict(sorted(rows.items()))

@@ -84,13 +84,13 @@ class ErrorSplit:
 
 def answers(stretch: Stretch, cutoffs: Mapping[str, float]) -> Answers:
     """The rows that can be judged: label known, score finite, cut-off known."""
-    limits = np.asarray([cutoffs.get(str(v), np.nan) for v in stretch.version], dtype=np.float64)
+    known = {v: cutoffs.get(str(v), np.nan) for v in set(stretch.version)}
+    limits = np.asarray([known[v] for v in stretch.version], dtype=np.float64)
     score = np.asarray(stretch.score, dtype=np.float64)
     use = (stretch.label >= 0) & np.isfinite(score) & np.isfinite(limits)
-    who = np.asarray(
-        [f"{v} ({d})" for v, d in zip(stretch.version[use], stretch.deployment[use], strict=True)],
-        dtype=np.str_,
-    )
+    served = list(zip(stretch.version[use], stretch.deployment[use], strict=True))
+    names = {pair: f"{pair[0]} ({pair[1]})" for pair in set(served)}
+    who = np.asarray([names[pair] for pair in served], dtype=np.str_)
     used = stretch.where(use)
     label = used.label == 1
     return Answers(score[use], score[use] >= limits[use], label, who, used.distinct_rows())
