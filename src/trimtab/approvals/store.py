@@ -64,7 +64,7 @@ def get(reading: Reading, approval_id: str) -> Approval:
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(APPROVALS).where(APPROVALS.c.id == approval_id))
+    row = reading.with_id(APPROVALS, approval_id)
     if row is None:
         raise NotFound("there is no such approval", field="approval")
     return _approval(row)
@@ -119,11 +119,17 @@ def waiting_by_tier(reading: Reading) -> dict[int, int]:
     return {row["tier"]: row["n"] for row in reading.rows(query.group_by(MODELS.c.tier))}
 
 
+_DUE = (
+    sa.select(APPROVALS.c.id)
+    .where(APPROVALS.c.due_at <= sa.bindparam("now"))
+    .order_by(APPROVALS.c.due_at, APPROVALS.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of what has expired by now."""
-    query = sa.select(APPROVALS.c.id).where(APPROVALS.c.due_at <= now)
-    query = query.order_by(APPROVALS.c.due_at, APPROVALS.c.id).limit(limit)
-    return [row["id"] for row in reading.rows(query)]
+    return [row["id"] for row in reading.rows(_DUE, {"now": now, "most": limit})]
 
 
 def next_due(reading: Reading) -> datetime | None:

@@ -113,9 +113,12 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> int:
     return last
 
 
+_SIZE = sa.select(SIZE.c.size).where(SIZE.c.tenant == WHOLE)
+
+
 def size(connection: Connection) -> int:
     """How many entries the ledger has."""
-    found = connection.execute(sa.select(SIZE.c.size).where(SIZE.c.tenant == WHOLE)).scalar()
+    found = connection.execute(_SIZE).scalar()
     return found or 0
 
 
@@ -181,20 +184,31 @@ def entries(
         ref: Only entries that mention this id.
         newest_first: Turn the order round.
     """
+    given = {"before": before, "tenant": tenant, "kinds": list(kinds) or None, "ref": ref}
+    asked = {name: value for name, value in given.items() if value is not None}
+    query = _asked(frozenset(asked), newest_first)
+    return [
+        _entry(row) for row in connection.execute(query, {**asked, "after": after, "most": limit})
+    ]
+
+
+@cache
+def _asked(by: frozenset[str], newest_first: bool) -> sa.Select[Any]:
+    """The statement that asks for entries by these, built once."""
     query, number = _whole_entries(), ENTRIES.c.sequence
-    if ref is not None:
+    if "ref" in by:
         # Walked along the mentions, of which an id has few, whatever the database knows of it.
         query = query.join(MENTIONS, MENTIONS.c.sequence == ENTRIES.c.sequence)
-        query, number = query.where(MENTIONS.c.ref == ref), MENTIONS.c.sequence
-    query = query.where(number > after)
-    if before is not None:
-        query = query.where(number < before)
-    if tenant is not None:
-        query = query.where(ENTRIES.c.tenant == tenant)
-    if kinds:
-        query = query.where(ENTRIES.c.kind.in_(kinds))
+        query, number = query.where(MENTIONS.c.ref == sa.bindparam("ref")), MENTIONS.c.sequence
+    query = query.where(number > sa.bindparam("after"))
+    if "before" in by:
+        query = query.where(number < sa.bindparam("before"))
+    if "tenant" in by:
+        query = query.where(ENTRIES.c.tenant == sa.bindparam("tenant"))
+    if "kinds" in by:
+        query = query.where(ENTRIES.c.kind.in_(sa.bindparam("kinds", expanding=True)))
     order = number.desc() if newest_first else number
-    return [_entry(row) for row in connection.execute(query.order_by(order).limit(limit))]
+    return query.order_by(order).limit(sa.bindparam("most", type_=sa.Integer))
 
 
 _AT_ONCE = 5000

@@ -55,6 +55,10 @@ class Reading:
         """The one row of a query, or None; `values` as for `rows`."""
         return self.connection.execute(query, values).mappings().one_or_none()
 
+    def with_id(self, table: sa.Table, row_id: str) -> sa.RowMapping | None:
+        """The row of `table` with this id, or None."""
+        return self.row(_with_id(table), {"id": row_id})
+
 
 class Work(Reading):
     """One transaction by one actor for one reason."""
@@ -164,6 +168,12 @@ class Records:
         """A reading transaction over one snapshot."""
         with self.database.read() as connection:
             yield Reading(connection, self.clock.now(), self.clock.grain)
+
+
+@cache
+def _with_id(table: sa.Table) -> sa.Select[Any]:
+    """The statement that reads the row `id` of `table`, built once."""
+    return sa.select(table).where(table.c.id == sa.bindparam("id"))
 
 
 @cache

@@ -42,21 +42,24 @@ def add(work: Work, run: CheckRun, because: CheckFinished) -> CheckRun:
     return dataclasses.replace(run, revision=1)
 
 
+_NEWER = RUNS.alias("newer")
+_TRIED = sa.exists().where(
+    _NEWER.c.version_id == RUNS.c.version_id,
+    _NEWER.c.name == RUNS.c.name,
+    _NEWER.c.attempt > RUNS.c.attempt,
+)
+_DUE = (
+    sa.select(RUNS.c.version_id, sa.func.max(RUNS.c.attempt).label("attempt"))
+    .where(RUNS.c.due_at <= sa.bindparam("now"), ~_TRIED)
+    .group_by(RUNS.c.version_id)
+    .order_by(RUNS.c.version_id)
+)
+
+
 def due(reading: Reading, now: datetime) -> list[tuple[str, int]]:
     """Versions with a check that is to be tried again, each with its newest attempt."""
-    newer = RUNS.alias("newer")
-    tried = sa.exists().where(
-        newer.c.version_id == RUNS.c.version_id,
-        newer.c.name == RUNS.c.name,
-        newer.c.attempt > RUNS.c.attempt,
-    )
-    query = (
-        sa.select(RUNS.c.version_id, sa.func.max(RUNS.c.attempt).label("attempt"))
-        .where(RUNS.c.due_at <= now, ~tried)
-        .group_by(RUNS.c.version_id)
-        .order_by(RUNS.c.version_id)
-    )
-    return [(str(row["version_id"]), int(row["attempt"])) for row in reading.rows(query)]
+    rows = reading.rows(_DUE, {"now": now})
+    return [(str(row["version_id"]), int(row["attempt"])) for row in rows]
 
 
 def of_version(reading: Reading, version_id: str) -> list[CheckRun]:

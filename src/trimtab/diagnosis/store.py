@@ -55,11 +55,16 @@ def newest_of(reading: Reading, incident: str) -> Diagnosis | None:
     return rows[-1] if rows else None
 
 
+_OF_INCIDENT = (
+    sa.select(DIAGNOSES)
+    .where(DIAGNOSES.c.incident == sa.bindparam("incident"))
+    .order_by(DIAGNOSES.c.made_at, DIAGNOSES.c.id)
+)
+
+
 def of_incident(reading: Reading, incident: str) -> list[Diagnosis]:
     """Every diagnosis of an incident, oldest first."""
-    query = sa.select(DIAGNOSES).where(DIAGNOSES.c.incident == incident)
-    rows = reading.rows(query.order_by(DIAGNOSES.c.made_at, DIAGNOSES.c.id))
-    return [_diagnosis(row) for row in rows]
+    return [_diagnosis(row) for row in reading.rows(_OF_INCIDENT, {"incident": incident})]
 
 
 def of_model(

@@ -235,19 +235,21 @@ def acting_key(reading: Reading, key_id: str) -> tuple[ApiKey, ServiceAccount] |
     return None if account.disabled or not open_ else (key_of(row), account)
 
 
+_USABLE = (
+    sa.select(KEYS, ACCOUNTS.c.roles)
+    .join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account)
+    .outerjoin(TENANTS, TENANTS.c.id == KEYS.c.tenant)
+    .where(KEYS.c.revoked_at.is_(None), ACCOUNTS.c.disabled.is_(False))
+    .where(sa.or_(KEYS.c.tenant.is_(None), TENANTS.c.disabled.is_(False)))
+    .order_by(KEYS.c.id)
+)
+
+
 def usable_keys(reading: Reading, scope: str, now: datetime) -> list[ApiKey]:
     """Keys that may do what `scope` says and can be used at `now`, by id: not revoked or expired,
     of an account that has the right itself, and that was not disabled, nor its tenant."""
-    query = (
-        sa.select(KEYS, ACCOUNTS.c.roles)
-        .join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account)
-        .outerjoin(TENANTS, TENANTS.c.id == KEYS.c.tenant)
-        .where(KEYS.c.revoked_at.is_(None), ACCOUNTS.c.disabled.is_(False))
-        .where(sa.or_(KEYS.c.tenant.is_(None), TENANTS.c.disabled.is_(False)))
-        .order_by(KEYS.c.id)
-    )
     found = []
-    for row in map(dict, reading.rows(query)):
+    for row in map(dict, reading.rows(_USABLE)):
         granted = permissions_of(read_roles(row.pop("roles")))
         key = key_of(row)
         if scope in granted.intersection(key.scopes) and key.usable(now):

@@ -139,7 +139,7 @@ def get(reading: Reading, incident_id: str) -> Incident:
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(INCIDENTS).where(INCIDENTS.c.id == incident_id))
+    row = reading.with_id(INCIDENTS, incident_id)
     if row is None:
         raise NotFound("there is no such incident", field="incident")
     return _incident(row)
@@ -171,11 +171,16 @@ def of_tenants_by_key(reading: Reading, model: str, cause_key: str) -> list[Inci
     return [_incident(row) for row in reading.rows(query)]
 
 
+_ACTIVE = (
+    sa.select(INCIDENTS)
+    .where(INCIDENTS.c.phase.in_(_OPEN))
+    .order_by(INCIDENTS.c.detected_at, INCIDENTS.c.number)
+)
+
+
 def active(reading: Reading, *, tenant: TenantId | None = None) -> list[Incident]:
     """All that are not settled, oldest first; a tenant sees its own and the global ones."""
-    query = sa.select(INCIDENTS).where(INCIDENTS.c.phase.in_(_OPEN))
-    query = _visible(query, tenant).order_by(INCIDENTS.c.detected_at, INCIDENTS.c.number)
-    return [_incident(row) for row in reading.rows(query)]
+    return [_incident(row) for row in reading.rows(_visible(_ACTIVE, tenant))]
 
 
 def listed(

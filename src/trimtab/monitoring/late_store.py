@@ -107,17 +107,19 @@ def of_model(reading: Reading, model: str) -> Late:
     return Late(model, NO_WINDOW, 0, 0, None, *counts)
 
 
+_DUE = (
+    sa.select(LATE_ROWS)
+    .join(store.WINDOWS, store.WINDOWS.c.id == _L.window)
+    .where(_L.due_at <= sa.bindparam("now"))
+    .order_by(_L.model, store.WINDOWS.c.start)
+)
+
+
 def due(reading: Reading, now: datetime) -> list[Late]:
     """Windows that are to be judged again by now; of each model the oldest, for which of them
     counts depends on what the later ones could tell."""
-    query = (
-        sa.select(LATE_ROWS)
-        .join(store.WINDOWS, store.WINDOWS.c.id == _L.window)
-        .where(_L.due_at <= now)
-        .order_by(_L.model, store.WINDOWS.c.start)
-    )
     oldest: dict[str, Late] = {}
-    for row in reading.rows(query):
+    for row in reading.rows(_DUE, {"now": now}):
         oldest.setdefault(row["model"], Late(**row))
     return list(oldest.values())
 

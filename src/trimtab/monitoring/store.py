@@ -109,7 +109,7 @@ def get(reading: Reading, window_id: str) -> Window:
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(WINDOWS).where(WINDOWS.c.id == window_id))
+    row = reading.with_id(WINDOWS, window_id)
     if row is None:
         raise NotFound("there is no such window", field="window")
     return from_row(row)
@@ -186,14 +186,26 @@ def beside(reading: Reading, window: Window) -> list[Window]:
     return [from_row(row) for row in reading.rows(query)]
 
 
+_LATER = (
+    sa.select(WINDOWS.c.id)
+    .where(
+        WINDOWS.c.model == sa.bindparam("model"),
+        WINDOWS.c.tenant.is_(None),
+        WINDOWS.c.start > sa.bindparam("start"),
+        WINDOWS.c.phase.in_(sa.bindparam("phases", expanding=True)),
+    )
+    .limit(1)
+)
+
+
 def has_newer(reading: Reading, window: Window, phases: Sequence[Phase]) -> bool:
     """Whether a later window of the fleet has reached one of `phases`."""
-    query = (
-        _of(window.model, None)
-        .where(WINDOWS.c.start > window.start, WINDOWS.c.phase.in_([p.value for p in phases]))
-        .limit(1)
-    )
-    return reading.row(query) is not None
+    asked = {
+        "model": window.model,
+        "start": window.start,
+        "phases": [phase.value for phase in phases],
+    }
+    return reading.row(_LATER, asked) is not None
 
 
 def looked_at_after(reading: Reading, window: Window) -> list[Window]:
@@ -222,15 +234,17 @@ def last_rows(reading: Reading, model: str) -> dict[str, int]:
     return {row["tenant"]: row["rows"] for row in rows}
 
 
+_DUE = (
+    sa.select(WINDOWS.c.id)
+    .where(WINDOWS.c.due_at <= sa.bindparam("now"))
+    .order_by(WINDOWS.c.due_at, WINDOWS.c.start, WINDOWS.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> list[str]:
     """Ids of the windows that something is to be done with by now, oldest first."""
-    query = (
-        sa.select(WINDOWS.c.id)
-        .where(WINDOWS.c.due_at <= now)
-        .order_by(WINDOWS.c.due_at, WINDOWS.c.start, WINDOWS.c.id)
-        .limit(limit)
-    )
-    return [row["id"] for row in reading.rows(query)]
+    return [row["id"] for row in reading.rows(_DUE, {"now": now, "most": limit})]
 
 
 def next_due(reading: Reading) -> datetime | None:
@@ -351,16 +365,22 @@ def settled(
     return reading.rows(sa.select(*own).where(ranked.c.place <= limit).order_by(ranked.c.start))
 
 
+_WATCHED = (
+    sa.select(WATCHES)
+    .where(
+        WATCHES.c.model == sa.bindparam("model"),
+        WATCHES.c.subject.in_(sa.bindparam("subjects", expanding=True)),
+    )
+    .order_by(WATCHES.c.tenant.is_not(None), WATCHES.c.tenant, WATCHES.c.name)
+)
+
+
 def watches(
     reading: Reading, model: str, *, subjects: Sequence[Subject] = tuple(Subject)
 ) -> list[Watch]:
     """All watches of a model, of the fleet and of its tenants."""
-    query = (
-        sa.select(WATCHES)
-        .where(WATCHES.c.model == model, WATCHES.c.subject.in_([s.value for s in subjects]))
-        .order_by(WATCHES.c.tenant.is_not(None), WATCHES.c.tenant, WATCHES.c.name)
-    )
-    return [_watch(row) for row in reading.rows(query)]
+    asked = {"model": model, "subjects": [subject.value for subject in subjects]}
+    return [_watch(row) for row in reading.rows(_WATCHED, asked)]
 
 
 def _of(model: str, tenant: TenantId | None) -> sa.Select[Any]:

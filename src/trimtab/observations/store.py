@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,6 +75,19 @@ def keep(work: Work, table: sa.Table, batch_id: str, batch: Parsed) -> Receipt:
     return Receipt(batch.rows, duplicate=False)
 
 
+@cache
+def _bodies(table: sa.Table) -> sa.Select[Any]:
+    return (
+        sa.select(table.c.body)
+        .where(
+            table.c.model == sa.bindparam("model"),
+            table.c.last_at >= sa.bindparam("start"),
+            table.c.first_at < sa.bindparam("end"),
+        )
+        .order_by(table.c.received_at, table.c.id)
+    )
+
+
 def bodies(
     reading: Reading,
     table: sa.Table,
@@ -84,24 +99,27 @@ def bodies(
 ) -> Sequence[bytes]:
     """Batches that may hold rows of [start, end), in the order in which they arrived; with
     `received_by`, only those that came no later."""
-    query = (
-        sa.select(table.c.body)
-        .where(table.c.model == model, table.c.last_at >= start, table.c.first_at < end)
-        .order_by(table.c.received_at, table.c.id)
-    )
+    query = _bodies(table)
     if received_by is not None:
         query = query.where(table.c.received_at <= received_by)
-    return [bytes(row["body"]) for row in reading.rows(query)]
+    rows = reading.rows(query, {"model": model, "start": start, "end": end})
+    return [bytes(row["body"]) for row in rows]
+
+
+@cache
+def _counted(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(sa.func.coalesce(sa.func.sum(table.c.rows), 0).label("rows")).where(
+        table.c.model == sa.bindparam("model"),
+        table.c.last_at >= sa.bindparam("start"),
+        table.c.first_at < sa.bindparam("end"),
+    )
 
 
 def count_between(
     reading: Reading, table: sa.Table, model: str, start: datetime, end: datetime
 ) -> int:
     """Rows of the batches that may touch [start, end): cheap, an upper bound."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(table.c.rows), 0).label("rows")).where(
-        table.c.model == model, table.c.last_at >= start, table.c.first_at < end
-    )
-    row = reading.row(query)
+    row = reading.row(_counted(table), {"model": model, "start": start, "end": end})
     return 0 if row is None else int(row["rows"])
 
 

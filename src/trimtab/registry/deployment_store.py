@@ -86,6 +86,20 @@ def save(work: Work, deployed: Deployed, because: Event) -> Deployed:
     return dataclasses.replace(deployed, revision=deployed.revision + 1)
 
 
+_IN_PLACE = (
+    sa.select(DEPLOYMENTS)
+    .where(
+        DEPLOYMENTS.c.model == sa.bindparam("model"),
+        DEPLOYMENTS.c.environment == sa.bindparam("environment"),
+        DEPLOYMENTS.c.state == sa.bindparam("state"),
+    )
+    .order_by(DEPLOYMENTS.c.since.desc(), DEPLOYMENTS.c.id.desc())
+    .limit(1)
+)
+_IN_PLACE_OF_FLEET = _IN_PLACE.where(DEPLOYMENTS.c.tenant.is_(None))
+_IN_PLACE_OF_TENANT = _IN_PLACE.where(DEPLOYMENTS.c.tenant == sa.bindparam("tenant"))
+
+
 def in_place(
     reading: Reading,
     model: str,
@@ -94,32 +108,27 @@ def in_place(
     state: Deployment,
 ) -> Deployed | None:
     """The newest deployment in this place and state, or None."""
-    query = (
-        sa.select(DEPLOYMENTS)
-        .where(
-            DEPLOYMENTS.c.model == model,
-            DEPLOYMENTS.c.tenant.is_(None) if tenant is None else DEPLOYMENTS.c.tenant == tenant,
-            DEPLOYMENTS.c.environment == environment,
-            DEPLOYMENTS.c.state == state.value,
-        )
-        .order_by(DEPLOYMENTS.c.since.desc(), DEPLOYMENTS.c.id.desc())
-        .limit(1)
-    )
-    row = reading.row(query)
+    place = {"model": model, "environment": environment, "state": state.value}
+    if tenant is None:
+        row = reading.row(_IN_PLACE_OF_FLEET, place)
+    else:
+        row = reading.row(_IN_PLACE_OF_TENANT, {**place, "tenant": tenant})
     return None if row is None else _deployed(row)
+
+
+_CARRYING = (
+    sa.select(DEPLOYMENTS)
+    .where(
+        DEPLOYMENTS.c.environment == sa.bindparam("environment"), DEPLOYMENTS.c.state.in_(CARRYING)
+    )
+    .order_by(DEPLOYMENTS.c.model, DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.state, DEPLOYMENTS.c.id)
+)
 
 
 def carrying(reading: Reading, environment: str, *, model: str | None = None) -> list[Deployed]:
     """Everything that carries traffic in an environment, by model and tenant."""
-    query = sa.select(DEPLOYMENTS).where(
-        DEPLOYMENTS.c.environment == environment, DEPLOYMENTS.c.state.in_(CARRYING)
-    )
-    if model is not None:
-        query = query.where(DEPLOYMENTS.c.model == model)
-    query = query.order_by(
-        DEPLOYMENTS.c.model, DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.state, DEPLOYMENTS.c.id
-    )
-    return [_deployed(row) for row in reading.rows(query)]
+    query = _CARRYING if model is None else _CARRYING.where(DEPLOYMENTS.c.model == model)
+    return [_deployed(row) for row in reading.rows(query, {"environment": environment})]
 
 
 _ANSWERING = (

@@ -133,9 +133,12 @@ def publish(
     return epoch, sealed
 
 
+_NEWEST = sa.select(PUBLISHED).order_by(PUBLISHED.c.epoch.desc()).limit(1)
+
+
 def latest(reading: Reading) -> sa.RowMapping | None:
     """The row of the newest published table, or None."""
-    return reading.row(sa.select(PUBLISHED).order_by(PUBLISHED.c.epoch.desc()).limit(1))
+    return reading.row(_NEWEST)
 
 
 def outdated(newest: sa.RowMapping, table: RoutingTable) -> bool:
@@ -175,9 +178,12 @@ def note_report(
         work.append(GATEWAYS, [{"name": name, **row}])
 
 
+_HEARD = sa.select(GATEWAYS).order_by(GATEWAYS.c.name)
+
+
 def gateways(reading: Reading) -> Sequence[sa.RowMapping]:
     """What every gateway said last, by name."""
-    return reading.rows(sa.select(GATEWAYS).order_by(GATEWAYS.c.name))
+    return reading.rows(_HEARD)
 
 
 def resolve_now(

@@ -86,13 +86,19 @@ def add_model(work: Work, model: Model, event: ModelRegistered) -> Model:
     return dataclasses.replace(model, revision=1)
 
 
+_MODEL_NAMED = sa.select(MODELS).where(MODELS.c.name == sa.bindparam("name"))
+_VERSION_NAMED = sa.select(VERSIONS).where(
+    VERSIONS.c.model == sa.bindparam("model"), VERSIONS.c.version == sa.bindparam("version")
+)
+
+
 def model_named(reading: Reading, name: str, *, field: str = "model") -> Model:
     """The model called `name`; `field` is where somebody named it.
 
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(MODELS).where(MODELS.c.name == name))
+    row = reading.row(_MODEL_NAMED, {"name": name})
     if row is None:
         raise NotFound(f"there is no model called {ascii(name)[:80]}", field=field)
     return _model(row)
@@ -134,7 +140,7 @@ def version_by_id(reading: Reading, version_id: str) -> Version:
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(VERSIONS).where(VERSIONS.c.id == version_id))
+    row = reading.with_id(VERSIONS, version_id)
     if row is None:
         raise NotFound("there is no such version", field="version")
     return _version(row)
@@ -142,9 +148,7 @@ def version_by_id(reading: Reading, version_id: str) -> Version:
 
 def find_version(reading: Reading, model: str, version: str) -> Version | None:
     """Version `version` of `model`, or None."""
-    row = reading.row(
-        sa.select(VERSIONS).where(VERSIONS.c.model == model, VERSIONS.c.version == version)
-    )
+    row = reading.row(_VERSION_NAMED, {"model": model, "version": version})
     return None if row is None else _version(row)
 
 

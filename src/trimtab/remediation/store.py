@@ -116,7 +116,7 @@ def get(reading: Reading, remediation_id: str) -> Remediation:
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(REMEDIATIONS).where(_R.id == remediation_id))
+    row = reading.with_id(REMEDIATIONS, remediation_id)
     if row is None:
         raise NotFound("there is no such remediation", field="remediation")
     return _remediation(row)
@@ -228,10 +228,17 @@ def attempts_started(reading: Reading, incident: str, action: ActionName) -> int
     return 0 if row is None else int(row["n"])
 
 
+_DUE = (
+    sa.select(_R.id)
+    .where(_R.due_at <= sa.bindparam("now"))
+    .order_by(_R.due_at, _R.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of the remedies that are to be looked at by now."""
-    query = sa.select(_R.id).where(_R.due_at <= now).order_by(_R.due_at, _R.id).limit(limit)
-    return [row["id"] for row in reading.rows(query)]
+    return [row["id"] for row in reading.rows(_DUE, {"now": now, "most": limit})]
 
 
 def next_due(reading: Reading) -> datetime | None:

@@ -150,10 +150,17 @@ def listed(
     return [_retraining(row) for row in reading.rows(query)]
 
 
+_DUE = (
+    sa.select(_C.id)
+    .where(_C.due_at <= sa.bindparam("now"))
+    .order_by(_C.due_at, _C.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of the runs whose deadline has passed by now."""
-    query = sa.select(_C.id).where(_C.due_at <= now).order_by(_C.due_at, _C.id).limit(limit)
-    return [row["id"] for row in reading.rows(query)]
+    return [row["id"] for row in reading.rows(_DUE, {"now": now, "most": limit})]
 
 
 def next_due(reading: Reading) -> datetime | None:

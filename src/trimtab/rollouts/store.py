@@ -78,17 +78,22 @@ def get(reading: Reading, rollout_id: str) -> Rollout:
     Raises:
         NotFound: there is none.
     """
-    row = reading.row(sa.select(ROLLOUTS).where(ROLLOUTS.c.id == rollout_id))
+    row = reading.with_id(ROLLOUTS, rollout_id)
     if row is None:
         raise NotFound("there is no such rollout", field="rollout")
     return _rollout(row)
 
 
+_UNSETTLED = (
+    sa.select(ROLLOUTS)
+    .where(ROLLOUTS.c.phase.in_(_OPEN))
+    .order_by(ROLLOUTS.c.started_at, ROLLOUTS.c.id)
+)
+
+
 def unsettled(reading: Reading) -> list[Rollout]:
     """All that are not settled, oldest first."""
-    query = sa.select(ROLLOUTS).where(ROLLOUTS.c.phase.in_(_OPEN))
-    query = query.order_by(ROLLOUTS.c.started_at, ROLLOUTS.c.id)
-    return [_rollout(row) for row in reading.rows(query)]
+    return [_rollout(row) for row in reading.rows(_UNSETTLED)]
 
 
 def open_by_phase(reading: Reading) -> dict[str, int]:
@@ -99,15 +104,17 @@ def open_by_phase(reading: Reading) -> dict[str, int]:
     return {phase: found.get(phase, 0) for phase in _OPEN}
 
 
+_DUE = (
+    sa.select(ROLLOUTS.c.id)
+    .where(ROLLOUTS.c.due_at <= sa.bindparam("now"))
+    .order_by(ROLLOUTS.c.due_at, ROLLOUTS.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def due(reading: Reading, now: datetime, *, limit: int = 100) -> Sequence[str]:
     """Ids of the rollouts that are to be looked at by now."""
-    query = (
-        sa.select(ROLLOUTS.c.id)
-        .where(ROLLOUTS.c.due_at <= now)
-        .order_by(ROLLOUTS.c.due_at, ROLLOUTS.c.id)
-        .limit(limit)
-    )
-    return [row["id"] for row in reading.rows(query)]
+    return [row["id"] for row in reading.rows(_DUE, {"now": now, "most": limit})]
 
 
 def next_due(reading: Reading) -> datetime | None:
