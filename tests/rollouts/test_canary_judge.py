@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -68,14 +67,24 @@ def simulate(scenario: Scenario, paths: int, seed: int) -> Paths:
     )
 
 
-def mean_of_exponentials(terms: Any, count: int = 200) -> Array:
-    """log of the mean over the alternatives of exp(term), one alternative at a time."""
-    total: Array | None = None
-    for i in range(count):
-        term = terms(i)
-        total = term if total is None else np.logaddexp(total, term)
-    assert total is not None
-    return np.asarray(total - np.log(count))
+def each_once(events: Array, rows: Array) -> tuple[Array, Array, NDArray[np.intp]]:
+    """The pairs of two counts, each once, and where each of them stands: they come again and
+    again."""
+    pairs, place = np.unique(events + 1j * rows, return_inverse=True)
+    return pairs.real, pairs.imag, place.reshape(events.shape)
+
+
+def mean_of_exponentials(events: Array, gains: Array, rows: Array, costs: Array) -> Array:
+    """log of the mean over the alternatives of exp(events * gain - rows * cost), shaped as
+    `events`; so many at a time as a processor has at hand."""
+    every, of, place = each_once(events, rows)
+    found = np.empty(every.size)
+    for start in range(0, every.size, 1024):
+        some = slice(start, start + 1024)
+        terms = np.multiply.outer(every[some], gains) - np.multiply.outer(of[some], costs)
+        top = terms.max(axis=1)
+        found[some] = top + np.log(np.exp(terms - top[:, None]).mean(axis=1))
+    return np.asarray(found[place])
 
 
 def logs(spread: float, sign: float) -> Array:
@@ -83,20 +92,24 @@ def logs(spread: float, sign: float) -> Array:
 
 
 def log_rate_evidence(events: Array, rows: Array, limit: float, sign: float) -> Array:
-    factor = np.exp(logs(20.0, sign))
-    return mean_of_exponentials(
-        lambda i: events * np.log(factor[i]) - rows * np.log1p(limit * (factor[i] - 1))
-    )
+    gains = logs(20.0, sign)
+    return mean_of_exponentials(events, gains, rows, np.log1p(limit * np.expm1(gains)))
 
 
 def log_ratio_evidence(paths: Paths, ratio: float, sign: float) -> Array:
     """The split is the same at every look here, so totals are all that matters."""
-    factor = np.exp(logs(10.0, sign))
-    share = ratio * paths.canary_rows / (ratio * paths.canary_rows + paths.active_rows)
+    gains = logs(10.0, sign)
+    canary = ratio * paths.scenario.canary_per_look
+    share = canary / (canary + paths.scenario.active_per_look)
     both = paths.canary_events + paths.active_events
-    return mean_of_exponentials(
-        lambda i: paths.canary_events * np.log(factor[i]) - both * np.log1p((factor[i] - 1) * share)
-    )
+    costs = np.log1p(np.expm1(gains) * share)
+    return mean_of_exponentials(paths.canary_events, gains, both, costs)
+
+
+def lower_end(events: Array, rows: Array, confidence: float) -> Array:
+    """The exact lower end of a rate."""
+    some, of, place = each_once(events, rows)
+    return np.asarray(beta.ppf(1 - confidence, np.maximum(some, 1), of - some + 1)[place])
 
 
 def verdicts(paths: Paths, demands: Demands) -> NDArray[np.int_]:
@@ -111,7 +124,7 @@ def verdicts(paths: Paths, demands: Demands) -> NDArray[np.int_]:
         in_favour.append(log_ratio_evidence(paths, demands.max_ratio_to_active, -1.0))
     bar = np.log(len(against) / demands.max_wrong_rollback_rate)
     harm = np.any([evidence >= bar for evidence in against], axis=0)
-    low = beta.ppf(1 - demands.gross_harm_confidence, np.maximum(events, 1), rows - events + 1)
+    low = lower_end(events, rows, demands.gross_harm_confidence)
     gross = (events >= demands.gross_harm_min_errors) & (low > limit)
     bar = np.log(1 / demands.max_wrong_promotion_rate)
     health = np.all([evidence >= bar for evidence in in_favour], axis=0)
