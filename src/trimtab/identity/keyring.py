@@ -114,10 +114,9 @@ class KeyFolder:
         self._lock = threading.Lock()
         self._read: dict[tuple[str, int, int], TokenKey] = {}
         if not _files(folder):
-            load_or_create_rsa(folder / _FIRST)
-        for path in _files(folder):
-            _key(path)  # whatever is wrong at a start is said at the start
-        self._load(self._stamp())
+            _make_rsa(folder / _FIRST)
+        # Each is read once here: to read one is to check its primes.
+        self._load(self._stamp(), at_start=True)
 
     def ring(self) -> Ring:
         """The key pairs as they now lie in the folder."""
@@ -153,18 +152,20 @@ class KeyFolder:
     def _stamp(self) -> int:
         return self._folder.stat().st_mtime_ns
 
-    def _load(self, stamp: int) -> None:
-        """Read the folder. `stamp` was taken before, so that a change meanwhile is seen later."""
+    def _load(self, stamp: int, *, at_start: bool = False) -> None:
+        """Read the folder. `stamp` was taken before, so that a change meanwhile is seen later;
+        whatever is wrong at a start is said at the start."""
         found: dict[tuple[str, int, int], TokenKey] = {}
         for path in _files(self._folder):
             try:
                 state = path.stat()
                 identity = (path.name, state.st_ino, state.st_mtime_ns)
                 found[identity] = self._read.get(identity) or _key(path)
-            except FileNotFoundError:
-                continue  # removed since it was listed
             except (InvalidInput, OSError) as error:
-                log.error("a key that signs tokens is left out", path=str(path), why=str(error))
+                if at_start:
+                    raise
+                if not isinstance(error, FileNotFoundError):  # removed since it was listed
+                    log.error("a key that signs tokens is left out", path=str(path), why=str(error))
         self._read = found
         keys = sorted(found.values(), key=lambda key: (key.begins, key.kid))
         self._ring = Ring(tuple(keys), self._overlap)
@@ -197,9 +198,14 @@ def load_or_create_rsa(path: Path) -> rsa.RSAPrivateKey:
         OSError: the file or its folder cannot be read or written.
     """
     if not (path.exists() or path.is_symlink()):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(path, _pem(rsa.generate_private_key(65537, _BITS)))
+        _make_rsa(path)
     return _load_rsa(path)
+
+
+def _make_rsa(path: Path) -> None:
+    """Lay a new key pair at `path`, unless another process was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_private(path, _pem(rsa.generate_private_key(65537, _BITS)))
 
 
 def _load_rsa(path: Path) -> rsa.RSAPrivateKey:

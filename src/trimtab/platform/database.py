@@ -19,7 +19,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -132,6 +131,9 @@ class _Stop:
     why: str
     remedy: str
 
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+"""What PostgreSQL calls it (SQLSTATE)."""
 
 _DISK = _Stop(
     "failing",
@@ -284,7 +286,7 @@ class Database:
                     "the database file is damaged: " + str(error.orig).splitlines()[0],
                     remedy=soundness.REMEDY,
                 ) from error
-            if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            if getattr(error.orig, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
                 raise Unavailable(
                     "the database refuses: " + str(error.orig).splitlines()[0],
                     remedy="let the user of DATABASE_URL own the database: "

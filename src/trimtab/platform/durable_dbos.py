@@ -453,7 +453,7 @@ def _config(settings: DbosSettings, engine: sa.Engine) -> DBOSConfig:
         log_level="WARNING",
         use_listen_notify=False,
         max_executor_threads=sum(settings.served.values()) + 2,
-        notification_listener_polling_interval_sec=0.25,  # unused; how long a stop may take
+        notification_listener_polling_interval_sec=0.05,  # unused; how long a stop may take
     )
 
 

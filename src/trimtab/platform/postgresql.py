@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -105,7 +104,7 @@ def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None
     try:
         connection.execute("")
         connection.rollback()
-    except psycopg.Error as error:
+    except connection.Error as error:  # the driver's own, which SQLite has no need to load
         raise sa.exc.DisconnectionError(str(error)) from error
 
 
