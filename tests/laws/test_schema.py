@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 import trimtab.app  # noqa: F401 - every table is known once the house is joined
 from trimtab.audit.tables import SIZE, WHOLE
@@ -67,3 +68,8 @@ def test_migrating_again_finds_nothing_to_do(tmp_path: Path) -> None:
     assert migrate.upgrade(database) == ["0001"]
     assert migrate.upgrade(database) == []
     database.close()
+
+
+def test_what_a_start_takes_for_the_newest_is_what_the_migrations_lead_to() -> None:
+    """Else a database of the former release would be taken for one of this."""
+    assert ScriptDirectory(str(migrate.FOLDER)).get_heads() == [migrate.NEWEST]

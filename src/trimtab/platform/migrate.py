@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 FOLDER = Path(__file__).parent / "migrations"
+
+NEWEST = "0001"
+"""The revision that `migrations` leads to. Most starts find it in the database, and then neither
+load Alembic, which takes longer than all the rest of them, nor wait for the lock of writers."""
+
+_VERSION = "alembic_version"
 
 
 def upgrade(database: Database) -> list[str]:
@@ -26,6 +32,12 @@ def upgrade(database: Database) -> list[str]:
         Unavailable: the database is of a newer release than this program, or another
             migration takes longer than a lock is waited for.
     """
+    if _revisions(database) == [NEWEST]:
+        return []
+    from alembic import command  # see NEWEST
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     with database.write() as connection:
@@ -46,7 +58,18 @@ def upgrade(database: Database) -> list[str]:
     return [script.revision for script in reversed(newer) if script.revision != before]
 
 
+def _revisions(database: Database) -> list[str]:
+    """What the database says that it is at; nothing where it has no schema yet."""
+    with database.read() as connection:
+        if not sa.inspect(connection).has_table(_VERSION):
+            return []
+        query = sa.text(f"SELECT version_num FROM {_VERSION}")
+        return list(connection.execute(query).scalars())
+
+
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     config.set_main_option("path_separator", "os")
