@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pyarrow as pa
-from tests.databases import database_for
+from tests import databases
 from tests.workflows.handing_in import FACTS, MODEL, NAMES, good_files, hand_in, register
 
 from trimtab.app import Application
@@ -28,7 +29,7 @@ from trimtab.identity import standing
 from trimtab.identity import store as people
 from trimtab.identity.model import Person, PersonAdded
 from trimtab.kernel.actor import system
-from trimtab.kernel.clock import SteppedClock
+from trimtab.kernel.clock import SteppedClock, iso
 from trimtab.kernel.ids import PersonId, TenantId, new_id
 from trimtab.observations import store as observations
 from trimtab.observations.batches import labels_batch, parse_labels, parse_predictions
@@ -46,6 +47,8 @@ from trimtab.workflows.parts import ENVIRONMENT
 
 OWN = "own"
 """The name of the policy: that of the default one, word for word."""
+
+FIRST = datetime(2015, 3, 1, tzinfo=UTC)
 
 ROLES = ("peer_reviewer", "ml_engineer", "ml_lead", "business_owner")
 
@@ -228,18 +231,49 @@ class Plane:
             return list(ledger.entries(reading.connection, kinds=kinds, limit=5000))
 
 
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """A story that was told once, in a home that is copied for whoever goes on with it."""
+
+    home: Path
+    now: datetime
+    people: dict[str, Person]
+    told: int
+    """How many batches have gone out."""
+    hours: int
+    silent: bool
+
+
+def told(home: Path, story: Callable[[Plane], object]) -> Told:
+    """Tell a story from the beginning; the process that told it has ended."""
+    with opened(home) as plane:
+        story(plane)
+        now, batches = plane.now, next(plane.numbers)
+    return Told(home, now, plane.people, batches, plane.hours, plane.silent)
+
+
+@contextmanager
+def going_on(story: Told, home: Path) -> Iterator[Plane]:
+    """A control plane that was started on a copy of where a story has come to."""
+    home.parent.mkdir(exist_ok=True)
+    shutil.copytree(story.home, home)
+    databases.copied(story.home, home, in_use=False)
+    policy = _policy_beside(home)
+    shutil.copy(_policy_beside(story.home), policy)
+    plane = Plane(_application(home, story.now), policy)
+    plane.people.update(story.people)
+    plane.numbers, plane.hours = itertools.count(story.told), story.hours
+    plane.silent = story.silent
+    with _started(plane):
+        yield plane
+
+
 @contextmanager
 def opened(home: Path) -> Iterator[Plane]:
     """A control plane under a policy of its own, and people for every role that signs."""
-    policy = home.parent / f"{OWN}.yaml"
+    policy = _policy_beside(home)
     policy.write_text(load_preset("standard").text.replace("name: standard", f"name: {OWN}"))
-    settings: dict[str, Any] = {
-        "TRIMTAB_HOME": home,
-        **database_for(home),
-        "TRIMTAB_CLOCK": "stepped:2015-03-01T00:00:00Z",
-        "TRIMTAB_POLICY": str(policy),
-    }
-    plane = Plane(Application(Settings(**settings)), policy)
+    plane = Plane(_application(home, FIRST), policy)
     for role in ROLES:
         with plane.application.parts.records.begin(system("test"), reason="the cast") as work:
             person = Person(
@@ -255,8 +289,28 @@ def opened(home: Path) -> Iterator[Plane]:
             event = PersonAdded(subject=person.id, tenant=None, name=role, roles=[role])
             people.add(work, person, event)
             plane.people[role] = person
+    with _started(plane):
+        yield plane
+
+
+def _policy_beside(home: Path) -> Path:
+    return home.parent / f"{OWN}.yaml"
+
+
+def _application(home: Path, now: datetime) -> Application:
+    settings: dict[str, Any] = {
+        "TRIMTAB_HOME": home,
+        **databases.database_for(home),
+        "TRIMTAB_CLOCK": f"stepped:{iso(now)}",
+        "TRIMTAB_POLICY": str(_policy_beside(home)),
+    }
+    return Application(Settings(**settings))
+
+
+@contextmanager
+def _started(plane: Plane) -> Iterator[None]:
     plane.application.start()
     try:
-        yield plane
+        yield
     finally:
         plane.application.stop(20)

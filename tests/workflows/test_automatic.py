@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.workflows import handing_in
 from tests.workflows.handing_in import FACTS
-from tests.workflows.releasing import Plane
+from tests.workflows.releasing import Plane, Told, going_on, told
 
 from trimtab.approvals.model import Phase
 from trimtab.kernel.actor import system
@@ -20,15 +22,23 @@ pytestmark = pytest.mark.slow
 ORDINARY = replace(FACTS, annual_financial_impact_usd=0.0)
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    def story(plane: Plane) -> None:
+        plane.change_policy("steps_percent: [10, 25, 50, 100]", "steps_percent: [10, 50, 100]")
+        plane.change_policy("min_hold_hours: 4", "min_hold_hours: 1")
+        plane.hours = 2
+        plane.register(facts=ORDINARY)
+        plane.release("1.0.0")
+
+    return told(tmp_path_factory.mktemp("released") / "plane", story)
+
+
 @pytest.fixture
-def served(plane: Plane) -> Plane:
+def served(released: Told, tmp_path: Path) -> Iterator[Plane]:
     """A model of tier 3 whose first version people have approved, and which is stable."""
-    plane.change_policy("steps_percent: [10, 25, 50, 100]", "steps_percent: [10, 50, 100]")
-    plane.change_policy("min_hold_hours: 4", "min_hold_hours: 1")
-    plane.hours = 2
-    plane.register(facts=ORDINARY)
-    plane.release("1.0.0")
-    return plane
+    with going_on(released, tmp_path / "plane") as plane:
+        yield plane
 
 
 def criterion(plane: Plane, number: str, name: str) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.workflows.handing_in import MODEL
-from tests.workflows.releasing import Plane
+from tests.workflows.releasing import Plane, Told, going_on, told
 
 from trimtab.approvals import service as approvals
 from trimtab.incidents import service as incidents
@@ -27,15 +29,46 @@ from trimtab.workflows.parts import ENVIRONMENT, policy_of
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    def story(plane: Plane) -> None:
+        plane.hasten()
+        plane.register()
+        plane.release("1.0.0")
+        plane.release("1.1.0")
+        assert stable(plane) == "1.1.0"
+
+    return told(tmp_path_factory.mktemp("released") / "plane", story)
+
+
 @pytest.fixture
-def two(plane: Plane) -> Plane:
+def two(released: Told, tmp_path: Path) -> Iterator[Plane]:
     """A plane whose second version has become stable after the first."""
-    plane.hasten()
-    plane.register()
-    plane.release("1.0.0")
-    plane.release("1.1.0")
-    assert stable(plane) == "1.1.0"
-    return plane
+    with going_on(released, tmp_path / "plane") as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def half_released(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    def story(plane: Plane) -> None:
+        plane.hasten()
+        plane.register()
+        plane.release("1.0.0")
+        plane.hand_in("1.1.0")
+        plane.settle()
+        plane.sign("1.1.0")
+        plane.silent = True
+        plane.day()
+        assert (plane.rollout("1.1.0").phase.value, stable(plane)) == ("promoting", "1.1.0")
+
+    return told(tmp_path_factory.mktemp("half") / "plane", story)
+
+
+@pytest.fixture
+def half(half_released: Told, tmp_path: Path) -> Iterator[Plane]:
+    """The second version is stable in the records, and no gateway has said so yet."""
+    with going_on(half_released, tmp_path / "plane") as plane:
+        yield plane
 
 
 def stable(plane: Plane) -> str | None:
@@ -153,23 +186,9 @@ def unfit(plane: Plane, change: str) -> None:
         approvals.void(work, given.id, "revoked by the board")
 
 
-def half_promoted(plane: Plane) -> str:
-    """The second version is stable in the records, and no gateway has said so yet."""
-    plane.hasten()
-    plane.register()
-    plane.release("1.0.0")
-    plane.hand_in("1.1.0")
-    plane.settle()
-    plane.sign("1.1.0")
-    plane.silent = True
-    plane.day()
-    rollout = plane.rollout("1.1.0")
-    assert (rollout.phase.value, stable(plane)) == ("promoting", "1.1.0")
-    return rollout.id
-
-
-def abort(plane: Plane, rollout: str) -> None:
+def abort(plane: Plane) -> None:
     """A person takes it back."""
+    rollout = plane.rollout("1.1.0").id
     who = plane.people["ml_lead"].actor()
     with plane.application.parts.records.begin(who, reason="it does harm") as work:
         rollouts.abort(work, rollout)
@@ -178,30 +197,28 @@ def abort(plane: Plane, rollout: str) -> None:
 
 
 def test_a_rollout_that_got_so_far_is_taken_back_under_another_policy_without_its_signers(
-    plane: Plane,
+    half: Plane,
 ) -> None:
-    rollout = half_promoted(plane)
-    plane.change_policy()
-    plane.depart("ml_lead")
-    plane.depart("business_owner")
-    abort(plane, rollout)
-    assert plane.rollout("1.1.0").phase.value == "rolled_back"
-    assert stable(plane) == "1.0.0"
+    half.change_policy()
+    half.depart("ml_lead")
+    half.depart("business_owner")
+    abort(half)
+    assert half.rollout("1.1.0").phase.value == "rolled_back"
+    assert stable(half) == "1.0.0"
 
 
 @pytest.mark.parametrize("change", ["quarantined", "voided"])
 def test_a_rollout_that_got_so_far_goes_even_where_nothing_may_return(
-    plane: Plane, change: str
+    half: Plane, change: str
 ) -> None:
-    rollout = half_promoted(plane)
-    unfit(plane, change)
-    abort(plane, rollout)
-    assert plane.rollout("1.1.0").phase.value == "rolled_back"
-    assert stable(plane) is None
-    (refused,) = plane.entries("rollback.refused")
+    unfit(half, change)
+    abort(half)
+    assert half.rollout("1.1.0").phase.value == "rolled_back"
+    assert stable(half) is None
+    (refused,) = half.entries("rollback.refused")
     assert refused.data is not None
     assert refused.data["version"] == "1.1.0"
-    called = incidents_now(plane)["rollback:1.1.0"]
+    called = incidents_now(half)["rollback:1.1.0"]
     assert called.phase is IncidentPhase.ESCALATED
     assert called.severity is Severity.CRITICAL
 

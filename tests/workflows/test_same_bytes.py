@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import onnx
 import pytest
 from tests.workflows.handing_in import good_files, hand_in
-from tests.workflows.releasing import Plane
+from tests.workflows.releasing import Plane, Told, going_on, told
 
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import Conflict
@@ -16,9 +19,8 @@ from trimtab.workflows import release
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def served(plane: Plane) -> Plane:
-    """1.0.0 is stable, and 1.0.1 has its bytes and waits with half of the traffic."""
+def story(plane: Plane) -> None:
+    """1.0.0 is released, and then its bytes under another number."""
     plane.register()
     plane.hasten()
     plane.release("1.0.0")
@@ -35,7 +37,18 @@ def served(plane: Plane) -> Plane:
     plane.settle()
     assert plane.version("1.0.1").digest == plane.version("1.0.0").digest
     plane.sign("1.0.1")
-    return plane
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return told(tmp_path_factory.mktemp("released") / "plane", story)
+
+
+@pytest.fixture
+def served(released: Told, tmp_path: Path) -> Iterator[Plane]:
+    """1.0.0 is stable, and 1.0.1 has its bytes and waits with half of the traffic."""
+    with going_on(released, tmp_path / "plane") as plane:
+        yield plane
 
 
 def stable(plane: Plane) -> str | None:
