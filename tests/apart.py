@@ -27,6 +27,8 @@ from trimtab.platform.database import Database
 from trimtab.sdk.client import Client
 
 PASSWORD = "correct-horse-battery-staple-2015"
+_KNOWN = sa.text(f"SELECT to_regclass('{executors.EXECUTORS.name}')")
+"""The table that the living are in; nothing before there is a schema."""
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Installation:
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _engine: sa.Engine | None = None
 
     @property
     def url(self) -> str:
@@ -105,7 +108,7 @@ class Installation:
     def executors(self) -> int:
         """How many processes the database takes for alive; none before there is a schema."""
         with self.engine() as connection:
-            if not sa.inspect(connection).has_table(executors.EXECUTORS.name):
+            if connection.execute(_KNOWN).scalar() is None:
                 return 0
             return len(executors.living(connection))
 
@@ -119,9 +122,10 @@ class Installation:
     @contextmanager
     def engine(self) -> Iterator[sa.Connection]:
         """A transaction on the database, beside everything that the product does with it."""
-        address = sa.make_url(self.database).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(address, poolclass=sa.NullPool)
-        with engine.begin() as connection:
+        if self._engine is None:  # once: it asks the server who it is before it is of use
+            address = sa.make_url(self.database).set(drivername="postgresql+psycopg")
+            self._engine = sa.create_engine(address, poolclass=sa.NullPool)
+        with self._engine.begin() as connection:
             yield connection
 
     def records(self) -> Opened:
