@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +33,9 @@ from trimtab.sdk import shapes
 
 ROWS = 20
 WORKERS = ("one", "two")
+HARMS = ("worker", "serve", *WAYS)
+"""A worker or the server is killed, or the database is stopped."""
+
 COMMANDS = {"serve": ("serve", "--no-work"), **dict.fromkeys(WORKERS, ("work",))}
 """What every supervisor knows: by which command something is started anew."""
 
@@ -71,17 +74,31 @@ class Fire:
         with self.installation.records() as records, records.begin(system("test"), reason="x") as w:
             registered(w, "observed", features=(Feature("longitude", "numeric"),))
 
-    def burn(self, seconds: float) -> None:
-        """Load and faults for so long; then load alone until all is well."""
+    def harms(self, seconds: float) -> Iterator[str]:
+        """Faults drawn by lot for so long, each after a while in which there is none."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.faults:
+            self._calm(self.chance.uniform(1.0, 4.0))
+            yield self.chance.choice(("worker", *HARMS))
+
+    def each_harm(self) -> Iterator[str]:
+        """Every kind of fault once, in an order drawn by lot."""
+        for harm in self.chance.sample(HARMS, len(HARMS)):
+            self._calm(1.0)
+            yield harm
+
+    def _calm(self, seconds: float) -> None:
+        over = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > over)
+
+    def burn(self, harms: Iterator[str]) -> None:
+        """Load, and meanwhile these faults; then load alone until all is well."""
         loads = [self._batches, self._batches, self._incidents]
         threads = [threading.Thread(target=self._loud, args=(load,)) for load in loads]
         for thread in threads:
             thread.start()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not self.faults:
-            calm = time.monotonic() + self.chance.uniform(1.0, 4.0)
-            self.until(lambda calm=calm: time.monotonic() > calm)  # type: ignore[misc]
-            self._harm()
+        for harm in harms:
+            self._harm(harm)
         self.until(self.well)
         self._over.set()
         self.until(lambda: not any(thread.is_alive() for thread in threads))
@@ -113,8 +130,7 @@ class Fire:
         except httpx.TransportError:
             return False
 
-    def _harm(self) -> None:
-        act = self.chance.choice(("worker", "worker", "serve", *WAYS))
+    def _harm(self, act: str) -> None:
         self.done[act] += 1
         if act == "worker":
             self.installation.kill(self.chance.choice(WORKERS))

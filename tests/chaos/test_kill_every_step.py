@@ -45,7 +45,9 @@ def chosen(rehearsal: Rehearsal, when: str, job: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_six_deaths_in_one_story(rehearsed: Callable[[str], Rehearsal]) -> None:
+def test_nine_deaths_in_one_story(rehearsed: Callable[[str], Rehearsal]) -> None:
+    """One of each kind; and while it recovers from one, it is killed twice, and completes the
+    third time."""
     repair = rehearsed("repair")
     wanted = [
         "committed:intake.check",
@@ -55,7 +57,13 @@ def test_six_deaths_in_one_story(rehearsed: Callable[[str], Rehearsal]) -> None:
         "committed:repair.plan",
         "after:repair.carry_out",
     ]
-    repair.play(*(repair.instants(instant)[0] for instant in wanted))
+    *before, last = (repair.instants(instant)[0] for instant in wanted)
+    first = repair.instants("commit:repair.carry_out")[0]
+    again = "before:repair.carry_out"
+    met = len(before)
+    recovering = [f"{first}@{met}", f"{again}@{met + 1}", f"{again}@{met + 2}"]
+    plane = repair.play(*before, *recovering, last)
+    assert plane.deaths[-4:] == [*recovering, last]
 
 
 @pytest.mark.chaos

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from tests.apart import Installation
 from tests.bounced import own_server
-from tests.chaos.fire import ROWS, Fire
+from tests.chaos.fire import HARMS, ROWS, Fire
 
 from trimtab.incidents import store as incidents
 from trimtab.integrations.inbox import MESSAGES
@@ -37,18 +37,19 @@ def fire(tmp_path: Path) -> Iterator[Fire]:
 
 
 @pytest.mark.slow
-def test_for_half_a_minute(fire: Fire) -> None:
-    burn(fire, 30.0)
+def test_each_harm_once(fire: Fire) -> None:
+    burn(fire, fire.each_harm())
+    assert fire.done == Counter(HARMS)
 
 
 @pytest.mark.chaos
 def test_for_ten_minutes(fire: Fire) -> None:
-    burn(fire, 600.0)
+    burn(fire, fire.harms(600.0))
 
 
-def burn(fire: Fire, seconds: float) -> None:
+def burn(fire: Fire, harms: Iterator[str]) -> None:
     fire.begin()
-    fire.burn(seconds)
+    fire.burn(harms)
     assert fire.faults == []
     fire.until(fire.settled)
     with fire.installation.engine() as connection:
