@@ -127,7 +127,7 @@ def start_gateway(control: ControlPlane, key: str, *, name: str = "gateway") -> 
         *("--artifact-keys", str(keys / "artifacts.pub.pem")),
         *("--name", name),
         *("--port", str(port)),
-        *("--poll-seconds", "0.02"),
+        *("--poll-seconds", "0.1"),
         *("--report-seconds", "2"),
         *("--flush-seconds", "0.1"),
         *("--backoff-max-seconds", "1"),
