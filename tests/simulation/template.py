@@ -218,4 +218,8 @@ def _kept(name: str, plane: Plane) -> Template:
     connection.close()
     for beside in ("-wal", "-shm"):
         path.with_name(path.name + beside).unlink(missing_ok=True)
+    # A store makes its folders when it is opened; to copy hundreds that are empty takes longer.
+    for folder in sorted((plane.home / "blobs").rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     return Template(name, plane.home, plane.clock.now(), plane.kept.copy())
