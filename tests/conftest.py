@@ -22,6 +22,22 @@ passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """In this process alone. What a password costs on purpose is paid by whoever guesses, not by
 every test that adds somebody; processes that tests start pay it."""
 
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
+
+
+def _room_in_memory() -> bool:
+    """Whether the folders of the tests may lie in memory. Nobody cuts the power of a test, and
+    to wait for a disk at every commit is a good part of a run on SQLite."""
+    if not os.access(MEMORY, os.W_OK):
+        return False
+    found = os.statvfs(MEMORY)
+    return found.f_bavail * found.f_frsize >= ROOM_BYTES
+
+
+if _room_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 databases.choose(os.environ.get("TRIMTAB_TEST_DATABASE", databases.SQLITE))
 
 
