@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -325,3 +326,40 @@ def test_a_commit_of_which_nobody_knows_is_not_called_undone(
     with pytest.raises(Conflict):  # who sends it again without a look does it no second time
         switch_on(records)
     assert told(database) == (1, 1)
+
+
+def test_who_may_not_write_there_is_told_what_to_do(postgresql: Callable[[], str]) -> None:
+    address, role = sa.make_url(postgresql()), "r" + uuid.uuid4().hex
+    owner = Database(address.render_as_string(hide_password=False))
+    with owner.write() as connection:
+        connection.execute(sa.text("CREATE TABLE test_postgresql_owned (n integer)"))
+        connection.execute(sa.text(f"CREATE ROLE {role}"))
+    guest = address.update_query_dict({"options": f"-c role={role}"})
+    found = Database(guest.render_as_string(hide_password=False))
+    with (
+        pytest.raises(Unavailable, match="the database refuses: permission denied") as refused,
+        found.write() as connection,
+    ):
+        connection.execute(sa.text("INSERT INTO test_postgresql_owned VALUES (1)"))
+    assert "OWNER TO" in (refused.value.remedy or "")
+    found.close()
+    with owner.write() as connection:
+        connection.execute(sa.text(f"DROP ROLE {role}"))
+    owner.close()
+
+
+def test_a_connection_that_the_server_ended_while_it_rested_is_replaced(
+    postgresql: Callable[[], str],
+) -> None:
+    found = Database(postgresql(), pool_size=1)
+    who = sa.text("SELECT pg_backend_pid()")
+    with found.read() as connection:
+        first = connection.execute(who).scalar_one()
+    other = sa.create_engine(found.engine.url, poolclass=sa.NullPool)
+    with other.connect() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": first})
+    other.dispose()
+    time.sleep(server._FRESH_SECONDS + 0.1)
+    with found.read() as connection:
+        assert connection.execute(who).scalar_one() != first
+    found.close()
