@@ -267,8 +267,9 @@ def _limits(schema: Json) -> list[str]:
         found.append("one of " + ", ".join(f"`{choice}`" for choice in choices))
     if "pattern" in schema:
         found.append(WRITTEN[schema["pattern"]])
-    if "items" in schema:
-        found += [f"each: {limit}" for limit in _limits(schema["items"])]
+    if (items := schema.get("items")) is not None:
+        kinds = items.get("anyOf", [items])
+        found += [f"each: {limit}" for kind in kinds for limit in _limits(kind)]
     return found
 
 

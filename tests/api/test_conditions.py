@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from tests.api.neighbours import OURS, THEIRS, Street
 from tests.api.residents import Resident, with_session
@@ -46,6 +47,21 @@ def table(street: Street) -> list[Entry]:
     """Every route that changes something, or gives out bytes."""
     found = [e for e in table_of(street.world.app.routes) if e.name not in EXCEPTIONS]
     return [e for e in found if not e.open]
+
+
+def test_a_role_on_conditions_is_described_as_one_that_may_be_given(street: Street) -> None:
+    """Somebody who asks by the description alone can give it, and no role that there is not."""
+    described = street.world.app.openapi()
+    schema = {**described, "$ref": "#/components/schemas/NewPerson"}
+    somebody = {"email": "new@example.net", "name": "New", "password": PASSWORD}
+
+    def fits(*roles: object) -> bool:
+        return bool(jsonschema_rs.is_valid(schema, {**somebody, "roles": list(roles)}))
+
+    assert fits("ml_lead")
+    assert fits("ml_lead", {"role": "auditor", "tiers": [3]})
+    for none in ("king", {"role": "king", "tiers": [3]}, 7):
+        assert not fits(none)
 
 
 def holder(street: Street, *roles: Role, tenant: str | None = None) -> Resident:

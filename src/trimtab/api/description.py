@@ -150,8 +150,10 @@ def _name_what_there_is(known: Json, policies: list[str]) -> None:
     for name, shape in known.items():
         if name.startswith("Body_"):  # forms are as strict as JSON
             shape["additionalProperties"] = False
-    for name in ("NewPerson", "NewAccount"):
-        known[name]["properties"]["roles"]["items"]["enum"] = sorted(ROLES)
+    for name in ("NewPerson", "NewRoles", "NewAccount"):
+        plain, _ = known[name]["properties"]["roles"]["items"]["anyOf"]
+        plain["enum"] = sorted(ROLES)
+    known["ConditionalRole"]["properties"]["role"]["enum"] = sorted(ROLES)
 
 
 def _describe(parameter: Json) -> None:
