@@ -19,9 +19,10 @@ SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 LOOKS = [(scheme, size) for scheme in ("light", "dark") for size in SIZES]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
-    """One lived-in home for all of these; only the approval changes it."""
+    """One lived-in home for all of these; only the approval changes it. Of the session: a worker
+    that takes these tests from another one, with others in between, lives ten days once."""
     with lived(tmp_path_factory.mktemp("lived")) as made:
         yield made
 
