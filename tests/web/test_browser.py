@@ -18,6 +18,11 @@ CUT = (
     "Array.from(document.querySelectorAll('.scroll'))"
     ".some((box) => !box.closest('details') && box.scrollWidth > box.clientWidth + 1)"
 )
+REACHED = """() => {
+  const cut = Array.from(document.querySelectorAll(".scroll"))
+    .filter((box) => box.scrollWidth > box.clientWidth);
+  return cut.every((box) => box.tabIndex === 0) ? { boxes: cut.length } : null;
+}"""
 
 
 pytestmark = pytest.mark.slow
@@ -62,6 +67,17 @@ def test_pages_stay_on_this_host_and_within_the_window(shown: Any, chromium: Any
         assert said == []
         assert all(url.startswith(shown.origin) for url in asked)
         page.close()
+
+
+def test_what_scrolls_once_it_is_unfolded_is_reached_by_keyboard(shown: Any, chromium: Any) -> None:
+    page, boxes = chromium.new_page(viewport={"width": 380, "height": 800}), 0
+    log_in(page, shown.origin)
+    for address in ADDRESSES:
+        page.goto(shown.origin + address)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+        boxes += page.wait_for_function(REACHED).json_value()["boxes"]
+    assert boxes, "nothing here scrolls: this test shows nothing"
+    page.close()
 
 
 def test_keys_lead_to_pages_and_the_theme_is_kept(shown: Any, chromium: Any) -> None:

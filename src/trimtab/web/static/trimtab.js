@@ -48,6 +48,19 @@
     }
   }
 
+  // What scrolls can be reached by keyboard: at this width, once it is unfolded or exchanged.
+  const widths = new ResizeObserver((seen) => {
+    for (const { target } of seen) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+
+  function prepare(within) {
+    prepareSorting(within);
+    for (const scroller of within.querySelectorAll(".scroll")) widths.observe(scroller);
+  }
+
   // Live parts: the page is asked for again, and the parts that changed are exchanged.
   let asking = false;
   async function refresh() {
@@ -66,7 +79,7 @@
         part.dataset.seen = next.innerHTML;
         if (first && next.textContent === part.textContent) continue;
         part.replaceChildren(...document.adoptNode(next).childNodes);
-        prepareSorting(part);
+        prepare(part);
       }
       root.classList.remove("stale");
     } catch (_) {
@@ -101,7 +114,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    prepareSorting(document);
+    prepare(document);
     document.addEventListener("keydown", onKey);
     document.addEventListener("click", (event) => {
       const sorter = event.target.closest("table.sortable thead th button");
@@ -114,9 +127,6 @@
       if (event.target.dataset.sent) event.preventDefault();
       event.target.dataset.sent = "yes";
     });
-    for (const scroller of document.querySelectorAll(".scroll")) {
-      if (scroller.scrollWidth > scroller.clientWidth) scroller.tabIndex = 0;
-    }
     setInterval(refresh, 1000);
   });
 })();
