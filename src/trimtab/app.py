@@ -42,6 +42,7 @@ from trimtab.platform.postgresql import Waits
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.platform.tracing import Spans
+from trimtab.platform.whereabouts import demand_no_others
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_elsewhere import GateElsewhere
@@ -104,6 +105,7 @@ class Application:
         apart = beside or self.roles != frozenset(Role)
         if apart:
             _demand_room(settings)
+        demand_no_others(settings)
         home = settings.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = home / "keys"

@@ -256,8 +256,10 @@ def _until_told(application: Application, server: uvicorn.Server | None) -> int:
             with _ending(server, application.lost):
                 server.run()
     finally:
+        log.info("ending: what is under way is finished first")
         worker.stop()
         application.stop(DRAIN_SECONDS - (ANSWER_SECONDS if server is not None else 0))
+        log.info("ended")
     return TAKEN_OVER if application.lost.is_set() else 0
 
 

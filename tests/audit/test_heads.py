@@ -26,7 +26,7 @@ from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import IntegrityFailed
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Database, metadata
 from trimtab.sdk.checkpoint import Checkpoint, VerifierKey
@@ -42,7 +42,7 @@ ORIGIN = "audit.example.org/trimtab"
 SOMEBODY = system("test")
 
 
-class Happened(Event):
+class Happened(Note):
     """Something happened."""
 
     kind: ClassVar[str] = "thing.happened"

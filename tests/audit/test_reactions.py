@@ -21,21 +21,21 @@ from trimtab.audit.tables import CURSORS
 from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.platform.database import Database
 
 SOMEBODY = system("test")
 
 
 @dataclass(frozen=True)
-class Rang(Event):
+class Rang(Note):
     """A bell rang."""
 
     kind: ClassVar[str] = "bell.rang"
 
 
 @dataclass(frozen=True)
-class Fell(Event):
+class Fell(Note):
     """A leaf fell."""
 
     kind: ClassVar[str] = "leaf.fell"
@@ -70,7 +70,7 @@ def records(either_database: Database, clock: SteppedClock) -> Records:
     return Records(either_database, clock)
 
 
-def happen(records: Records, *events: type[Event]) -> None:
+def happen(records: Records, *events: type[Note]) -> None:
     with records.begin(SOMEBODY, reason="r") as work:
         for event in events:
             work.record(event(subject="x", tenant=None))

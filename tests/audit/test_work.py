@@ -13,7 +13,7 @@ from trimtab.audit.work import Records
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import Conflict
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Database, Kind, decision_table, plain_table
 
@@ -23,7 +23,7 @@ SOMEBODY = system("test")
 
 
 @dataclass(frozen=True)
-class ThingNamed(Event):
+class ThingNamed(Note):
     """A thing has a name."""
 
     kind: ClassVar[str] = "thing.named"

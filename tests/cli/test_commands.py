@@ -8,27 +8,32 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.databases import database_for
 
-from trimtab.demo.processes import start_control_plane
+from trimtab.demo.processes import ControlPlane, start_control_plane
 from trimtab.sdk import shapes
 from trimtab.sdk.client import Client
 
 pytestmark = pytest.mark.slow
 
 
-def run(home: Path, *arguments: str, columns: str = "200") -> subprocess.CompletedProcess[str]:
-    """`trimtab ARGUMENTS` over the data folder `home`."""
+def run(
+    home: Path, *arguments: str, columns: str = "200", more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`trimtab ARGUMENTS` over the data folder `home`; `more` is set in its environment."""
     environment = {
         **os.environ,
         **database_for(home),
         "TRIMTAB_HOME": str(home),
         "COLUMNS": columns,
         "NO_COLOR": "1",
+        **(more or {}),
     }
     command = [sys.executable, "-m", "trimtab", *arguments]
     return subprocess.run(
@@ -47,6 +52,11 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with Client(control.url, token=token) as admin:
             for tenant in ("aa", "ua"):
                 admin.identity.add_tenant(shapes.NewTenant(id=tenant, name=tenant.upper()))
+            # What is entered although no record changes by it.
+            why = "so that it has happened"
+            admin.operations.set_log_level(shapes.SetLogLevel(level="INFO", reason=why))
+            admin.credentials.rotate_token_key(shapes.TokenKeyRotation(reason=why))
+        _come_and_go(control)
         health = run(home, "health", "--url", control.url, "--json")
         assert health.returncode == 0, health.stderr
         assert json.loads(health.stdout)["status"] == "healthy"
@@ -54,6 +64,21 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         control.process.stop()
     return home
+
+
+def _come_and_go(control: ControlPlane) -> None:
+    """Somebody logs in to the pages, and out."""
+    with httpx.Client(base_url=control.url, trust_env=False, follow_redirects=True) as browser:
+        headers = {"Accept": "text/html", "Origin": control.url}
+
+        def sent(page: str, address: str, form: dict[str, str]) -> None:
+            text = browser.get(page, headers=headers).text
+            csrf = text.split('name="csrf" value="', 1)[1].split('"', 1)[0]
+            browser.post(address, data={**form, "csrf": csrf}, headers=headers).raise_for_status()
+
+        who = {"email": "admin@localhost", "password": control.admin_password}
+        sent("/login", "/login", who)
+        sent("/account", "/logout", {})
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
@@ -200,6 +225,31 @@ def test_a_ledger_that_is_not_there_is_not_made_and_not_whole(tmp_path: Path) ->
         assert f"there is no ledger at {tmp_path / 'home'}" in said.stderr
         assert "TRIMTAB_HOME" in said.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_records_are_elsewhere_that_is_said_and_none_are_made(
+    lived_in: Path, tmp_path: Path
+) -> None:
+    """As where DATABASE_URL was forgotten: keys and heads are here, and no records."""
+    home = tmp_path / "home"
+    shutil.copytree(lived_in, home, ignore=shutil.ignore_patterns("*.sqlite*"))
+    forgotten = {"DATABASE_URL": ""}
+    for arguments in (["token"], ["audit", "verify"], ["audit", "invariants"], ["serve"]):
+        said = run(home, *arguments, more=forgotten)
+        assert said.returncode != 0, arguments
+        assert "DATABASE_URL" in said.stderr, (arguments, said.stderr)
+        assert "Traceback" not in said.stderr
+        assert not [*home.glob("*.sqlite*")], arguments
+    (home / "trimtab.sqlite").touch()  # an older release made it
+    assert "DATABASE_URL" in run(home, "token", more=forgotten).stderr
+
+
+def test_what_a_gateway_is_told_is_no_mistake_of_other_commands(lived_in: Path) -> None:
+    told = {"TRIMTAB_GATEWAY_API_KEY": "ak_0123456789abcdef.none"}
+    assert run(lived_in, "token", more=told).returncode == 0
+    said = run(lived_in, "gateway", more={"TRIMTAB_GATEWAY_API_KEI": "x"})
+    assert said.returncode == 2
+    assert "write TRIMTAB_GATEWAY_API_KEY" in said.stderr
 
 
 def test_a_database_without_the_key_of_its_heads_is_no_ledger(tmp_path: Path) -> None:

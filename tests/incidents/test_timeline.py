@@ -18,7 +18,7 @@ from trimtab.incidents.sentences import sentence
 from trimtab.incidents.timeline import timeline
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotFound
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import DiagnosisId, TenantId
 from trimtab.remediation import events as remedies
 
@@ -27,7 +27,7 @@ DIAGNOSIS = DiagnosisId("dia_0123456789abcdef")
 
 
 @dataclass(frozen=True)
-class Drifted(Event):
+class Drifted(Note):
     kind: ClassVar[str] = "drift.confirmed"
 
     feature: str
@@ -35,13 +35,13 @@ class Drifted(Event):
 
 
 @dataclass(frozen=True)
-class DiagnosisMade(Event):
+class DiagnosisMade(Note):
     kind: ClassVar[str] = "diagnosis.made"
 
     summary: str
 
 
-def recorded(records: Records, event: Event, cause: int | None = None) -> int:
+def recorded(records: Records, event: Note, cause: int | None = None) -> int:
     with records.begin(WATCH, reason="a look", cause=cause) as work:
         work.record(event)
     with records.look() as reading:

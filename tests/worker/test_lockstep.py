@@ -16,7 +16,7 @@ from tests.patience import PATIENCE_SECONDS
 from trimtab.app import Application
 from trimtab.audit import ledger
 from trimtab.kernel.actor import system
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.platform.settings import Settings
 from trimtab.registry import routing
 from trimtab.worker import PAUSE_SECONDS, Worker
@@ -32,7 +32,7 @@ FANS = 8
 
 
 @dataclass(frozen=True)
-class Happened(Event):
+class Happened(Note):
     """Something of which more follows."""
 
     kind: ClassVar[str] = "test.happened"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.databases import database_for
@@ -16,6 +16,7 @@ from trimtab.app import Application
 from trimtab.incidents import store as incidents
 from trimtab.incidents.model import Phase
 from trimtab.kernel.actor import system
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import TenantId
 from trimtab.monitoring.watch import DriftConfirmed
 from trimtab.platform.settings import Settings
@@ -43,8 +44,9 @@ def house(tmp_path: Path) -> Iterator[Application]:
     application.stop(PATIENCE_SECONDS)
 
 
-def drift(model: str, tenant: TenantId | None, feature: str) -> DriftConfirmed:
-    return DriftConfirmed(
+def drift(model: str, tenant: TenantId | None, feature: str) -> Note:
+    """What the watch enters with a window, which there is not here."""
+    confirmed = DriftConfirmed(
         subject=f"watch of {feature}",
         tenant=tenant,
         model=model,
@@ -62,6 +64,7 @@ def drift(model: str, tenant: TenantId | None, feature: str) -> DriftConfirmed:
         consecutive=2,
         since=START - timedelta(days=2),
     )
+    return cast(Note, confirmed)
 
 
 def test_the_signal_that_was_written_first_opens_the_incident(house: Application) -> None:

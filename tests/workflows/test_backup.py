@@ -151,6 +151,10 @@ def test_yesterdays_backup_is_refused_then_accepted_and_repeats_no_epoch(
     with pytest.raises(IntegrityFailed, match="does not continue the head that was published"):
         place.opened()
 
+    status, early = place.asked("backup", "too-early")
+    assert (status, "a head was published at" in early["error"]) == (2, True), early
+    assert not [*tmp_path.glob("too-early*")]
+    assert place.asked("accept-loss", "--reason", " x ")[0] == 2
     status, accepted = place.asked("accept-loss", "--reason", "the disk of the database burnt")
     assert status == 0, accepted
     (aside,) = place.home.glob("heads-lost-*")
@@ -175,6 +179,8 @@ def test_keys_that_are_lost_for_good_are_accepted_as_such(place: Place) -> None:
     assert (status, accepted["lost_heads"]) == (0, 0), accepted
     place.lived("cd")
     assert place.asked("accept-loss", "--reason", "again")[0] == 2  # nothing is lost now
+    held = CliRunner().invoke(commands.app, ["audit", "invariants"])
+    assert (held.exit_code, "all hold" in held.output) == (0, True), held.output
 
 
 def _goes_on(place: Place, accepted: dict[str, Any], lost_epoch: int) -> None:

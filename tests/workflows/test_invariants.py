@@ -15,7 +15,6 @@ from trimtab.incidents import service as incidents
 from trimtab.incidents.model import Incident, Kind, Severity, Signal
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotFound
-from trimtab.kernel.events import kinds
 from trimtab.kernel.ids import RetrainingId
 from trimtab.policies.operation import ActionName
 from trimtab.registry import store as registry_store
@@ -30,7 +29,7 @@ from trimtab.retraining import store as retraining_store
 from trimtab.retraining.model import Phase
 from trimtab.rollouts.store import ROLLOUTS
 from trimtab.workflows import gauges, repair
-from trimtab.workflows.invariants import catalogue, history, nightly
+from trimtab.workflows.invariants import catalogue, nightly
 from trimtab.workflows.parts import policy_of
 
 NOON = timedelta(hours=12)
@@ -98,10 +97,6 @@ def test_every_invariant_has_a_sentence_and_a_name_of_its_own() -> None:
     names = [invariant.name for invariant in catalogue.EVERY]
     assert len(set(names)) == len(names) >= 25
     assert all(len(invariant.sentence) > 30 for invariant in catalogue.EVERY)
-
-
-def test_notes_are_kinds_that_there_are() -> None:
-    assert kinds() >= history.NOTES
 
 
 def requested(house: House) -> RetrainingId:

@@ -22,7 +22,7 @@ from trimtab.audit import ledger
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.clock import Clock, begin_of, iso
 from trimtab.kernel.errors import Conflict
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Event, Note
 from trimtab.platform.database import Database, Kind
 
 _FREE = {Kind.OBSERVATION, Kind.CURSOR, Kind.IDEMPOTENCY, Kind.SESSION}
@@ -80,7 +80,7 @@ class Work(Reading):
         """
         _demand(table, {Kind.DECISION})
         self.connection.execute(_insert(table), {**row, "revision": 1})
-        self.record(because)
+        self._enter(because)
 
     def replace(self, table: sa.Table, row: Mapping[str, Any], *, because: Event) -> None:
         """Write a row of decisions over the revision that it was computed from.
@@ -101,10 +101,13 @@ class Work(Reading):
                 f"{table.name} {row['id']} was moved by somebody else since it was read",
                 remedy="look at it again, then decide again",
             )
-        self.record(because)
+        self._enter(because)
 
-    def record(self, event: Event) -> None:
-        """Put an event into the ledger that changes no row: a download, a refusal."""
+    def record(self, note: Note) -> None:
+        """Put into the ledger what changes no row: a download, a refusal."""
+        self._enter(note)
+
+    def _enter(self, event: Event) -> None:
         self._drafts.append(ledger.Draft(event, self.actor.id, self.reason, self.cause, self.now))
 
     def append(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -149,9 +149,17 @@ def _restore(asked: argparse.Namespace, told: Progress) -> Said:
 
 def _accept(asked: argparse.Namespace, _told: Progress) -> Said:
     from trimtab.app import Application
+    from trimtab.kernel.errors import InvalidInput
     from trimtab.platform.settings import load_settings
+    from trimtab.sdk.shapes.base import MIN_REASON
     from trimtab.workflows import loss
 
+    if len(asked.reason.strip()) < MIN_REASON:
+        raise InvalidInput(
+            f"--reason: say why, in {MIN_REASON} characters at least",
+            field="--reason",
+            remedy="it stands in the ledger, and is what auditors read of this",
+        )
     settings = load_settings()
     application = Application(settings, confirm=False)
     try:

@@ -110,6 +110,7 @@ def _application(*, confirm: bool = True) -> Application:
     if (missing := _missing(settings)) is not None:
         print(f"trimtab: there is no ledger at {missing}", file=sys.stderr)
         print("  set TRIMTAB_HOME to the data folder; `make up` has ./var", file=sys.stderr)
+        print("  and DATABASE_URL, if its records are on PostgreSQL", file=sys.stderr)
         raise typer.Exit(1)
     return Application(settings, confirm=confirm)
 

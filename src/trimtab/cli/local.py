@@ -80,7 +80,8 @@ def local_token(email: str) -> str:
     """A token signed with the key in this machine's data folder.
 
     Raises:
-        NotFound: there is nobody with this address, or nothing was started here yet.
+        NotFound: there is nobody with this address, nothing was started here yet, or its records
+            are elsewhere.
     """
     from trimtab.audit.work import Records
     from trimtab.identity import store
@@ -90,11 +91,13 @@ def local_token(email: str) -> str:
     from trimtab.kernel.clock import SystemClock
     from trimtab.platform.database import Database
     from trimtab.platform.settings import load_settings
+    from trimtab.platform.whereabouts import demand_records
 
     settings = load_settings()
     keys = settings.home / "keys"
     if not any(keys.glob("tokens*.pem")):
         raise NotFound("nothing was started here yet", remedy="start it once with `make up`")
+    demand_records(settings)
     clock = SystemClock()
     with Records(Database(settings.database()), clock).look() as reading:
         person = store.person_by_email(reading, email)

@@ -115,6 +115,8 @@ class Link:
         applied = False
         try:
             envelope = self._control.table()
+            if self.state.unreachable is not None:
+                log.warning("the control plane answers again")
             self._note(unreachable=None)
             if envelope is not None:
                 applied = self._consider(envelope)

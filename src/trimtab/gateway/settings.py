@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -198,6 +199,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     for name, (stated, _) in _stated().items():
         parser.add_argument(_flag_of(name), help=stated.meaning)
     given = vars(parser.parse_args(arguments))
+    _demand_known(environment)
     values: dict[str, Any] = {}
     for name, (stated, required) in _stated().items():
         text = given[name]
@@ -212,6 +214,15 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     if (file := values.get("api_key_file")) is not None:
         key = file.read_text().strip()
     return Settings(**values, api_key=key)
+
+
+def _demand_known(environment: Mapping[str, str]) -> None:
+    known = [ENVIRONMENT + name.upper() for name in (*_stated(), "api_key")]
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"write {near[0]}" if near else "remove it"
+            raise InvalidInput(f"{name}: no such setting", field=name, remedy=remedy)
 
 
 def _flag_of(name: str) -> str:

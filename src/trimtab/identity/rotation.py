@@ -10,11 +10,11 @@ from trimtab.audit.work import Records
 from trimtab.identity.keyring import KeyFolder, TokenKey
 from trimtab.identity.reach import demand_fleet
 from trimtab.kernel.actor import Actor
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 
 
 @dataclass(frozen=True)
-class TokenKeyRotated(Event):
+class TokenKeyRotated(Note):
     """Tokens are signed with another key pair from `begins_at` on, in real time.
 
     `at_once` says that every token which was signed before is of no use from now on.

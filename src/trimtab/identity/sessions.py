@@ -17,7 +17,7 @@ from trimtab.identity.credential_store import Session
 from trimtab.identity.model import Person, secret_digest
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotAuthenticated, NotFound
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import new_id
 
 SEEN_SECONDS = 60.0
@@ -28,7 +28,7 @@ PLACES_KEEP = timedelta(days=90)
 
 
 @dataclass(frozen=True)
-class LoggedIn(Event):
+class LoggedIn(Note):
     """Somebody logged in at the pages."""
 
     kind: ClassVar[str] = "session.opened"
@@ -37,7 +37,7 @@ class LoggedIn(Event):
 
 
 @dataclass(frozen=True)
-class SessionEnded(Event):
+class SessionEnded(Note):
     """A session was ended by hand from another one, before its time."""
 
     kind: ClassVar[str] = "session.ended"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Event, Note
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SignalAdded(Event):
 
 
 @dataclass(frozen=True)
-class SeverityRaised(Event):
+class SeverityRaised(Note):
     """A signal was worse than all before it."""
 
     kind: ClassVar[str] = "incident.severity_raised"
@@ -122,7 +122,7 @@ class Merged(Event):
 
 
 @dataclass(frozen=True)
-class Commented(Event):
+class Commented(Note):
     """Somebody wrote something down about it."""
 
     kind: ClassVar[str] = "incident.commented"

@@ -37,9 +37,16 @@ class Event:
         }
 
 
-def kinds() -> frozenset[str]:
+@dataclass(frozen=True)
+class Note(Event):
+    """What is entered although no record changes by it: something was seen, said or refused, or
+    was done to what is no record, such as a file. Every other event belongs to one write of one
+    row."""
+
+
+def kinds(of: type[Event] = Event) -> frozenset[str]:
     """Every kind of event whose class this process knows; one that is joined knows all."""
-    found, waiting = set[str](), [Event]
+    found, waiting = set[str](), [of]
     while waiting:
         event = waiting.pop()
         found.add(event.kind)

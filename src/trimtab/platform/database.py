@@ -293,8 +293,10 @@ class Database:
                     "ALTER DATABASE name OWNER TO user",
                 ) from error
             if _is_outage(error, text):
+                # Where it is, callers are not told; the log of this process says it.
+                why = "" if error.statement is None else f": {_first_line(error)}"
                 raise Unavailable(
-                    "the database could not take this now: " + str(error.orig).splitlines()[0],
+                    f"the database could not take this now{why}",
                     remedy="nothing was written; try again shortly",
                 ) from error
             raise
@@ -315,7 +317,9 @@ class Database:
             with self.read():
                 return
         except Unavailable as error:
-            raise Unavailable(error.message, remedy=_UNREACHABLE) from error
+            cause = error.__cause__
+            why = f": {_first_line(cause)}" if isinstance(cause, sa.exc.DBAPIError) else ""
+            raise Unavailable(f"the database cannot be used{why}", remedy=_UNREACHABLE) from error
 
     def _assert_durable(self) -> None:
         with self.read() as connection:
@@ -336,6 +340,11 @@ class Database:
                     "we need wal and 2 (FULL)",
                     remedy="put the database on a local disk that supports WAL",
                 )
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    """What the driver says, without its hints."""
+    return str(error.orig).partition("\n")[0]
 
 
 _UNREACHABLE = (

@@ -71,6 +71,10 @@ def check_env_file(path: Path | None) -> None:
 OF_COMMANDS = frozenset({"TRIMTAB_URL", "TRIMTAB_API_KEY", "TRIMTAB_TOKEN", "TRIMTAB_TENANT"})
 """Read by the commands that ask a control plane, wherever that is; no settings of one."""
 
+OF_GATEWAYS = "TRIMTAB_GATEWAY_"
+"""Begins what a gateway reads, and refuses where it knows it not: one may be started from the same
+terminal."""
+
 
 def unknown_names(names: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
     """The names in our groups that mean nothing here, in order.
@@ -79,7 +83,8 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> tuple[str, ..
         InvalidInput: an unknown name that begins with TRIMTAB_, which can only be ours.
     """
     strangers = sorted({name for name in names if name not in (*known, *OF_COMMANDS)})
-    misspelt = [name for name in strangers if name.startswith("TRIMTAB_")]
+    ours = [name for name in strangers if name.startswith("TRIMTAB_")]
+    misspelt = [name for name in ours if not name.startswith(OF_GATEWAYS)]
     if misspelt:
         raise refuse(Problem(name, "no such setting", _nearest(name, known)) for name in misspelt)
     return tuple(name for name in strangers if name.startswith(GROUPS))

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from trimtab.kernel.errors import InvalidInput, InvalidMove
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Event, Note
 from trimtab.kernel.ids import Digest, ModelId, TenantId, VersionId
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -255,7 +255,7 @@ class VersionHeld(Event):
 
 
 @dataclass(frozen=True)
-class ArtifactDownloaded(Event):
+class ArtifactDownloaded(Note):
     """Verified bytes of a version left for somebody."""
 
     kind: ClassVar[str] = "artifact.downloaded"

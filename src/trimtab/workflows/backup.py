@@ -33,6 +33,7 @@ from trimtab.platform.copies import Progress
 from trimtab.platform.database import Database
 from trimtab.platform.durable_lease import FileLease
 from trimtab.platform.settings import Settings
+from trimtab.platform.whereabouts import demand_records
 from trimtab.workflows.backup_manifest import (
     FORMAT,
     KEYS_FORMAT,
@@ -81,10 +82,20 @@ def back_up(settings: Settings, target: Path, told: Progress, *, tools: Path | N
     Raises:
         Conflict: the folder is there already.
         NotFound: there are no records.
+        IntegrityFailed: their ledger ends before what was published here: they are others.
         Unavailable: something cannot be read or written.
     """
+    demand_records(settings)
+    published = _published(settings)  # before the records are read: they grow meanwhile
     draft = _Draft(_begun(target))
     database, head = _records(settings, draft, told, tools)
+    if published is not None and head.size < published[0]:
+        shutil.rmtree(draft.folder)
+        raise IntegrityFailed(
+            f"the ledger has {head.size} entries, and a head was published at {published[0]}",
+            remedy="look whether DATABASE_URL names the database of this installation; where the "
+            "rest is lost, say so with accept-loss first",
+        )
     _blobs(settings.home / "blobs" / "sha256", draft, told)
     _notes(settings.home / "heads", draft)
     manifest = Manifest(
@@ -201,8 +212,6 @@ def _records(
         told(DUMP, 1, 1)
         draft.add(draft.folder / DUMP)
         return "postgresql", head
-    if not path.exists():
-        raise NotFound(f"there are no records at {path}", remedy="set TRIMTAB_HOME")
     copies.copy_sqlite(path, draft.folder / RECORDS, told)
     draft.add(draft.folder / RECORDS)
     jobs = settings.home / JOBS
@@ -285,11 +294,17 @@ def _put_records(settings: Settings, folder: Path, manifest: Manifest, tools: Pa
         return _head(head_of(connection))
 
 
-def _compared(settings: Settings, manifest: Manifest) -> Restored:
+def _published(settings: Settings) -> tuple[int, bytes] | None:
+    """Size and root of the newest head that lies in the data folder."""
     notes = sorted((settings.home / "heads").glob("*.note"))
-    if not notes:
+    return read_note(notes[-1].read_text("utf-8")) if notes else None
+
+
+def _compared(settings: Settings, manifest: Manifest) -> Restored:
+    published = _published(settings)
+    if published is None:
         return Restored(manifest, None, continues=True)
-    size, root = read_note(notes[-1].read_text("utf-8"))
+    size, root = published
     with _database(settings) as database, database.read() as connection:
         same = ledger.size(connection) >= size and ledger.tree(connection, size).root() == root
     return Restored(manifest, size, continues=same)

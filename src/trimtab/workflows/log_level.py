@@ -16,7 +16,7 @@ from trimtab.audit import ledger
 from trimtab.audit.work import Reading, Work
 from trimtab.kernel.clock import Clock, parse_iso
 from trimtab.kernel.errors import InvalidInput, TrimtabError
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.platform import logs
 from trimtab.platform.logs import logger
 from trimtab.workflows.parts import Parts
@@ -33,7 +33,7 @@ SUBJECT = "log-level"
 
 
 @dataclass(frozen=True)
-class LogLevelChanged(Event):
+class LogLevelChanged(Note):
     """For some time, every process logs from another level up. `until` is real time."""
 
     kind: ClassVar[str] = "log_level.changed"

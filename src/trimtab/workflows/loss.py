@@ -19,7 +19,7 @@ from trimtab.audit.work import Reading
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import begin_of
 from trimtab.kernel.errors import IntegrityFailed, InvalidMove
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.workflows import release
 from trimtab.workflows.parts import Parts
 
@@ -29,7 +29,7 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class LossAccepted(Event):
+class LossAccepted(Note):
     """Somebody in charge went on from a backup that is older than what had been published.
 
     The subject is the name of the ledger. The head that was lost had `lost_size` entries and

@@ -23,7 +23,7 @@ from typing import ClassVar, TypeAlias
 from trimtab.audit.work import Records
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import TrimtabError
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.logs import logger
 from trimtab.platform.outages import DATABASE
@@ -43,7 +43,7 @@ _IPV6_NETWORK = 64
 
 
 @dataclass(frozen=True)
-class RequestRefused(Event):
+class RequestRefused(Note):
     """Somebody known was refused for a reason of security, `count` times the same.
 
     `route` is the template of the address, never what was sent. Model and version stand there
@@ -63,7 +63,7 @@ class RequestRefused(Event):
 
 
 @dataclass(frozen=True)
-class AccessRefused(Event):
+class AccessRefused(Note):
     """Within a minute, `count` requests from an address had no credential that is of use.
 
     The subject is the address, of IPv6 the network; beyond so many different ones in a minute
@@ -104,7 +104,7 @@ class Refusal:
     at_once: ClassVar[bool] = True
     reason: ClassVar[str] = "refused"
 
-    def event(self, count: int) -> Event:
+    def event(self, count: int) -> Note:
         """The entry of `count` of them."""
         return RequestRefused(
             subject=self.actor.id,
@@ -129,7 +129,7 @@ class Source:
     reason: ClassVar[str] = "no credential that is of use"
     actor: ClassVar[Actor] = _ACCESS
 
-    def event(self, count: int) -> Event:
+    def event(self, count: int) -> Note:
         """The entry of `count` of them."""
         nobodys: TenantId | None = None
         return AccessRefused(subject=self.address, tenant=nobodys, count=count)

@@ -24,7 +24,7 @@ from trimtab.incidents.model import Phase as IncidentPhase
 from trimtab.integrations import inbox
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidInput, NotFound, NotYours, PolicyRefused
-from trimtab.kernel.events import Event, plain
+from trimtab.kernel.events import Note, plain
 from trimtab.kernel.ids import Digest, IncidentId
 from trimtab.policies.model import TierPolicy
 from trimtab.policies.operation import ActionName
@@ -50,7 +50,7 @@ UNDER_WAY = (Phase.EXECUTING, Phase.VERIFYING, Phase.FAILED)
 
 
 @dataclass(frozen=True)
-class PlanDrawnUp(Event):
+class PlanDrawnUp(Note):
     """What is to be done about an incident, in order, and what is to be left alone and why."""
 
     kind: ClassVar[str] = "plan.drawn_up"

@@ -15,7 +15,7 @@ from trimtab.incidents import service as incidents
 from trimtab.incidents import store as incident_store
 from trimtab.incidents.model import SETTLED
 from trimtab.kernel.errors import PolicyRefused
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.kernel.ids import TenantId
 from trimtab.policies.model import TierPolicy
 from trimtab.registry import service as registry
@@ -31,7 +31,7 @@ Place = tuple[str, TenantId | None, str]
 
 
 @dataclass(frozen=True)
-class RollbackRefused(Event):
+class RollbackRefused(Note):
     """A stable version was withdrawn, and no predecessor could take its place; somebody has
     to look."""
 

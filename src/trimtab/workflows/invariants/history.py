@@ -11,25 +11,11 @@ import sqlalchemy as sa
 
 from trimtab.artifacts.redaction import secrets_in
 from trimtab.audit.tables import ENTRIES, FLEET, PAYLOADS, SIZE, WHOLE
-from trimtab.kernel.events import canonical
+from trimtab.kernel.events import Note, canonical, kinds
 from trimtab.platform.database import Kind, metadata
 from trimtab.workflows.invariants.look import Look
 from trimtab.workflows.invariants.model import Found
-
-NOTES = frozenset(
-    {
-        "access.refused",
-        "artifact.downloaded",
-        "incident.commented",
-        "incident.severity_raised",
-        "invariants.checked",
-        "plan.drawn_up",
-        "request.refused",
-        "rollback.refused",
-        "session.opened",
-    }
-)
-"""Kinds of entries that change no row. All others belong to one write of one row."""
+from trimtab.workflows.loss import LossAccepted  # which a command enters, and no control plane
 
 RETENTION = timedelta(days=7 * 366)
 """What is younger is never blanked."""
@@ -47,7 +33,7 @@ def _differences(there: frozenset[str]) -> sa.Select[Any]:
     written = sa.union_all(*(sa.select(t.c.id, t.c.revision) for t in tables)).subquery()
     entered = (
         sa.select(ENTRIES.c.subject, sa.func.count().label("number"))
-        .where(ENTRIES.c.kind.not_in(sorted(NOTES)))
+        .where(ENTRIES.c.kind.not_in(sorted(kinds(Note) | {LossAccepted.kind})))
         .group_by(ENTRIES.c.subject)
         .subquery()
     )

@@ -19,7 +19,7 @@ from trimtab.audit.work import Reading
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import begin_of, iso
 from trimtab.kernel.errors import IntegrityFailed
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Note
 from trimtab.platform.logs import logger
 from trimtab.workflows.invariants.catalogue import EVERY, HEADS, OF_A_LOOK, violations
 from trimtab.workflows.invariants.look import Look
@@ -46,7 +46,7 @@ _SINCE = sa.select(
 
 
 @dataclass(frozen=True)
-class InvariantsChecked(Event):
+class InvariantsChecked(Note):
     """Somebody looked whether the records are as they must be; `violated` counts exceptions."""
 
     kind: ClassVar[str] = "invariants.checked"
