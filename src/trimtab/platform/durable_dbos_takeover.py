@@ -18,7 +18,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from trimtab.kernel.errors import Conflict, Unavailable
-from trimtab.platform.durable_dbos_store import BEGUN_HERE, DEAD_AND_IDLE, DEAD_EXECUTORS
+from trimtab.platform.durable_dbos_store import (
+    BEGUN_HERE,
+    DEAD_AND_IDLE,
+    DEAD_EXECUTORS,
+    FORGET_EXECUTORS,
+)
 from trimtab.platform.durable_lease import RowLease
 from trimtab.platform.logs import logger
 from trimtab.platform.outages import DATABASE
@@ -27,6 +32,14 @@ log = logger(__name__)
 
 UNHEARD_SECONDS = 5.0
 """How long a claimed job may be without a thread: much longer than a thread takes to start."""
+
+FORGET_DEAD_SECONDS = 86_400.0
+"""How long the row stays of an executor that is dead and had begun nothing: it is one for each
+process that was killed. One that wakes before that goes on; after it, it ends, and is started
+anew."""
+
+FORGET_EVERY_SECONDS = 3600.0
+"""Between two looks for such rows; the first is as soon as this one may take anything over."""
 
 
 class Takeover:
@@ -60,6 +73,7 @@ class Takeover:
         self._running = running
         self._hand_back = hand_back
         self._unheard: dict[tuple[str, int], float] = {}
+        self._forgot = -FORGET_EVERY_SECONDS
 
     @contextlib.contextmanager
     def looking(self, every_seconds: float) -> Iterator[None]:
@@ -71,6 +85,7 @@ class Takeover:
                 try:
                     if self._lease.steady:
                         self._of_the_dead()
+                        self._forget()
                     self._of_nobody()
                 except (Conflict, Unavailable) as error:  # it came back, or the database is gone
                     say = log.debug if DATABASE.explains(error) else log.warning
@@ -93,6 +108,17 @@ class Takeover:
         for executor_id, last_seen in sorted(idle - self._idle):
             _say_dead(executor_id, last_seen, 0)
         self._idle = idle
+
+    def _forget(self) -> None:
+        """Remove the rows of those who died long ago. Only one that is steady may: after an outage
+        of a day the rows of all the living are as old."""
+        now = time.monotonic()
+        if now - self._forgot < FORGET_EVERY_SECONDS:
+            return
+        with self._reading() as conn:
+            conn.execute(FORGET_EXECUTORS, {"dead_seconds": FORGET_DEAD_SECONDS})
+            conn.commit()
+        self._forgot = now
 
     def _of_nobody(self) -> None:
         with self._reading() as conn:
