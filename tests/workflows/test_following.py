@@ -6,10 +6,12 @@ import gzip
 import io
 import json
 import logging
+import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from tests.workflows.house import FIRST, PASSWORD, House, opened
+from tests.workflows.house import FIRST, MODEL, PASSWORD, House, opened
 
 from trimtab.app import ADMINISTRATOR
 from trimtab.kernel.errors import InvalidInput
-from trimtab.platform import logs
+from trimtab.platform import logs, tracing
 from trimtab.platform.durable import Job, JobArgs
+from trimtab.platform.logs import logger
 from trimtab.platform.settings import load_settings
 
 pytestmark = pytest.mark.slow
@@ -233,31 +237,113 @@ def test_an_address_that_is_none_is_refused_by_name(
     assert "pw" not in str(refused.value)
 
 
-def test_a_job_that_fails_is_a_span_that_says_so_and_a_line_with_its_ids(tmp_path: Path) -> None:
+@contextmanager
+def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Call it for the lines of this process; its logging is left as it was found."""
     root, ours = logging.getLogger(), logging.getLogger("trimtab")
-    handlers, level, our_level = root.handlers[:], root.level, ours.level
+    handlers, before, our_level = root.handlers[:], root.level, ours.level
     stream = io.StringIO()
+    logs.configure_logs("WARNING", stream=stream)
+    try:
+        yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    finally:
+        root.handlers[:], root.level = handlers, before
+        ours.setLevel(our_level)
+        structlog.reset_defaults()
 
+
+def test_a_job_that_fails_is_a_span_that_says_so_and_a_line_with_its_ids(tmp_path: Path) -> None:
     def fails(_: JobArgs) -> None:
         raise ValueError("no such row")
 
-    try:
-        with collecting() as collector:
-            endpoint = f"http://127.0.0.1:{collector.port}"
-            with opened(tmp_path / "home", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as house:
-                logs.configure_logs("WARNING", stream=stream)
-                run = house.application.loop._timed(Job("a.job", fails, max_attempts=1))
-                with pytest.raises(ValueError, match="no such row"):
-                    run(JobArgs("a.job:1", {"id": "1"}))
-        (span,) = collector.named("job a.job")
-    finally:
-        root.handlers[:], root.level = handlers, level
-        ours.setLevel(our_level)
-        structlog.reset_defaults()
+    with collecting() as collector:
+        endpoint = f"http://127.0.0.1:{collector.port}"
+        with (
+            opened(tmp_path / "home", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as house,
+            logged() as said,
+        ):
+            run = house.application.loop._timed(Job("a.job", fails, max_attempts=1))
+            with pytest.raises(ValueError, match="no such row"):
+                run(JobArgs("a.job:1", {"id": "1"}))
+            lines = said()
+    (span,) = collector.named("job a.job")
     assert span.status.code == Status.STATUS_CODE_ERROR
     assert attributes(span)["trimtab.outcome"] == "failed"
     assert b"no such row" not in b"".join(collector.raw), "what an error says may hold anything"
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     (line,) = [one for one in lines if one.get("job") == "a.job"]
     assert (line["trace_id"], line["span_id"]) == (span.trace_id.hex(), span.span_id.hex())
     assert line["job_key"] == "a.job:1"
+
+
+def test_what_a_job_logs_has_its_ids_where_nobody_is_told_of_spans(house: House) -> None:
+    """Two lines of a run have the same, two runs do not; nothing is asked of the database."""
+    parts, asked = house.application.parts, list[str]()
+
+    def notes(_: JobArgs) -> None:
+        for _line in range(2):
+            logger("trimtab.tests").warning("in a job")
+
+    run = house.application.loop._timed(Job("a.job", notes, max_attempts=1))
+
+    def begun(*_: Any) -> None:
+        asked.append(threading.current_thread().name)
+
+    with logged() as said:
+        sa.event.listen(parts.records.database.engine, "begin", begun)
+        try:
+            for number in range(2):
+                run(JobArgs(f"a.job:{number}", {"sequence": 1, "id": "1"}))
+        finally:
+            sa.event.remove(parts.records.database.engine, "begin", begun)
+        with tracing.inside(above := tracing.fresh()):
+            run(JobArgs("a.job:2", {}))
+        lines = [line for line in said() if line["event"] == "in a job"]
+        assert tracing.current() is None
+    assert threading.current_thread().name not in asked
+    ids = [(line["trace_id"], line["span_id"]) for line in lines]
+    assert [len(trace + span) for trace, span in ids] == [48] * 6
+    assert ids[::2] == ids[1::2]
+    assert len(set(ids)) == 3
+    assert len({trace for trace, _ in ids}) == 3
+    assert ids[4][0] == above.trace, "what it runs in has brought it about"
+    assert ids[4][1] != above.span
+
+
+def test_what_the_engine_runs_logs_with_ids(house: House) -> None:
+    """In the threads of the engine, which no request has anything to do with."""
+    with logged() as said:
+        house.instants.between("watch.window", lambda: logger("trimtab.tests").warning("in a job"))
+        house.day(0)
+        house.step_to(FIRST + timedelta(days=4))
+        lines = [line for line in said() if line["event"] == "in a job"]
+    (line,) = lines
+    assert (line["job"], len(line["trace_id"]), len(line["span_id"])) == ("watch.window", 32, 16)
+
+
+def test_what_is_logged_in_a_look_that_is_shared_has_the_ids_of_who_asked(house: House) -> None:
+    """It is taken in a thread of its own, for several requests after one another."""
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        shared = threading.current_thread().name.startswith("looks")
+        if shared and not statement.startswith("BEGIN"):  # which is for all of them
+            logger("trimtab.tests").warning("in a look")
+
+    engine = house.application.parts.records.database.engine
+    traces = {f"request-{n}": secrets.token_hex(16) for n in range(8)}
+
+    def asks(request: str) -> None:
+        headers = {"X-Request-Id": request, "traceparent": f"00-{traces[request]}-{'1' * 16}-01"}
+        answer = house.client.get(
+            f"/api/ml/model/latest?model={MODEL}", headers={**house.admin, **headers}
+        )
+        assert answer.headers["X-Request-Id"] == request
+
+    with logged() as said, ThreadPoolExecutor(4) as pool:
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            list(pool.map(asks, traces))
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+        lines = [line for line in said() if line["event"] == "in a look"]
+    assert {line["request_id"]: line["trace_id"] for line in lines} == traces
+    assert all(len(line["span_id"]) == 16 for line in lines)

@@ -1,8 +1,8 @@
 """Traces: spans with ids of our own, sent to an OpenTelemetry collector if one is named.
 
 Which span belongs to which is known here without OpenTelemetry, so the log has the ids of a
-request in any case. The packages of the extra `tracing` are imported only by a process that
-is told where to send spans; without that nothing is kept and nothing is computed.
+request and of a run of a job in any case. The packages of the extra `tracing` are imported only
+by a process that is told where to send spans; without that nothing is kept and nothing is read.
 """
 
 from __future__ import annotations

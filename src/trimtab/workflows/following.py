@@ -41,7 +41,8 @@ class Following:
 
     Args:
         records: Where entries are read; each unit of work that leaves some is followed.
-        spans: Where spans go; None follows nothing, and costs nothing.
+        spans: Where spans go; with None nothing is read and nothing kept for them, and a job
+            only has ids to be logged with.
         real_clock: Spans are of real time, whatever the domain's clock says.
     """
 
@@ -56,13 +57,16 @@ class Following:
 
     @contextmanager
     def job(self, name: str, args: JobArgs) -> Iterator[None]:
-        """A run of a job: what is logged inside names it, and it is a span of its story."""
+        """A run of a job: what is logged inside names it, and it is a span of its story. Where
+        nobody is told of spans, that of whatever it runs in, for its story would have to be
+        looked up; else one of its own."""
         with structlog.contextvars.bound_contextvars(job=name, job_key=args.key):
-            if self.spans is None:
-                yield
-                return
-            above = self._tried_above(args)
+            above = tracing.current() if self.spans is None else self._tried_above(args)
             span = tracing.fresh() if above is None else above.child()
+            if self.spans is None:
+                with tracing.inside(span):
+                    yield
+                return
             began, failed = self._clock.now(), True
             try:
                 with tracing.inside(span):
