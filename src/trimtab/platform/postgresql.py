@@ -105,6 +105,7 @@ def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None
         connection.execute("")
         connection.rollback()
     except connection.Error as error:  # the driver's own, which SQLite has no need to load
+        DATABASE.lost(time.monotonic())
         raise sa.exc.DisconnectionError(str(error)) from error
 
 
