@@ -33,6 +33,8 @@ class Breakage:
     name: str
     instead: Any
     noticed: frozenset[str]
+    soon: bool = False
+    """Whether it takes few seeds, so that it is asked in every run of the tests."""
 
 
 def _whichever(parts: Any, version: Any, *_: Any) -> Approval:
@@ -112,33 +114,35 @@ BREAKAGES = (
     ),
     Breakage(
         "a permit is not used up", registry, "_consume", lambda *_: None,
-        frozenset({"traffic.approved", "traffic.permit_used"}),
+        frozenset({"traffic.approved", "traffic.permit_used"}), soon=True,
     ),
     Breakage(
-        "not knowing counts as good", release, "judge", _passes, frozenset({"growth.evidence"})
+        "not knowing counts as good", release, "judge", _passes,
+        frozenset({"growth.evidence"}), soon=True,
     ),
     Breakage(
         "a change is not entered", Work, "record", _silent("rollout.held"),
-        frozenset({"history.every_change"}),
+        frozenset({"history.every_change"}), soon=True,
     ),
     Breakage(
         "no pause between two remedies", guards, "_cooldown", _allowed("cooldown"),
-        frozenset({"repairs.pause"}),
+        frozenset({"repairs.pause"}), soon=True,
     ),
     Breakage(
         "a remedy's permit is not used up", remediation_store, "use_permit", _unused,
-        frozenset({"repairs.permit", "history.every_change"}),
+        frozenset({"repairs.permit", "history.every_change"}), soon=True,
     ),
     Breakage(
         "the gate does not see kill switches, nor does who acts", guards, "_kill_switch",
         _allowed("kill_switch"), frozenset({"repairs.switches"}),
     ),
     Breakage(
-        "who contributed may vote", Approval, "may_vote", _may, frozenset({"approvals.distinct"})
+        "who contributed may vote", Approval, "may_vote", _may,
+        frozenset({"approvals.distinct"}), soon=True,
     ),
     Breakage(
         "one person may vote twice", Approval, "may_vote", _may_twice,
-        frozenset({"approvals.distinct"}),
+        frozenset({"approvals.distinct"}), soon=True,
     ),
     Breakage(
         "who has left still counts", permits, "_still_eligible", _everybody,
@@ -150,17 +154,19 @@ BREAKAGES = (
     Breakage(
         "what was rolled back keeps its traffic", registry, "withdraw_canary",
         lambda *_, **__: None,
-        frozenset({"growth.ladder", "growth.observed"}),
+        frozenset({"growth.ladder", "growth.observed"}), soon=True,
     ),
     Breakage(
-        "time alone approves", approvals, "expire", _grants, frozenset({"approvals.given"})
+        "time alone approves", approvals, "expire", _grants,
+        frozenset({"approvals.given"}), soon=True,
     ),
     Breakage(
         "a tenant's canary is everybody's", deployment_store, "begin", _global,
         frozenset({"traffic.own_tenant", "traffic.approved"}),
     ),
     Breakage(
-        "a number of the ledger is left out", ledger, "_take", _skips, frozenset({"history.gaps"})
+        "a number of the ledger is left out", ledger, "_take", _skips,
+        frozenset({"history.gaps"}), soon=True,
     ),
 )  # fmt: skip
 

@@ -6,11 +6,14 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy as sa
 from tests.simulation.acting import Acting
 from tests.simulation.chance import seeded
 from tests.simulation.faults import Killed
@@ -19,8 +22,10 @@ from tests.simulation.template import Template
 from tests.simulation.world import World
 
 from trimtab.audit import ledger
+from trimtab.audit.work import Reading
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import TrimtabError
+from trimtab.platform.database import Kind, metadata
 from trimtab.workflows.invariants import catalogue
 from trimtab.workflows.invariants.look import Look
 from trimtab.workflows.invariants.model import Violation
@@ -29,8 +34,6 @@ SHARES = {"waiting": 3, "second": 2, "trouble": 4, "automatic": 2}
 """How often a seed goes on from which past."""
 
 ROUNDS = (6, 15)
-WHOLE = 8
-"""Looks from one that counts whole tables to the next."""
 
 KILL = 0.10
 REPEAT = 0.04
@@ -73,7 +76,7 @@ class Simulation:
         self.refusals: Counter[str] = Counter()
         self._policies = {policy().digest: policy()}
         with plane.parts.records.look() as reading:
-            self._seen = ledger.size(reading.connection)
+            self._seen = _reached(reading)
 
     def live(self) -> None:
         """Through all its rounds, and to rest."""
@@ -149,22 +152,20 @@ class Simulation:
         return [k for k in engine.runnable() if engine.kept.waiting[k].name != TRAINS]
 
     def check(self, *, whole: bool = False) -> None:
-        """Every invariant, over what is there and the entries since the last look."""
+        """Every invariant, over what is there and the entries since the last look, with the one
+        that they follow on; nothing, where neither an entry nor a write of a row is new."""
         with self.plane.parts.records.look() as reading:
-            size = ledger.size(reading.connection)
-            if size == self._seen and not whole:
+            reached = _reached(reading)
+            if reached == self._seen and not whole:
                 return
             self.checks += 1
-            after = 0 if whole else self._seen
+            after = 0 if whole else max(self._seen[0] - 1, 0)
             entries = ledger.entries(reading.connection, after=after, limit=5000)
             has = self.plane.parts.blobs.has if whole else None
             since = reading.now if whole else None
             look = Look(reading, entries, policies=self._policies, has=has, waited_since=since)
-            all_ = whole or self.checks % WHOLE == 0
-            found = list(
-                catalogue.violations(look, catalogue.EVERY if all_ else catalogue.OF_A_LOOK)
-            )
-        self._seen = size
+            found = list(catalogue.violations(look))
+        self._seen = reached
         found = [v for v in found if not self._excused(v)]
         if found:
             raise Broken(self.told(found), (violation.invariant for violation in found))
@@ -177,6 +178,19 @@ class Simulation:
         """The seed, the violations, and the way there."""
         lines = [f"seed {self.seed}: {v}" for v in found] or [f"seed {self.seed}"]
         return "\n".join([*lines, *(f"    {line}" for line in self.trace[-60:])])
+
+
+def _reached(reading: Reading) -> tuple[int, int]:
+    """How many entries there are, and how often rows of decisions were written."""
+    there = frozenset(sa.inspect(reading.connection).get_table_names())
+    return ledger.size(reading.connection), reading.rows(_writes(there))[0]["number"]
+
+
+@cache
+def _writes(there: frozenset[str]) -> sa.Select[Any]:
+    tables = [t for t in metadata.sorted_tables if t.info.get("kind") is Kind.DECISION]
+    each = [sa.select(sa.func.sum(t.c.revision).label("n")) for t in tables if t.name in there]
+    return sa.select(sa.func.sum(sa.union_all(*each).subquery().c.n).label("number"))
 
 
 def run(
@@ -195,18 +209,29 @@ def run(
     Raises:
         Broken: something that must always hold did not.
     """
+    with opened(seed, templates, keys, folder, skip=skip) as simulation:
+        simulation.live()
+        simulation.plane.parts.heads.sign()
+        simulation.plane.parts.heads.confirm()
+        return _outcome(simulation)
+
+
+@contextmanager
+def opened(
+    seed: int,
+    templates: dict[str, Template],
+    keys: Keys,
+    folder: Path,
+    *,
+    skip: frozenset[int] = frozenset(),
+) -> Iterator[Simulation]:
+    """The control plane of a seed, with its past, as long as somebody lives in it."""
     rng = random.Random(f"trimtab {seed}")
     template = templates[rng.choices(list(SHARES), weights=list(SHARES.values()))[0]]
-    home = folder / "home"
-    clock = SteppedClock(template.now)
-    with seeded(random.Random(f"chance {seed}"), clock):
-        plane = template.copy(keys, home)
-        simulation = Simulation(seed, plane, rng, skip=skip)
+    with seeded(random.Random(f"chance {seed}"), SteppedClock(template.now)):
+        plane = template.copy(keys, folder / "home")
         try:
-            simulation.live()
-            plane.parts.heads.sign()
-            plane.parts.heads.confirm()
-            return _outcome(simulation)
+            yield Simulation(seed, plane, rng, skip=skip)
         finally:
             plane.close()
 
