@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 import pytest
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import BackgroundTasks, Body, Depends, Header, Query, Request, Response
+from fastapi.security import SecurityScopes
+from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from trimtab.api import direct, strict
 from trimtab.api.serving import router
 from trimtab.api.strict import StrictRoute
+
+
+class Shape(BaseModel):
+    """Several values under one name."""
+
+    width: int | None = None
 
 
 async def _plain(request: Request) -> str:
@@ -49,18 +59,88 @@ async def one_thread(found: Annotated[str, Depends(_in_a_thread)]) -> Response:
     return Response(found)
 
 
+async def _with_a_body(request: Request, name: Annotated[str | None, Body()] = None) -> str | None:
+    return name
+
+
+async def _with_an_answer(request: Request, response: Response) -> str:
+    return f"{request.method} {response.status_code}"
+
+
+async def one_list(names: Annotated[list[str] | None, Query()] = None) -> Response:
+    """A parameter of several values."""
+    return Response(str(names))
+
+
+async def one_set(names: Annotated[set[str] | None, Query()] = None) -> Response:
+    """A parameter of several values, in no order."""
+    return Response(str(names))
+
+
+async def one_bare(names: Annotated[list | None, Query()] = None) -> Response:  # type: ignore[type-arg]
+    """A parameter of several values of any kind."""
+    return Response(str(names))
+
+
+async def one_header_list(units: Annotated[list[str] | None, Header()] = None) -> Response:
+    """A header of several values."""
+    return Response(str(units))
+
+
+async def one_shape(shape: Annotated[Shape | None, Query()] = None) -> Response:
+    """A query that is read into a shape."""
+    return Response(str(shape))
+
+
+async def one_later(tasks: BackgroundTasks) -> Response:
+    """What is done after the answer."""
+    return Response(str(tasks))
+
+
+async def one_answer(response: Response) -> Response:
+    """An answer that the framework made."""
+    return response
+
+
+async def one_connection(connection: HTTPConnection) -> Response:
+    """The connection, which is no request."""
+    return Response(str(connection))
+
+
+async def one_scopes(scopes: SecurityScopes) -> Response:
+    """The scopes that were asked for."""
+    return Response(scopes.scope_str)
+
+
+async def one_nested_answer(found: Annotated[str, Depends(_with_an_answer)]) -> Response:
+    """A dependency that is given an answer."""
+    return Response(found)
+
+
+async def one_nested_body(found: Annotated[str | None, Depends(_with_a_body)]) -> Response:
+    """A dependency with a body."""
+    return Response(found)
+
+
+REFUSED = (
+    one_demanded, one_default, one_nested, one_thread, one_list, one_set, one_bare,
+    one_header_list, one_shape, one_later, one_answer, one_connection, one_scopes,
+    one_nested_answer, one_nested_body,
+)  # fmt: skip
+
+
 async def good(
     found: Annotated[str, Depends(_plain)],
     name: Annotated[str | None, Query(max_length=3)] = None,
     unit: Annotated[str | None, Header(alias="X-Unit")] = None,
+    shown: Annotated[Literal["short", "long"] | None, Query()] = None,
+    since: Annotated[datetime | None, Query()] = None,
 ) -> Response:
     """Nothing but that."""
-    return Response(f"{found} {name} {unit}")
+    return Response(f"{found} {name} {unit} {shown} {since}")
 
 
-@pytest.mark.parametrize(
-    "endpoint", [one_demanded, one_default, one_nested, one_thread], ids=lambda one: one.__doc__
-)
+@pytest.mark.parametrize("endpoint", REFUSED, ids=lambda one: one.__doc__)
 def test_what_it_could_not_keep_is_refused_where_it_is_made(endpoint: direct.Endpoint) -> None:
     with pytest.raises(TypeError, match="cannot be answered directly"):
         direct.get(strict.router("/api", tag="x"), "/x")(endpoint)

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 
 from trimtab.api.strict import StrictRoute
 
 Endpoint = Callable[..., Awaitable[Response]]
+
+_CHOICES = (Annotated, Union, UnionType)
+_SEVERAL = (list, tuple, set, frozenset, dict, BaseModel)
 
 
 class DirectRoute(StrictRoute):
@@ -74,13 +79,37 @@ def _demand_plain(said: Dependant) -> None:
     parameters = said.query_params + said.header_params
     other: list[object] = [*said.path_params, *said.cookie_params, *said.body_params]
     other += [p for p in parameters if p.field_info.is_required() or p.default is not None]
+    other += [p for p in parameters if not _is_single(p.field_info.annotation)]
+    other += [name for name in _given(said) if name is not None]
     other += [part for part in said.dependencies if not _sees_the_request_alone(part)]
     if other:
         raise TypeError(f"this route cannot be answered directly: {other}")
 
 
+def _is_single(annotation: object) -> bool:
+    """Whether one text of a query or a header says it: a plain value, or none at all."""
+    inner = get_args(annotation)
+    if not inner or get_origin(annotation) is Literal:
+        return not (isinstance(annotation, type) and issubclass(annotation, _SEVERAL))
+    parts = inner[:1] if get_origin(annotation) is Annotated else inner
+    return get_origin(annotation) in _CHOICES and all(map(_is_single, parts))
+
+
+def _given(said: Dependant) -> list[str | None]:
+    """The parameters that the framework would fill in, and that nobody does here."""
+    return [
+        said.response_param_name,
+        said.background_tasks_param_name,
+        said.websocket_param_name,
+        said.http_connection_param_name,
+        said.security_scopes_param_name,
+    ]
+
+
 def _sees_the_request_alone(part: Dependant) -> bool:
-    told = [*part.path_params, *part.query_params, *part.header_params, *part.cookie_params]
+    told: list[object] = [name for name in _given(part) if name is not None]
+    told += [*part.path_params, *part.query_params, *part.header_params, *part.cookie_params]
+    told += part.body_params
     call = part.call if inspect.isroutine(part.call) else type(part.call).__call__
     alone = part.request_param_name == "request" and not (told or part.dependencies)
     return alone and inspect.iscoroutinefunction(call)
