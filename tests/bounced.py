@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -62,6 +63,17 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
+
+    def follow(self, follows: bool) -> None:
+        """While it is down: from the next start on it is a standby, as if of a server that is
+        silent; or its own master again."""
+        data = Path(self._server.pgdata)
+        signal_file = data / "standby.signal"
+        if not follows:
+            signal_file.unlink()
+            return
+        signal_file.touch()
+        shutil.chown(signal_file, data.owner(), data.group())
 
     def close(self) -> None:
         self._server.cleanup()

@@ -66,6 +66,22 @@ class Server:
             ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
             self._session.execute(ending, (name,))
 
+    def set_read_only(self, address: str, read_only: bool) -> None:
+        """Let whoever comes from now on write, or only read."""
+        name, value = sa.make_url(address).database, "on" if read_only else "off"
+        setting = f"ALTER DATABASE {name} SET default_transaction_read_only = {value}"
+        self._session.execute(setting.encode())
+
+    def files(self, address: str) -> list[Path]:
+        """Every file that what was committed in a database lies in, its log with it."""
+        query = "SELECT oid FROM pg_database WHERE datname = %s"
+        found = self._session.execute(query, (sa.make_url(address).database,)).fetchone()
+        assert found is not None
+        self._session.execute("CHECKPOINT")
+        data = Path(self._server.pgdata)
+        folders = (data / "base" / str(found[0]), data / "pg_wal")
+        return [path for folder in folders for path in folder.iterdir() if path.is_file()]
+
     def drop(self, address: str) -> None:
         """Remove a database, whoever is connected to it."""
         name = sa.make_url(address).database
@@ -196,6 +212,36 @@ def unreachable(home: Path) -> Iterator[None]:
         yield
     finally:
         aside.rename(path)
+
+
+@contextmanager
+def read_only(home: Path, engine: sa.Engine) -> Iterator[None]:
+    """For a while the connections that `engine` makes can only read."""
+
+    def reads(connection: Any, _record: object) -> None:
+        # SQLite's own answer to a write is the same as where the file cannot be written.
+        connection.execute("PRAGMA query_only=ON").close()
+
+    address = address_for(home)
+    engine.dispose()
+    if address is None:
+        sa.event.listen(engine, "connect", reads)
+    else:
+        server().set_read_only(address, True)
+    try:
+        yield
+    finally:
+        if address is None:
+            sa.event.remove(engine, "connect", reads)
+        else:
+            server().set_read_only(address, False)
+        engine.dispose()
+
+
+def files_of(home: Path) -> list[Path]:
+    """Every file that the records of a home lie in, as they are now."""
+    address = address_for(home)
+    return list(home.glob("trimtab.sqlite*")) if address is None else server().files(address)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import threading
 import time
 import uuid
@@ -12,11 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from tests.bounced import own_server
 from tests.patience import PATIENCE_SECONDS
 from tests.platform.cutting import Cut, Line
 
@@ -346,6 +349,51 @@ def test_who_may_not_write_there_is_told_what_to_do(postgresql: Callable[[], str
     with owner.write() as connection:
         connection.execute(sa.text(f"DROP ROLE {role}"))
     owner.close()
+
+
+def refuses_writes_and_reads(database: Database) -> None:
+    query = sa.text("SELECT count(*) FROM test_postgresql_read_only")
+    for _ in range(2):
+        with (
+            pytest.raises(Unavailable, match="the database is read-only: cannot exec") as refused,
+            database.write() as connection,
+        ):
+            connection.execute(sa.text("INSERT INTO test_postgresql_read_only VALUES (1)"))
+        assert "reading goes on" in (refused.value.remedy or "")
+        with database.read() as connection:
+            assert connection.execute(query).scalar_one() == 0
+
+
+def test_a_server_that_is_there_to_be_read_is_read_and_not_overruled() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder,
+        own_server(Path(folder)) as own,
+    ):
+        address = own.database("read_only")
+        found = Database(address)
+        with found.write() as connection:
+            connection.execute(sa.text("CREATE TABLE test_postgresql_read_only (n integer)"))
+        somebody = psycopg.connect(address, autocommit=True)
+        setting = "ALTER DATABASE read_only SET default_transaction_read_only = "
+        somebody.execute(f"{setting} on".encode())
+        found.engine.dispose()
+        refuses_writes_and_reads(found)
+        somebody.execute(f"{setting} off".encode())
+        somebody.close()
+        own.stop("fast")
+        own.follow(True)
+        own.start()
+        found.engine.dispose()
+        refuses_writes_and_reads(found)
+        time.sleep(server._FRESH_SECONDS + 0.1)
+        refuses_writes_and_reads(found)  # over connections that have rested
+        own.stop("fast")
+        own.follow(False)
+        own.start()
+        found.engine.dispose()
+        with found.write() as connection:
+            connection.execute(sa.text("INSERT INTO test_postgresql_read_only VALUES (1)"))
+        found.close()
 
 
 def test_a_connection_that_the_server_ended_while_it_rested_is_replaced(

@@ -1,4 +1,4 @@
-"""The clock jumps, descriptors run out, files turn read-only: it says so, and goes on."""
+"""The clock jumps, descriptors run out, records turn read-only: it says so, and goes on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from tests import databases
 from tests.patience import eventually
 from tests.serving import administered
 from tests.worker.test_application import PASSWORD, TENANTS, new_tenant, opened, tenants
@@ -135,25 +134,18 @@ def test_without_descriptors_what_needs_one_is_refused_and_reading_goes_on(home:
     application.parts.records.database.close()
 
 
-def test_on_a_file_system_that_is_read_only_reading_goes_on(home: Path) -> None:
+def test_on_records_that_are_read_only_reading_goes_on(home: Path) -> None:
     application = opened(home)
     engine = application.parts.records.database.engine
     with administered(application, PASSWORD) as client:
         assert client.post(TENANTS, json=new_tenant("before")).status_code == 201
-
-        def read_only(connection: Any, _record: object) -> None:
-            # SQLite's own answer to a write is the same as where the file cannot be written.
-            connection.execute("PRAGMA query_only=ON").close()
-
-        engine.dispose()
-        sa.event.listen(engine, "connect", read_only)
-        answer = client.post(TENANTS, json=new_tenant("during"))
-        assert answer.status_code == 503, answer.text
-        assert "readonly" in answer.json()["detail"]
-        assert answer.json()["remedy"]
-        assert tenants(client) == ["before"]
-        sa.event.remove(engine, "connect", read_only)
-        engine.dispose()
+        with databases.read_only(home, engine):
+            answer = client.post(TENANTS, json=new_tenant("during"))
+            assert answer.status_code == 503, answer.text
+            said = {databases.SQLITE: "readonly database", databases.POSTGRESQL: "is read-only"}
+            assert said[databases.chosen()] in answer.json()["detail"]
+            assert answer.json()["remedy"]
+            assert tenants(client) == ["before"]
         assert client.post(TENANTS, json=new_tenant("after")).status_code == 201
         assert sorted(tenants(client)) == ["after", "before"]
     engine.dispose()

@@ -180,10 +180,10 @@ class Database:
         There is one at a time: what is read in it stays so until it ends.
 
         Raises:
-            Unavailable: the disk is full, the database is gone, its lock did not come free,
-                or an earlier use of it met an input/output error or damage, after which
-                nothing more is written: what the disk then holds is not known, and a
-                second try would not be one.
+            Unavailable: the disk is full, the database is gone or there to be read alone, its
+                lock did not come free, or an earlier use of it met an input/output error or
+                damage, after which nothing more is written: what the disk then holds is not
+                known, and a second try would not be one.
             Conflict: a constraint of the database refused the change.
             InvalidInput: a value that the database cannot hold.
         """
@@ -191,7 +191,7 @@ class Database:
             raise Unavailable(
                 f"writing has stopped: {self._stopped.why}", remedy=self._stopped.remedy
             )
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(writes=True), self.engine.connect() as connection:
             options = self._isolated(connection, writes=True)
             transaction = options.begin()
             with _rolled_back(transaction):
@@ -201,7 +201,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A reading transaction over one snapshot."""
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(writes=False), self.engine.connect() as connection:
             options = self._isolated(connection, writes=False)
             with options.begin():
                 yield options
@@ -262,7 +262,7 @@ class Database:
         return found.st_dev, found.st_ino
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, *, writes: bool) -> Iterator[None]:
         try:
             yield
         except sa.exc.IntegrityError as error:
@@ -291,6 +291,11 @@ class Database:
                     "the database refuses: " + str(error.orig).splitlines()[0],
                     remedy="let the user of DATABASE_URL own the database: "
                     "ALTER DATABASE name OWNER TO user",
+                ) from error
+            if writes and server.is_read_only(error.orig):  # in a reader it is our own fault
+                raise Unavailable(
+                    "the database is read-only: " + str(error.orig).splitlines()[0],
+                    remedy=server.READ_ONLY_REMEDY,
                 ) from error
             if _is_outage(error, text):
                 # Where it is, callers are not told; the log of this process says it.

@@ -46,7 +46,16 @@ _RESOLVE_SECONDS = 5.0
 _RESOLVE_AGAIN_SECONDS = 0.05
 
 _AS_READERS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-_AS_WRITERS = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
+_AS_WRITERS = {"isolation_level": "READ COMMITTED", "postgresql_readonly": None}
+"""Not `False`, which asks for `READ WRITE`, and so overrules a server that was set to read only."""
+
+_READ_ONLY = "25006"
+"""What PostgreSQL calls a write where only reading is allowed (SQLSTATE)."""
+READ_ONLY_REMEDY = (
+    "nothing was written, and reading goes on. If somebody set the database to read only: ALTER "
+    "DATABASE name SET default_transaction_read_only = off. If it follows another server: let "
+    "DATABASE_URL lead to that one"
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,11 @@ def _their_options(url: sa.URL) -> str:
 def options_of(*, writes: bool) -> dict[str, Any]:
     """How a transaction is isolated: a reader sees one snapshot, a writer is the only one."""
     return _AS_WRITERS if writes else _AS_READERS
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether the server refused a write because it is there for reading alone just now."""
+    return getattr(error, "sqlstate", None) == _READ_ONLY
 
 
 def _begun(connection: Connection, begin: str) -> None:
