@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from tests.databases import database_for, files_of
 from tests.patience import PATIENCE_SECONDS
 
 import trimtab
@@ -151,15 +152,15 @@ def test_who_may_not_ask_any_more_gets_no_answer_again(house: Any) -> None:
 
 def test_a_key_that_was_given_out_is_given_again_and_stands_nowhere(house: Any) -> None:
     header = {"Idempotency-Key": key()}
-    body = {"name": f"sealed {next(house.numbers)}", "roles": ["feed"]}
+    body: dict[str, Any] = {"name": f"sealed {next(house.numbers)}", "roles": ["feed"]}
     with house.http("admin") as admin:
         first = admin.post("/api/v1/service-accounts", json=body, headers=header)
         again = admin.post("/api/v1/service-accounts", json=body, headers=header)
     assert again.json() == first.json()
     secret = first.json()["key"].partition(".")[2].encode()
-    files = list(house.control.home.glob("trimtab.sqlite*"))
-    assert files
-    assert not [file for file in files if secret in file.read_bytes()]
+    stored = [path.read_bytes() for path in files_of(house.control.home)]
+    assert [content for content in stored if body["name"].encode() in content], "read elsewhere"
+    assert not [content for content in stored if secret in content]
 
 
 def test_a_refusal_is_not_kept(house: Any) -> None:
@@ -294,6 +295,7 @@ def mortal(tmp_path: Path) -> Iterator[tuple[Any, str]]:
         "PATH": os.defpath,
         "PYTHONPATH": str(Path(trimtab.__file__).parents[1]),
         "TRIMTAB_HOME": str(tmp_path / "home"),
+        **database_for(tmp_path / "home"),
         "TRIMTAB_PORT": str(port),
         "TRIMTAB_ADMIN_PASSWORD": "correct-horse-battery-staple-2015",
         "LOG_LEVEL": "WARNING",

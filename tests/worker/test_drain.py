@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from tests.databases import database_for, opened_at
 from tests.patience import PATIENCE_SECONDS
 from tests.workflows.house import FIRST, PASSWORD, House, Sent, opened
 
 from trimtab.demo.processes import free_port
+from trimtab.observations.store import PREDICTIONS
+from trimtab.platform.database import Database
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +89,7 @@ def test_it_leaves_under_load_and_loses_nothing(tmp_path: Path) -> None:
     environment = {
         **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
         "TRIMTAB_HOME": str(home),
+        **database_for(home),
         "TRIMTAB_CLOCK": f"stepped:{(FIRST + timedelta(hours=13)).isoformat()}",
         "TRIMTAB_ADMIN_PASSWORD": PASSWORD,
         "TRIMTAB_DRAIN_NOTICE_SECONDS": str(NOTICE_SECONDS),
@@ -119,8 +122,11 @@ def test_it_leaves_under_load_and_loses_nothing(tmp_path: Path) -> None:
     assert took < LONGEST_SECONDS
     assert len(load.acknowledged) > before, "nothing was taken during the notice"
     assert load.refused == []
-    with closing(sqlite3.connect(home / "trimtab.sqlite")) as database:
-        stored = dict(database.execute("SELECT id, rows FROM prediction_batches"))
+    database = Database(opened_at(home))
+    with database.read() as connection:
+        found = connection.execute(sa.select(PREDICTIONS.c.id, PREDICTIONS.c.rows)).all()
+    database.close()
+    stored = {row.id: row.rows for row in found}
     assert all(stored.get(batch) == ROWS for batch in load.acknowledged)
 
 
