@@ -38,7 +38,15 @@ def _room_in_memory() -> bool:
 if _room_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-databases.choose(os.environ.get("TRIMTAB_TEST_DATABASE", databases.SQLITE))
+CHOICE = "TRIMTAB_TEST_DATABASE"
+databases.choose(os.environ.get(CHOICE, databases.SQLITE))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What tests start has no such setting, and would refuse the name. Only a process that runs
+    no test itself, and starts those that do, keeps it for them."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        os.environ.pop(CHOICE, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

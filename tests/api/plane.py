@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from tests.databases import database_for
 
 from trimtab.app import Application
 from trimtab.audit import ledger
@@ -38,7 +39,7 @@ class Plane:
     def __init__(self, home: Path, **settings: Any):
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        chosen = {"TRIMTAB_HOME": home, "TRIMTAB_PORT": port, **settings}
+        chosen = {"TRIMTAB_HOME": home, "TRIMTAB_PORT": port, **database_for(home), **settings}
         self.home = home
         self.origin = f"http://127.0.0.1:{port}"
         self.application = Application(Settings.model_validate(chosen))

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.api.conftest import START, assembled
+from tests.databases import database_for
 from tests.objects import Line, ObjectServer
 
 from trimtab.demo.processes import start_control_plane
@@ -38,14 +39,15 @@ def stored(
 ) -> Iterator[Any]:
     """The house, over a line to its bucket."""
     at = line.place(place)
+    home = tmp_path_factory.mktemp("bucket") / "home"
     settings = {
+        **database_for(home),
         "S3_BUCKET": at.bucket,
         "S3_ENDPOINT": str(at.endpoint),
         "S3_PREFIX": at.prefix,
         "S3_ACCESS_KEY_ID": str(at.key_id),
         "S3_SECRET_ACCESS_KEY": str(at.secret),
     }
-    home = tmp_path_factory.mktemp("bucket") / "home"
     control = start_control_plane(home, START, port=None, more=settings)
     try:
         found = assembled(control, material)

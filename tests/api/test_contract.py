@@ -24,6 +24,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import Failure
 from schemathesis.engine import events, from_schema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
 from trimtab.demo.processes import ControlPlane, start_control_plane
@@ -165,7 +166,8 @@ def _told(case: Case[Any], met: Any, check: Any) -> str:
 def everything(tmp_path: Path) -> Iterator[tuple[ControlPlane, str]]:
     """A control plane of its own, for its clock is stepped, and the key of an account that may
     do all that accounts may, so that nothing is refused early."""
-    control = start_control_plane(tmp_path / "home", START, port=None)
+    home = tmp_path / "home"
+    control = start_control_plane(home, START, port=None, more=database_for(home))
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
+from tests.databases import database_for
 
 from trimtab.api.fairness import FLEET, Fairness, Limits
 from trimtab.app import Application
@@ -214,6 +215,7 @@ def plane(tmp_path: Path) -> Iterator[Application]:
         Settings.model_validate(
             {
                 "TRIMTAB_HOME": tmp_path / "home",
+                **database_for(tmp_path / "home"),
                 "TRIMTAB_LIMIT_READS_PER_SECOND": 1,
                 "TRIMTAB_LIMIT_BURST_SECONDS": 1,
             }

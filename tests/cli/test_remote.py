@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.databases import database_for
 
 from trimtab.demo.processes import start_control_plane
 from trimtab.sdk import shapes
@@ -35,9 +36,8 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Commands as an administrator, over a control plane with a tenant and a model."""
-    control = start_control_plane(
-        tmp_path_factory.mktemp("remote") / "home", "2015-03-01T00:00:00Z", port=None
-    )
+    home = tmp_path_factory.mktemp("remote") / "home"
+    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None, more=database_for(home))
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

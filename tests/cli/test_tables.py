@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.databases import database_for
 from tests.workflows.handing_in import MODEL, NAMES, good_files
 
 from trimtab.demo.processes import start_control_plane
@@ -26,7 +27,7 @@ WIDTHS = (40, 80, 100)
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """What commands print at a width, over a control plane where a version waits for approval."""
     home = tmp_path_factory.mktemp("tables") / "home"
-    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None)
+    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None, more=database_for(home))
     try:
         with Client(control.url) as nobody:
             token = nobody.identity.log_in("admin@localhost", control.admin_password)

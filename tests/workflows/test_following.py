@@ -24,6 +24,7 @@ import sqlalchemy as sa
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from tests.databases import database_for
 from tests.workflows.house import FIRST, MODEL, PASSWORD, House, opened
 
 from trimtab.app import ADMINISTRATOR
@@ -210,11 +211,12 @@ def test_a_collector_that_fails_or_is_away_holds_nothing_up(
 
 
 def test_without_a_collector_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    settings = {"TRIMTAB_HOME": str(tmp_path / "home"), **database_for(tmp_path / "home")}
     program = f"""
 import sys
 from trimtab.app import Application
 from trimtab.platform.settings import Settings
-application = Application(Settings(TRIMTAB_HOME={str(tmp_path / "home")!r}))
+application = Application(Settings(**{settings!r}))
 assert application.parts.records.written is None
 assert application.parts.following.spans is None
 print([name for name in sys.modules if name.startswith("opentelemetry.exporter")
