@@ -207,13 +207,12 @@ def test_it_is_now_give_or_take_five_minutes(
 ) -> None:
     edge = str(int(time.time()) + (290 if seconds > 0 else -290))
     assert get(plane, MODELS, signed(issued, "GET", MODELS, timestamp=edge)).status_code == 200
-    moment = str(int(time.time()) + seconds)
-    body = refuses(
-        get(plane, MODELS, signed(issued, "GET", MODELS, timestamp=moment)),
-        401,
-        "not_authenticated",
-    )
-    assert "clock" in body["remedy"]
+    while True:
+        moment = int(time.time()) + seconds
+        answer = get(plane, MODELS, signed(issued, "GET", MODELS, timestamp=str(moment)))
+        if seconds < 0 or time.time() < moment - 300:
+            break  # else it may have come when it was good: this machine is slow, so once more
+    assert "clock" in refuses(answer, 401, "not_authenticated")["remedy"]
 
 
 @pytest.mark.parametrize(
