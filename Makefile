@@ -110,6 +110,9 @@ test-fast: $(READY) ## the tests that take no seconds; under two minutes
 bench: $(READY) ## figures beside this machine's own floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+KILLS := tests/chaos/test_kill_every_step.py
+
 .PHONY: chaos
-chaos: $(READY) ## kill every step of the story for real, 10,000 seeds, and the other long campaigns
+chaos: $(READY) ## kill every step for real on both databases, 10,000 seeds, the other long campaigns
 	$(BIN)/pytest -q -m chaos $(ARGS)
+	$(if $(ARGS),,TRIMTAB_TEST_DATABASE=postgresql $(BIN)/pytest -q -m chaos $(KILLS))
