@@ -14,9 +14,9 @@ from trimtab.kernel.errors import Unavailable
 from trimtab.platform import durable_dbos_takeover
 from trimtab.platform.durable import Job, JobArgs
 from trimtab.platform.durable_dbos import DbosEngine, DbosSettings
-from trimtab.platform.durable_dbos_store import FORGET_EXECUTORS, open_engine
+from trimtab.platform.durable_dbos_store import open_engine
 from trimtab.platform.durable_lease import RowLease
-from trimtab.platform.executors import EXECUTORS, Claim
+from trimtab.platform.executors import EXECUTORS, FORGET_EXECUTORS, Claim
 
 pytestmark = pytest.mark.slow
 

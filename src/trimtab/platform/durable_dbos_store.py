@@ -1,7 +1,7 @@
 """What the job engine keeps and says through DBOS: its database, its rows, its log.
 
 The statements here only read DBOS's tables, in the shape they have in version 3.4; every
-change of a row of theirs goes through DBOS itself.
+change of a row goes through DBOS itself.
 """
 
 from __future__ import annotations
@@ -197,14 +197,3 @@ DEAD_AND_IDLE = sa.text(
 """Those that have begun nothing, and whose lease has run out since this one started. Their
 rows stay for a while: such a one may wake and go on, for there is nothing that it could do
 twice."""
-
-FORGET_EXECUTORS = sa.text(
-    "DELETE FROM executors WHERE id IN (SELECT id FROM executors"
-    " WHERE expires_at <= clock_timestamp() - make_interval(secs => :dead_seconds)"
-    " AND NOT EXISTS (SELECT FROM dbos.workflow_status"
-    " WHERE status = 'PENDING' AND executor_id = executors.id)"
-    " FOR UPDATE SKIP LOCKED)"
-)
-"""Those that have begun nothing and have been dead for so many seconds. One that wakes after that
-has no lease to renew, is refused whatever a job of it would write, and ends; one that is just
-renewing it is passed over."""

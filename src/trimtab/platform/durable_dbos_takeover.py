@@ -18,13 +18,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from trimtab.kernel.errors import Conflict, Unavailable
-from trimtab.platform.durable_dbos_store import (
-    BEGUN_HERE,
-    DEAD_AND_IDLE,
-    DEAD_EXECUTORS,
-    FORGET_EXECUTORS,
-)
+from trimtab.platform.durable_dbos_store import BEGUN_HERE, DEAD_AND_IDLE, DEAD_EXECUTORS
 from trimtab.platform.durable_lease import RowLease
+from trimtab.platform.executors import FORGET_EXECUTORS
 from trimtab.platform.logs import logger
 from trimtab.platform.outages import DATABASE
 

@@ -56,6 +56,17 @@ _LIVING = sa.text(
     "ORDER BY id"
 )
 
+FORGET_EXECUTORS = sa.text(
+    "DELETE FROM executors WHERE id IN (SELECT id FROM executors"
+    " WHERE expires_at <= clock_timestamp() - make_interval(secs => :dead_seconds)"
+    " AND NOT EXISTS (SELECT FROM dbos.workflow_status"
+    " WHERE status = 'PENDING' AND executor_id = executors.id)"
+    " FOR UPDATE SKIP LOCKED)"
+)
+"""Those that have begun nothing and have been dead for so many seconds. One that wakes after that
+has no lease to renew, is refused whatever a job of it would write, and ends; one that is just
+renewing it is passed over."""
+
 
 @dataclass(frozen=True)
 class Executor:
