@@ -433,3 +433,18 @@ def test_a_claim_that_nobody_heard_of_is_handed_back(
     assert engine.wait_idle(PATIENCE_SECONDS)
     assert engine.stop(5)
     assert sorted(runs) == ["long-0", "long-1", "unheard"]
+
+
+def test_a_job_that_kills_its_process_is_begun_again_as_often_as_is_said() -> None:
+    """What is shipped is what the threats page says, and nothing in the product changes it."""
+    root = Path(__file__).parents[2]
+    shipped = DbosSettings("sqlite:///jobs.sqlite", "one").max_recoveries
+    words = {20: "twenty"}
+    said = (root / "docs" / "threats.md").read_text("utf-8")
+    assert f"set aside after it has been begun {words[shipped]} times more" in said
+    elsewhere = [
+        path.name
+        for path in (root / "src").rglob("*.py")
+        if "max_recoveries" in path.read_text("utf-8") and path.name != "durable_dbos.py"
+    ]
+    assert not elsewhere
