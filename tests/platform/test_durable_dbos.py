@@ -76,20 +76,25 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 class Runs:
-    """A job that notes who ran, and how many at once."""
+    """A job that notes who ran, and how many at once; none ends before `together` have met."""
 
-    def __init__(self, seconds: float = 0.0):
+    def __init__(self, seconds: float = 0.0, together: int = 1):
         self.keys: list[str] = []
         self.most = 0
         self._seconds = seconds
         self._now = 0
         self._lock = threading.Lock()
+        self._together = together
+        self._met = threading.Event()
 
     def __call__(self, args: JobArgs) -> None:
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
             self.keys.append(args.key)
+            if self._now >= self._together:
+                self._met.set()
+        _pass(self._met)
         time.sleep(self._seconds)
         with self._lock:
             self._now -= 1
@@ -178,7 +183,7 @@ def test_one_key_from_sixteen_threads_is_one_run(bench: Bench) -> None:
 
 
 def test_no_more_jobs_of_a_queue_run_at_once_than_its_limit(bench: Bench) -> None:
-    few, many = Runs(0.01), Runs(0.01)
+    few, many = Runs(0.01, together=2), Runs(0.01)
     engine = bench.start(
         [Job("few", few, "few", max_attempts=2), Job("many", many, "many", max_attempts=2)],
         queues={"few": 2, "many": 6},
