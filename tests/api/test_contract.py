@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 
+from trimtab.api.description import LINKS
 from trimtab.demo.processes import ControlPlane, start_control_plane
 from trimtab.identity.roles import ROLES
 from trimtab.observations.batches import labels_batch
@@ -123,6 +124,8 @@ class Findings:
     asked: Counter[str] = field(default_factory=Counter)
     """Requests of each operation."""
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    followed: Counter[str] = field(default_factory=Counter)
+    """Requests along each link that the description has, by its name; none that was guessed."""
     wrong: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def take(self, event: Any) -> None:
@@ -137,6 +140,8 @@ class Findings:
             met = event.recorder.interactions.get(name)
             label = node.value.operation.label
             self.asked[label] += 1
+            if node.transition is not None and not node.transition.is_inferred:
+                self.followed[node.transition.id] += node.is_transition_applied
             if met is not None and met.response is not None:
                 self.answered[label, met.response.status_code] += 1
             for check in event.recorder.checks.get(name, ()):
@@ -181,9 +186,8 @@ def everything(tmp_path: Path) -> Iterator[tuple[ControlPlane, str]]:
         control.process.stop()
 
 
-def asked(control: ControlPlane, key: str, *, examples: int, coverage: bool) -> Findings:
-    """Ask every address for as many `examples`, and with `coverage` for each bound and each
-    way beside it."""
+def asked(control: ControlPlane, key: str, *, examples: int, phases: Mapping[str, Any]) -> Findings:
+    """Ask every address for as many `examples`, in these phases."""
     settings = SchemathesisConfig.from_dict(
         {
             "seed": SEED,
@@ -197,7 +201,7 @@ def asked(control: ControlPlane, key: str, *, examples: int, coverage: bool) -> 
                 "max-examples": examples,
                 "no-shrink": True,
             },
-            "phases": {"coverage": {"enabled": coverage}},
+            "phases": dict(phases),
             # Its like is above, which knows what no schema can say.
             "checks": {"positive_data_acceptance": {"enabled": False}},
         }
@@ -210,9 +214,13 @@ def asked(control: ControlPlane, key: str, *, examples: int, coverage: bool) -> 
     return found
 
 
+WHOLE = {"coverage": {"enabled": True}}
+"""Each bound, each way beside it, and all that follows from the shapes of the answers."""
+
+
 @pytest.mark.slow
 def test_what_is_described_is_what_is_done(everything: tuple[ControlPlane, str]) -> None:
-    found = asked(*everything, examples=2, coverage=True)
+    found = asked(*everything, examples=2, phases=WHOLE)
     assert len(found.asked) >= 50, "every address was asked"
     good = {label for label, status in found.answered if 200 <= status < 300}
     # The others name something that has to be there first: a rollout, an incident, a key.
@@ -220,9 +228,23 @@ def test_what_is_described_is_what_is_done(everything: tuple[ControlPlane, str])
     assert sum(found.asked.values()) > 1500
 
 
+ALONG_LINKS = {
+    **{phase: {"enabled": False} for phase in ("examples", "coverage", "fuzzing")},
+    "stateful": {"inference": {"algorithms": []}},
+}
+"""From what was made to what can be done with it, by the links of the description alone."""
+
+
+@pytest.mark.slow
+def test_what_was_made_is_asked_for_along_the_links(everything: tuple[ControlPlane, str]) -> None:
+    found = asked(*everything, examples=40, phases=ALONG_LINKS)
+    names = {link.split(" -> ")[1].partition("] ")[2] for link in +found.followed}
+    assert names >= set(LINKS["register_api_v1_models_post"]), found.followed
+
+
 @pytest.mark.chaos
 def test_what_is_described_is_what_is_done_a_thousand_times(
     everything: tuple[ControlPlane, str],
 ) -> None:
-    found = asked(*everything, examples=200, coverage=True)
+    found = asked(*everything, examples=200, phases=WHOLE)
     assert sum(found.asked.values()) > 10_000
