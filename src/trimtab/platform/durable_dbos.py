@@ -263,11 +263,18 @@ class DbosEngine:
         self._stop_loops()
         deadline = time.monotonic() + drain_seconds
         with self._finished:
-            while (busy := self._busy()) and (left := deadline - time.monotonic()) > 0:
+            while (busy := self._may_be_busy()) and (left := deadline - time.monotonic()) > 0:
                 self._finished.wait(min(left, 0.05))
         self._running.close()
         self._running = None
         return not busy
+
+    def _may_be_busy(self) -> bool:
+        """Whether something runs; while the database does not answer nobody can say no."""
+        try:
+            return self._busy()
+        except Unavailable:
+            return True
 
     def _busy(self) -> bool:
         # From the database: a claimed job is in DBOS's own list only once its thread runs.
