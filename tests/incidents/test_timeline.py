@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from trimtab.incidents.sentences import sentence
 from trimtab.incidents.timeline import timeline
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import NotFound
-from trimtab.kernel.events import Note
+from trimtab.kernel.events import Event, Note
 from trimtab.kernel.ids import DiagnosisId, TenantId
 from trimtab.remediation import events as remedies
 
@@ -27,7 +27,7 @@ DIAGNOSIS = DiagnosisId("dia_0123456789abcdef")
 
 
 @dataclass(frozen=True)
-class Drifted(Note):
+class Drifted(Event):
     kind: ClassVar[str] = "drift.confirmed"
 
     feature: str
@@ -35,15 +35,15 @@ class Drifted(Note):
 
 
 @dataclass(frozen=True)
-class DiagnosisMade(Note):
+class DiagnosisMade(Event):
     kind: ClassVar[str] = "diagnosis.made"
 
     summary: str
 
 
-def recorded(records: Records, event: Note, cause: int | None = None) -> int:
+def recorded(records: Records, event: Event, cause: int | None = None) -> int:
     with records.begin(WATCH, reason="a look", cause=cause) as work:
-        work.record(event)
+        work.record(cast(Note, event))  # what other rooms enter with their rows
     with records.look() as reading:
         return ledger.size(reading.connection)
 
