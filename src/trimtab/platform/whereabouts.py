@@ -22,7 +22,8 @@ def demand_records(settings: Settings) -> None:
     Raises:
         NotFound: the file that holds them is not there, or is empty.
     """
-    if (file := _without_records(settings)) is not None:
+    file = _file(settings)
+    if file is not None and not (_has_bytes(file) and _has_tables(file)):
         raise NotFound(
             f"there are no records at {file}",
             remedy=f"set TRIMTAB_HOME to the data folder (`make up` has ./var); {_ELSEWHERE}",
@@ -35,22 +36,24 @@ def demand_no_others(settings: Settings) -> None:
     Raises:
         IntegrityFailed: heads of a ledger were published here, and there are no records.
     """
-    file, heads = _without_records(settings), settings.home / "heads"
-    if file is not None and any(heads.glob("*.note")):
+    file, heads = _file(settings), settings.home / "heads"
+    # One without tables may be what is left of a log that was taken away: the heads tell that.
+    if file is not None and not _has_bytes(file) and any(heads.glob("*.note")):
         raise IntegrityFailed(
             f"heads of a ledger were published in {heads}, and there are no records at {file}",
             remedy=f"{_ELSEWHERE}; if they are lost, restore a backup",
         )
 
 
-def _without_records(settings: Settings) -> Path | None:
-    """The file of SQLite that should hold the records and does not; None where it does, or where
-    a server has them, which says so by itself."""
+def _file(settings: Settings) -> Path | None:
+    """The file of SQLite that is to hold the records; None where a server has them, which says by
+    itself what is not there."""
     url = sa.make_url(settings.database())
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return None
-    file = Path(url.database)
-    return None if file.exists() and _has_tables(file) else file
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _has_bytes(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _has_tables(file: Path) -> bool:
