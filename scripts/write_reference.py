@@ -22,7 +22,7 @@ from trimtab.api import codes, description, server
 from trimtab.api.table import WHY_OPEN, Entry, table_of
 from trimtab.identity.demands import Reach
 from trimtab.kernel.errors import TrimtabError
-from trimtab.kernel.events import Event
+from trimtab.kernel.events import Event, Note
 from trimtab.platform.metrics import Metrics
 from trimtab.policies.loader import preset_names
 from trimtab.sdk.shapes import base
@@ -60,7 +60,7 @@ Json = dict[str, Any]
 def every_event() -> list[type[Event]]:
     """Every kind of event in the source, by kind."""
     _import_all("kernel.events import")
-    return sorted(_below(Event), key=lambda event: event.kind)
+    return sorted(set(_below(Event)) - {Note}, key=lambda event: event.kind)
 
 
 def every_error() -> list[type[TrimtabError]]:
