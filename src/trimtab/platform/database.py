@@ -298,13 +298,18 @@ class Database:
                     remedy=server.READ_ONLY_REMEDY,
                 ) from error
             if _is_outage(error, text):
-                # Where it is, callers are not told; the log of this process says it.
-                why = "" if error.statement is None else f": {_first_line(error)}"
+                why = "" if self._tells_where(error) else f": {_first_line(error)}"
                 raise Unavailable(
                     f"the database could not take this now{why}",
                     remedy="nothing was written; try again shortly",
                 ) from error
             raise
+
+    def _tells_where(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether its text has the address of the server, as where none could be reached: that is
+        for the log of this process, and not for callers."""
+        answered = getattr(error.orig, "sqlstate", None) is not None
+        return not (self.is_sqlite or answered) and error.statement is None
 
     def _stop(self, reason: _Stop) -> None:
         """Write nothing more; the first reason counts."""
