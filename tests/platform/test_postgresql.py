@@ -264,6 +264,18 @@ def test_every_connection_notices_that_the_server_is_gone_without_a_word(line: L
     database.close()
 
 
+def test_callers_are_not_told_where_the_server_is(line: Line) -> None:
+    database = Database(line.address)
+    line.close()
+    database.engine.dispose()
+    with pytest.raises(Unavailable) as refused, database.read():
+        pass
+    assert "could not take this now" in refused.value.message
+    assert "127.0.0.1" not in f"{refused.value.message} {refused.value.remedy}"
+    assert "127.0.0.1" in str(refused.value.__cause__), "the log has it"
+    database.close()
+
+
 @pytest.fixture
 def records(line: Line, clock: SteppedClock) -> Iterator[Records]:
     """The records, by the line that can be cut."""
