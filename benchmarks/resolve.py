@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.floor import Figure, Goal, cpu_seconds
@@ -33,11 +34,7 @@ def measure(*, tiny: bool) -> list[Figure]:
     """p95 at a fixed rate, and the processor time of a request, on each database."""
     with tempfile.TemporaryDirectory() as folder:
         found = _measured(Path(folder), None, tiny=tiny)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        postgresql() as url,
-        working(Path(folder), url),
-    ):
+    with tempfile.TemporaryDirectory() as folder, postgresql() as url:
         return found + _measured(Path(folder), url, tiny=tiny)
 
 
@@ -48,7 +45,12 @@ def _measured(home: Path, url: str | None, *, tiny: bool) -> list[Figure]:
     bare = ["uvicorn", "benchmarks.bare:app", "--port", str(port), "--log-level", "error"]
     apart = [] if url is None else ["--no-work"]
     more = {} if url is None else {"DATABASE_URL": url}
-    with control_plane(home, *apart, more=more) as ours, server(bare, port, "/constant") as floor:
+    worker = nullcontext() if url is None else working(home, url)
+    with (
+        worker,
+        control_plane(home, *apart, more=more) as ours,
+        server(bare, port, "/constant") as floor,
+    ):
         wanted = requests(house)
         _one(ours, wanted, 1.0)  # connections, prepared statements, first imports
         rounds = [

@@ -267,9 +267,11 @@ def test_every_connection_notices_that_the_server_is_gone_without_a_word(line: L
 def test_callers_are_not_told_where_the_server_is(line: Line) -> None:
     database = Database(line.address)
     line.close()
-    database.engine.dispose()
-    with pytest.raises(Unavailable) as refused, database.read():
-        pass
+    with pytest.raises(Unavailable) as refused:
+        for _ in range(5):  # it may take one more, which was on its way
+            database.engine.dispose()
+            with database.read():
+                pass
     assert "could not take this now" in refused.value.message
     assert "127.0.0.1" not in f"{refused.value.message} {refused.value.remedy}"
     assert "127.0.0.1" in str(refused.value.__cause__), "the log has it"
