@@ -48,11 +48,11 @@ def _passes(evidence: Any, demands: Any, *, judge: Any = analysis.judge) -> Any:
 
 
 def _silent(kind: str) -> Callable[..., None]:
-    record = Work.record
+    enter = Work._enter
 
     def told(self: Work, event: Any) -> None:
         if event.kind != kind:
-            record(self, event)
+            enter(self, event)
 
     return told
 
@@ -121,7 +121,7 @@ BREAKAGES = (
         frozenset({"growth.evidence"}), soon=True,
     ),
     Breakage(
-        "a change is not entered", Work, "record", _silent("rollout.held"),
+        "a change is not entered", Work, "_enter", _silent("rollout.held"),
         frozenset({"history.every_change"}), soon=True,
     ),
     Breakage(
