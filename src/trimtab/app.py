@@ -42,7 +42,7 @@ from trimtab.platform.postgresql import Waits
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.platform.tracing import Spans
-from trimtab.platform.whereabouts import demand_no_others
+from trimtab.platform.whereabouts import demand_no_others, records_file
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
 from trimtab.remediation.gate_elsewhere import GateElsewhere
@@ -244,12 +244,12 @@ def _password() -> str:
 
 def _sound(settings: Settings, home: Path) -> None:
     """Look at the files of SQLite before anything opens them for writing."""
-    url = sa.make_url(settings.database())
-    if url.get_backend_name() != "sqlite" or not url.database:
+    records = records_file(settings)
+    if records is None:
         return
     deadline = time.monotonic() + settings.database_check_seconds
     bulky = [t.name for t in metadata.sorted_tables if t.info["kind"] is Kind.OBSERVATION]
-    for path in (Path(url.database), home / "jobs.sqlite"):
+    for path in (records, home / "jobs.sqlite"):
         seen = soundness.look(path, max_seconds=deadline - time.monotonic(), last=bulky)
         if seen.damage is not None:
             raise Unavailable(

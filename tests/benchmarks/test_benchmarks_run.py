@@ -7,22 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.__main__ import NAMES
 
-NAMES = [
-    "ledger",
-    "verify",
-    "resolve",
-    "mixed",
-    "recovery",
-    "gateway",
-    "ingest",
-    "download",
-    "startup",
-]
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
+def test_every_benchmark_is_listed() -> None:
+    files = (ROOT / "benchmarks").glob("*.py")
+    assert {f.stem for f in files if "\ndef measure(*" in f.read_text("utf-8")} == set(NAMES)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_runs(tmp_path: Path, name: str) -> None:
     kept = tmp_path / "figures.json"

@@ -12,11 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.databases import database_for
+from tests.cli.governed import governed
 
-from trimtab.demo.processes import start_control_plane
 from trimtab.sdk import shapes
-from trimtab.sdk.client import Client
 
 pytestmark = pytest.mark.slow
 
@@ -37,30 +35,23 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Commands as an administrator, over a control plane with a tenant and a model."""
     home = tmp_path_factory.mktemp("remote") / "home"
-    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None, more=database_for(home))
-    try:
-        with Client(control.url) as nobody:
-            token = nobody.identity.log_in("admin@localhost", control.admin_password)
-        with Client(control.url, token=token) as admin:
-            admin.identity.add_tenant(shapes.NewTenant(id="aa", name="AA"))
-            for name in ("first", "second"):
-                admin.models.register(
-                    shapes.NewModel(
-                        name=name,
-                        owner="Flight operations",
-                        features=[shapes.FeatureShape(name="miles", kind="numeric")],
-                        label="late",
-                        reason="a test",
-                    )
+    with governed(home) as (control, token, admin):
+        admin.identity.add_tenant(shapes.NewTenant(id="aa", name="AA"))
+        for name in ("first", "second"):
+            admin.models.register(
+                shapes.NewModel(
+                    name=name,
+                    owner="Flight operations",
+                    features=[shapes.FeatureShape(name="miles", kind="numeric")],
+                    label="late",
+                    reason="a test",
                 )
+            )
 
         def as_admin(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
             return ran(*arguments, TRIMTAB_URL=control.url, TRIMTAB_TOKEN=token, **more)
 
         yield as_admin
-    finally:
-        control.process.handle.kill()
-        control.process.stop()
 
 
 def test_a_list_is_a_table_or_json(run: Run) -> None:

@@ -9,12 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.databases import database_for
+from tests.cli.governed import governed
 from tests.workflows.handing_in import MODEL, NAMES, good_files
 
-from trimtab.demo.processes import start_control_plane
 from trimtab.sdk import shapes
-from trimtab.sdk.client import Client
 
 pytestmark = pytest.mark.slow
 
@@ -27,26 +25,20 @@ WIDTHS = (40, 80, 100)
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """What commands print at a width, over a control plane where a version waits for approval."""
     home = tmp_path_factory.mktemp("tables") / "home"
-    control = start_control_plane(home, "2015-03-01T00:00:00Z", port=None, more=database_for(home))
-    try:
-        with Client(control.url) as nobody:
-            token = nobody.identity.log_in("admin@localhost", control.admin_password)
-        with Client(control.url, token=token) as admin:
-            admin.models.register(
-                shapes.NewModel(
-                    name=MODEL,
-                    owner=OWNER,
-                    features=[shapes.FeatureShape(name=name, kind="numeric") for name in NAMES],
-                    label="late",
-                    reason="a test",
-                )
+    with governed(home) as (control, token, admin):
+        admin.models.register(
+            shapes.NewModel(
+                name=MODEL,
+                owner=OWNER,
+                features=[shapes.FeatureShape(name=name, kind="numeric") for name in NAMES],
+                label="late",
+                reason="a test",
             )
-            artifact, reference, holdout = good_files()
-            version = shapes.NewVersion(version="1.0.0", cutoff=0.5, reason="a test")
-            admin.models.upload(
-                MODEL, version, artifact=artifact, reference=reference, holdout=holdout
-            )
-            admin.approvals.wait(MODEL, "1.0.0", seconds=120)
+        )
+        artifact, reference, holdout = good_files()
+        version = shapes.NewVersion(version="1.0.0", cutoff=0.5, reason="a test")
+        admin.models.upload(MODEL, version, artifact=artifact, reference=reference, holdout=holdout)
+        admin.approvals.wait(MODEL, "1.0.0", seconds=120)
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TRIMTAB_")}
 
         def printed(*arguments: str, columns: int = 80) -> str:
@@ -60,9 +52,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             return said.stdout
 
         yield printed
-    finally:
-        control.process.handle.kill()
-        control.process.stop()
 
 
 def test_what_is_copied_from_a_list_is_on_one_line_at_every_width(run: Run) -> None:

@@ -80,7 +80,7 @@ def _demand_plain(said: Dependant) -> None:
     other: list[object] = [*said.path_params, *said.cookie_params, *said.body_params]
     other += [p for p in parameters if p.field_info.is_required() or p.default is not None]
     other += [p for p in parameters if not _is_single(p.field_info.annotation)]
-    other += [name for name in _given(said) if name is not None]
+    other += _given(said)
     other += [part for part in said.dependencies if not _sees_the_request_alone(part)]
     if other:
         raise TypeError(f"this route cannot be answered directly: {other}")
@@ -95,20 +95,26 @@ def _is_single(annotation: object) -> bool:
     return get_origin(annotation) in _CHOICES and all(map(_is_single, parts))
 
 
-def _given(said: Dependant) -> list[str | None]:
+def _given(said: Dependant) -> list[str]:
     """The parameters that the framework would fill in, and that nobody does here."""
-    return [
+    names = [
         said.response_param_name,
         said.background_tasks_param_name,
         said.websocket_param_name,
         said.http_connection_param_name,
         said.security_scopes_param_name,
     ]
+    return [name for name in names if name is not None]
 
 
 def _sees_the_request_alone(part: Dependant) -> bool:
-    told: list[object] = [name for name in _given(part) if name is not None]
-    told += [*part.path_params, *part.query_params, *part.header_params, *part.cookie_params]
+    told: list[object] = [
+        *_given(part),
+        *part.path_params,
+        *part.query_params,
+        *part.header_params,
+        *part.cookie_params,
+    ]
     told += part.body_params
     call = part.call if inspect.isroutine(part.call) else type(part.call).__call__
     alone = part.request_param_name == "request" and not (told or part.dependencies)

@@ -117,11 +117,10 @@ def _application(*, confirm: bool = True) -> Application:
 
 def _missing(settings: Settings) -> Path | None:
     """The first file without which there is no ledger, if one is not there."""
-    kind, _, name = settings.database().partition(":///")
-    files = [settings.home / "keys" / "ledger.pem"]
-    if kind.startswith("sqlite"):
-        files.insert(0, Path(name.partition("?")[0]))
-    return next((path for path in files if not path.exists()), None)
+    from trimtab.platform.whereabouts import records_file
+
+    files = [records_file(settings), settings.home / "keys" / "ledger.pem"]
+    return next((path for path in files if path is not None and not path.exists()), None)
 
 
 def _say(

@@ -22,7 +22,7 @@ def demand_records(settings: Settings) -> None:
     Raises:
         NotFound: the file that holds them is not there, or is empty.
     """
-    file = _file(settings)
+    file = records_file(settings)
     if file is not None and not (_has_bytes(file) and _has_tables(file)):
         raise NotFound(
             f"there are no records at {file}",
@@ -36,7 +36,7 @@ def demand_no_others(settings: Settings) -> None:
     Raises:
         IntegrityFailed: heads of a ledger were published here, and there are no records.
     """
-    file, heads = _file(settings), settings.home / "heads"
+    file, heads = records_file(settings), settings.home / "heads"
     # One without tables may be what is left of a log that was taken away: the heads tell that.
     if file is not None and not _has_bytes(file) and any(heads.glob("*.note")):
         raise IntegrityFailed(
@@ -45,7 +45,7 @@ def demand_no_others(settings: Settings) -> None:
         )
 
 
-def _file(settings: Settings) -> Path | None:
+def records_file(settings: Settings) -> Path | None:
     """The file of SQLite that is to hold the records; None where a server has them, which says by
     itself what is not there."""
     url = sa.make_url(settings.database())

@@ -33,7 +33,7 @@ from trimtab.platform.copies import Progress
 from trimtab.platform.database import Database
 from trimtab.platform.durable_lease import FileLease
 from trimtab.platform.settings import Settings
-from trimtab.platform.whereabouts import demand_records
+from trimtab.platform.whereabouts import demand_records, records_file
 from trimtab.workflows.backup_manifest import (
     FORMAT,
     KEYS_FORMAT,
@@ -203,7 +203,7 @@ def _records(
     settings: Settings, draft: _Draft, told: Progress, tools: Path | None
 ) -> tuple[str, Head]:
     """Copy records, then jobs; return which database they are of, and where the ledger ends."""
-    path = _sqlite_path(settings)
+    path = records_file(settings)
     if path is None:
         told(DUMP, 0, 1)
         with _database(settings) as database, copies.snapshot(database) as (connection, name):
@@ -257,7 +257,7 @@ def _unsound(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _demand_empty(settings: Settings, manifest: Manifest) -> None:
-    path = _sqlite_path(settings)
+    path = records_file(settings)
     if ("postgresql" if path is None else "sqlite") != manifest.database:
         raise InvalidInput(
             f"this is a backup of {manifest.database}, and DATABASE_URL names another database",
@@ -281,7 +281,7 @@ def _demand_empty(settings: Settings, manifest: Manifest) -> None:
 
 def _put_records(settings: Settings, folder: Path, manifest: Manifest, tools: Path | None) -> Head:
     """Jobs first and records last: without records there is nothing to start on."""
-    path = _sqlite_path(settings)
+    path = records_file(settings)
     if path is None:
         with _database(settings) as database:
             copies.restore_postgresql(database, folder / DUMP, tools)
@@ -404,9 +404,3 @@ def _head(found: tuple[int, bytes]) -> Head:
 
 def _database(settings: Settings) -> closing[Database]:
     return closing(Database(settings.database()))
-
-
-def _sqlite_path(settings: Settings) -> Path | None:
-    """Where the records lie; None where PostgreSQL has them."""
-    kind, _, name = settings.database().partition(":///")
-    return Path(name.partition("?")[0]) if kind.startswith("sqlite") else None
