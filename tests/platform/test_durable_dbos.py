@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dbos
 import pytest
 import sqlalchemy as sa
 from dbos import SetWorkflowID
@@ -459,8 +460,10 @@ def test_what_dbos_says_goes_to_our_log_only(
         assert engine.wait_idle(PATIENCE_SECONDS)
         bench.stop()
     assert capsys.readouterr() == ("", "")
-    assert {r.name for r in caplog.records} == {"trimtab.platform.durable_dbos_store"}
-    assert all(r.levelno >= logging.WARNING for r in caplog.records)
+    # By where it was said: a house of other tests may speak in this process meanwhile.
+    said = [r for r in caplog.records if Path(r.pathname).parent == Path(dbos.__file__).parent]
+    assert {r.name for r in said} == {"trimtab.platform.durable_dbos_store"}
+    assert all(r.levelno >= logging.WARNING for r in said)
 
 
 def test_a_sqlite_that_would_lose_acknowledged_work_is_refused(tmp_path: Path) -> None:
