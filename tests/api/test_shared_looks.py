@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from tests.audit.test_reactions import counted
 
-from trimtab.api.shared_looks import SharedLooks
-from trimtab.audit.work import Reading, Records
+from trimtab.api.shared_looks import SharedLooks, Steps
+from trimtab.audit.work import Look, Reading, Records, Wanted
 from trimtab.kernel.clock import SteppedClock
-from trimtab.kernel.errors import NotFound, Unavailable
+from trimtab.kernel.errors import NotFound, TrimtabError, Unavailable
 from trimtab.platform.database import Database
 
 
@@ -28,6 +28,16 @@ def looks(records: Records) -> Iterator[SharedLooks]:
     made = SharedLooks(records)
     yield made
     made.close()
+
+
+def at_once(question: Callable[[Reading], Any]) -> Callable[[Look], Steps[Any]]:
+    """A question of one step."""
+
+    def steps(look: Look) -> Steps[Any]:
+        yield ()
+        return question(look)
+
+    return steps
 
 
 def one(reading: Reading) -> int:
@@ -46,12 +56,19 @@ def waiting_for(event: threading.Event, looked: threading.Event) -> Callable[[Re
 
 def asked(looks: SharedLooks, *questions: Callable[[Reading], Any]) -> list[Any]:
     """The answers to what is asked while the first question still waits."""
+    return stepped(looks, *map(at_once, questions))
+
+
+def stepped(looks: SharedLooks, *questions: Callable[[Look], Steps[Any]]) -> list[Any]:
+    """The same, of questions of several steps."""
     return asyncio.run(_asked(looks, questions))
 
 
-async def _asked(looks: SharedLooks, questions: tuple[Callable[[Reading], Any], ...]) -> list[Any]:
+async def _asked(
+    looks: SharedLooks, questions: tuple[Callable[[Look], Steps[Any]], ...]
+) -> list[Any]:
     everybody, looked = threading.Event(), threading.Event()
-    first = asyncio.ensure_future(looks.ask(waiting_for(everybody, looked)))
+    first = asyncio.ensure_future(looks.ask(at_once(waiting_for(everybody, looked))))
     while not looked.is_set():
         await asyncio.sleep(0.001)
     others: list[Awaitable[Any]] = [
@@ -68,6 +85,50 @@ def test_all_who_wait_are_answered_in_one_look(looks: SharedLooks, records: Reco
     with counted(records.database) as seen:
         assert asked(looks, *[one] * 10) == [1] * 10
     assert seen["transactions"] == 2, "the first one's, and that of all who came meanwhile"
+
+
+def doubled(reading: Reading, keys: Sequence[int]) -> dict[int, int]:
+    """Asks once for all: of each even key its double, of an odd one nothing; zero is an error."""
+    asked = "SELECT nothing FROM nowhere" if 0 in keys else "SELECT 1"
+    reading.connection.execute(sa.text(asked))
+    return {key: 2 * key for key in keys if key % 2 == 0}
+
+
+def doubling(key: int) -> Callable[[Look], Steps[int | None]]:
+    """Looks for the double of a number, and for the double of that."""
+
+    def steps(look: Look) -> Steps[int | None]:
+        yield (Wanted(doubled, key),)
+        first = look.get(doubled, key)
+        if first is None:
+            raise NotFound(f"there is none of {key}")
+        yield (Wanted(doubled, first),)
+        return look.get(doubled, first)
+
+    return steps
+
+
+def test_what_all_look_for_next_is_one_query(looks: SharedLooks, records: Records) -> None:
+    with counted(records.database) as seen:
+        answers = stepped(looks, *map(doubling, (2, 4, 6, 8, 10, 2)))
+    assert answers == [8, 16, 24, 32, 40, 8]
+    assert seen["SELECT"] == 3, "that of the first who waited, and one for each step"
+
+
+def test_who_is_refused_at_one_step_is_not_there_at_the_next(looks: SharedLooks) -> None:
+    answers = stepped(looks, *map(doubling, (2, 3, 4)))
+    assert (answers[0], answers[2]) == (8, 16)
+    assert isinstance(answers[1], NotFound)
+
+
+def test_what_cannot_be_looked_for_is_told_to_whoever_wanted_it(looks: SharedLooks) -> None:
+    answers = stepped(looks, *map(doubling, (2, 0, 4)))
+    assert (answers[0], answers[2]) == (8, 16)
+    assert isinstance(answers[1], sa.exc.DBAPIError | TrimtabError)
+
+
+def test_what_was_not_announced_is_found_all_the_same(looks: SharedLooks) -> None:
+    assert asked(looks, lambda reading: reading.get(doubled, 2)) == [4]
 
 
 def test_what_is_refused_concerns_nobody_else(looks: SharedLooks, records: Records) -> None:
@@ -110,16 +171,16 @@ def test_what_would_end_a_loop_is_an_error_like_others(
 def test_after_the_end_nobody_waits(looks: SharedLooks) -> None:
     looks.close()
     with pytest.raises(Unavailable, match="ending"):
-        asyncio.run(looks.ask(one))
+        asyncio.run(looks.ask(at_once(one)))
 
 
 def test_whoever_waits_at_the_end_is_told(looks: SharedLooks) -> None:
     async def ended() -> list[Any]:
         gate, looked = threading.Event(), threading.Event()
-        first = asyncio.ensure_future(looks.ask(waiting_for(gate, looked)))
+        first = asyncio.ensure_future(looks.ask(at_once(waiting_for(gate, looked))))
         while not looked.is_set():
             await asyncio.sleep(0.001)
-        second = asyncio.ensure_future(looks.ask(one))
+        second = asyncio.ensure_future(looks.ask(at_once(one)))
         await asyncio.sleep(0)
         looks.close()
         gate.set()
@@ -140,7 +201,9 @@ def test_where_no_look_can_be_had_everybody_is_told(
         away()
 
     async def three() -> list[Any]:
-        return await asyncio.gather(*(looks.ask(one) for _ in range(3)), return_exceptions=True)
+        return await asyncio.gather(
+            *(looks.ask(at_once(one)) for _ in range(3)), return_exceptions=True
+        )
 
     monkeypatch.setattr(records, "look", gone)
     answers = asyncio.run(three())
@@ -150,12 +213,12 @@ def test_where_no_look_can_be_had_everybody_is_told(
 def test_whoever_waits_no_more_holds_up_nobody(looks: SharedLooks) -> None:
     async def left() -> int:
         gate, looked = threading.Event(), threading.Event()
-        leaving = asyncio.ensure_future(looks.ask(waiting_for(gate, looked)))
+        leaving = asyncio.ensure_future(looks.ask(at_once(waiting_for(gate, looked))))
         while not looked.is_set():
             await asyncio.sleep(0.001)
         leaving.cancel()
         gate.set()
-        answer: int = await looks.ask(one)
+        answer: int = await looks.ask(at_once(one))
         return answer
 
     assert asyncio.run(left()) == 1
@@ -175,6 +238,6 @@ def test_a_question_is_answered_by_what_was_written_before_it(
         for number in range(50):
             with records.database.write() as connection:
                 connection.execute(sa.text("INSERT INTO said VALUES (1)"))
-            assert await looks.ask(words) == number + 1
+            assert await looks.ask(at_once(words)) == number + 1
 
     asyncio.run(told())

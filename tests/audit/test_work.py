@@ -1,6 +1,7 @@
 """Writing is auditing: nothing changes without its entry, and nothing is half-written."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from trimtab.audit import ledger
 from trimtab.audit.tables import ENTRIES, HEADS, PAYLOADS
-from trimtab.audit.work import Records
+from trimtab.audit.work import Reading, Records, Wanted
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import Conflict
@@ -191,6 +192,25 @@ def test_every_id_that_an_event_speaks_of_leads_to_its_entry(records: Records) -
     with records.look() as reading:
         found = ledger.entries(reading.connection, ref="inc-2015-07-01-001")
     assert [e.sequence for e in found] == [1]
+
+
+def test_only_where_nobody_writes_is_what_was_found_kept(records: Records) -> None:
+    def names(reading: Reading, ids: Sequence[str]) -> dict[str, str]:
+        asked.append(list(ids))
+        rows = reading.rows(sa.select(THINGS).where(THINGS.c.id.in_(ids)))
+        return {row["id"]: row["name"] for row in rows}
+
+    asked: list[list[str]] = []
+    with records.begin(SOMEBODY, reason="because") as work:
+        assert work.get(names, "a") is None
+        work.create(THINGS, {"id": "a", "name": "first"}, because=named("first"))
+        assert work.get(names, "a") == "first"
+    asked.clear()
+    with records.look() as look:
+        look.fetch([Wanted(names, one) for one in ("a", "b", "a", "c")])
+        assert [look.get(names, one) for one in ("a", "b", "c", "d")] == ["first", None, None, None]
+        assert look.get(names, "d") is None
+    assert asked == [["a", "b", "c", "c"], ["d"]], "as many as some power of two"
 
 
 def test_the_heads_table_is_frozen_too(records: Records) -> None:

@@ -166,6 +166,18 @@ def refusals(records: Records, clock: SteppedClock) -> dict[str, str]:
     }
 
 
+def test_each_key_is_known_as_if_it_were_asked_for_alone(
+    records: Records, clock: SteppedClock
+) -> None:
+    ids = [text.split(".")[0] for text in refusals(records, clock).values()]
+    with records.look() as reading:
+        together = store.acting_keys(reading, [*ids, ids[0]])
+        alone = {key_id: store.acting_keys(reading, (key_id,)).get(key_id) for key_id in ids}
+    assert {key_id: together.get(key_id) for key_id in ids} == alone
+    assert {key.id for key, _ in together.values()} == together.keys()
+    assert None in alone.values(), "the disabled and the unknown"
+
+
 def test_every_refusal_has_the_same_words(records: Records, clock: SteppedClock) -> None:
     messages = set()
     for name, text in refusals(records, clock).items():

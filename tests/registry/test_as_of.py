@@ -19,6 +19,7 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Database
 from trimtab.registry import deployment_store, history, routing, store
+from trimtab.registry.deployment_store import Place
 from trimtab.registry.model import Lifecycle
 
 AA = TenantId("aa")
@@ -81,7 +82,7 @@ def told(house: House, at: datetime | None = None) -> dict[str, Any]:
         ]
         for tenant in (None, AA):
             for endpoint in ENDPOINTS:
-                whom = (MODEL, tenant, endpoint, PLACE)
+                whom = (Place(PLACE, MODEL, tenant), endpoint)
                 try:
                     found[f"{tenant} {endpoint}"] = (
                         routing.resolve_now(reading, *whom)[0]
@@ -168,7 +169,7 @@ def test_before_there_was_anything_nothing_answers(house: House) -> None:
     found = told(house, before)
     assert (found["models"], found["versions"], found["placed"]) == ([], {}, [])
     with house.records.look() as reading, pytest.raises(NotFound):
-        routing.resolve_then(reading, MODEL, None, "till-1", PLACE, before)
+        routing.resolve_then(reading, Place(PLACE, MODEL, None), "till-1", before)
 
 
 def test_a_moment_that_has_not_come_is_refused(house: House) -> None:

@@ -15,7 +15,8 @@ from trimtab.artifacts import envelope
 from trimtab.artifacts.keys import key_id
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.ids import TenantId
-from trimtab.registry import routing
+from trimtab.registry import deployment_store, routing
+from trimtab.registry.deployment_store import Place
 from trimtab.sdk.routing import (
     PAYLOAD_TYPE,
     ApiKey,
@@ -171,7 +172,8 @@ def test_the_present_is_resolved_as_every_gateway_does(house: Any) -> None:
         for n in range(60):
             with house.records.look() as reading:
                 owner = TenantId(tenant) if tenant else None
-                now, _ = routing.resolve_now(reading, "delays", owner, f"e{n}", "production")
+                place = Place("production", "delays", owner)
+                now, _ = routing.resolve_now(reading, place, f"e{n}")
             assert now == resolve(table, "delays", tenant, f"e{n}")
             in_canary = bucket_of("salt", f"e{n}") < 3000
             wanted = "3.0.0" if tenant == "aa" else "2.0.0" if in_canary else "1.0.0"
@@ -184,7 +186,7 @@ def test_a_resolution_says_why_and_what_was_passed_over(house: Any) -> None:
     outside = next(f"e{n}" for n in range(1000) if bucket_of("salt", f"e{n}") >= 100)
     before = house.kinds()
     with house.records.look() as reading:
-        found, _ = routing.resolve_now(reading, "delays", AA, outside, "production")
+        found, _ = routing.resolve_now(reading, Place("production", "delays", AA), outside)
     assert (found.version, found.deployment, found.tenant) == ("1.0.0", Deployment.STABLE, None)
     assert found.reason == "global stable"
     assert [r.rule for r in found.rejected] == ["tenant route", "global canary"]
@@ -195,14 +197,33 @@ def test_a_resolution_says_why_and_what_was_passed_over(house: Any) -> None:
 def test_nothing_answers(house: Any) -> None:
     house.stable("1.0.0", tenant=AA)
     with house.records.look() as reading:
-        for model, tenant, place in [
-            ("delays", TenantId("bb"), "production"),
-            ("delays", None, "production"),
-            ("delays", AA, "staging"),
-            ("unknown", AA, "production"),
-        ]:
+        for place in (
+            Place("production", "delays", TenantId("bb")),
+            Place("production", "delays", None),
+            Place("staging", "delays", AA),
+            Place("production", "unknown", AA),
+        ):
             with pytest.raises(NotFound):
-                routing.resolve_now(reading, model, tenant, "e", place)
+                routing.resolve_now(reading, place, "e")
+
+
+def test_each_place_is_answered_as_if_it_were_asked_about_alone(house: Any) -> None:
+    house.stable("1.0.0")
+    house.canary(house.approved("2.0.0"), 30)
+    house.stable("3.0.0", tenant=AA)
+    places = [
+        Place(environment, model, tenant)
+        for environment in ("production", "staging")
+        for model in ("delays", "unknown")
+        for tenant in (None, AA, TenantId("bb"))
+    ]
+    with house.records.look() as reading:
+        together = deployment_store.answering(reading, places)
+        alone = [deployment_store.answering(reading, [place])[place] for place in places]
+    assert [together[place] for place in places] == alone
+    versions = [{d.version for d, _ in found} for found in alone[:3]]
+    assert versions == [{"1.0.0", "2.0.0"}, {"1.0.0", "2.0.0", "3.0.0"}, {"1.0.0", "2.0.0"}]
+    assert not any(alone[3:])
 
 
 def test_what_a_gateway_says_last_counts(house: Any) -> None:

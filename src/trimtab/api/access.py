@@ -7,7 +7,7 @@ fails the build.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -17,8 +17,8 @@ from fastapi import Depends, Request
 from starlette.datastructures import State
 
 from trimtab.api.presented import Credential, presented
-from trimtab.api.shared_looks import SharedLooks
-from trimtab.audit.work import Reading
+from trimtab.api.shared_looks import SharedLooks, Steps
+from trimtab.audit.work import Look, Reading, Wanted
 from trimtab.identity import service as identity
 from trimtab.identity.demands import Reach, RouteDemand
 from trimtab.identity.model import split_key
@@ -218,12 +218,24 @@ class PermittedAsker:
         """The parts that this process is made of."""
         return self.asker.parts
 
-    async def ask(self, question: Callable[[Reading, Actor], Answer]) -> Answer:
+    async def ask(
+        self,
+        question: Callable[[Reading, Actor], Answer],
+        wanted: Callable[[Actor], Sequence[Wanted]],
+    ) -> Answer:
         """The answer to a question that only looks, with the permission that the route demands;
-        raises as `Asker.look` does."""
+        raises as `Asker.look` does.
 
-        def within(reading: Reading) -> Answer:
-            return question(reading, self.asker.permitted(reading, self.permission))
+        Args:
+            question: Reads and does nothing else.
+            wanted: What the question will look for first, for whoever turns out to ask.
+        """
+
+        def within(look: Look) -> Steps[Answer]:
+            yield self.asker.credential.wanted
+            actor = self.asker.permitted(look, self.permission)
+            yield wanted(actor)
+            return question(look, actor)
 
         if self.asker.credential.writes:
             await to_thread.run_sync(self.asker.take)

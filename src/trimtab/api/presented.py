@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fastapi import Request
 
-from trimtab.audit.work import Reading
+from trimtab.audit.work import Reading, Wanted
 from trimtab.identity import service as identity
 from trimtab.identity import signed
 from trimtab.identity.model import split_key
@@ -22,10 +22,12 @@ TAKEN = "signature_taken"
 
 class Credential(Protocol):
     """Tells whom a request speaks for, by the records. `name` is what failures are counted by;
-    `writes` says whether `take` does, which may wait for others who write."""
+    `writes` says whether `take` does, which may wait for others who write; `wanted` is what
+    `actor` looks for, as far as that is known before."""
 
     name: str
     writes: bool
+    wanted: tuple[Wanted, ...]
 
     def take(self, parts: Parts) -> None:
         """What has to be committed before anything is done for the request."""
@@ -49,6 +51,7 @@ class Key:
         self._text = text
         self._id = (split_key(text) or ("",))[0]
         self.name = self._id or _short(text)
+        self.wanted: tuple[Wanted, ...] = (identity.wanted_key(self._id),)
 
     def take(self, parts: Parts) -> None:
         """Nothing."""
@@ -64,6 +67,7 @@ class Bearer:
     """A token that we issued."""
 
     writes = False
+    wanted: tuple[Wanted, ...] = ()
 
     def __init__(self, token: str):
         self._token = token
@@ -97,6 +101,7 @@ class Signed:
         self._state = request.state
         self._request = signed.SignedRequest(said, request.method, target_of(request), headers)
         self.name = said.key
+        self.wanted: tuple[Wanted, ...] = (identity.wanted_key(said.key),)
 
     def take(self, parts: Parts) -> None:
         """Verify the signature, and claim its nonce."""

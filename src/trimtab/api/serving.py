@@ -65,7 +65,7 @@ async def latest(
         latest = serving.latest(asker.parts, reading, actor, model, unit or actor.id, as_of)
         return shapes.LatestShape.model_validate(latest).model_dump_json()
 
-    answer = await asker.ask(found)
+    answer = await asker.ask(found, lambda actor: serving.wanted(actor, model, as_of))
     return Response(answer, media_type="application/json")  # valid: not to be validated again
 
 

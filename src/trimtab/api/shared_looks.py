@@ -1,8 +1,9 @@
 """One look at the records for all who ask at the same time.
 
-To change threads, and to begin and end a transaction, costs as much as what is asked within it.
-While few ask, each has a look of their own; in a crowd those who wait are answered together, so
-that a crowd costs each of them less, and nobody stands behind all that came before.
+To change threads, and to begin and end a transaction, costs as much as what is asked within it,
+and so does each query by itself. While few ask, each has a look of their own; in a crowd those who
+wait are answered together, step by step: what all of them look for next is one query. So a crowd
+costs each of them less, and nobody stands behind all that came before.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from trimtab.audit.work import Reading, Records
+from trimtab.audit.work import Look, Records, Wanted
 from trimtab.kernel.errors import TrimtabError, Unavailable
+
+Answer = TypeVar("Answer")
+Steps: TypeAlias = Generator[Sequence[Wanted], None, Answer]
+"""A question, step by step: it gives what it will look for next, and at last its answer."""
 
 _AT_ONCE = 16
 """Questions to a look at most: its snapshot is not to grow old."""
@@ -28,10 +33,11 @@ _AT_ONCE = 16
 class _Asked:
     """A question, and what has come of it."""
 
-    question: Callable[[Reading], Any]
+    question: Callable[[Look], Steps[Any]]
     loop: asyncio.AbstractEventLoop
     told: asyncio.Future[Any]
     context: Context = field(default_factory=copy_context)
+    steps: Steps[Any] | None = None
     answer: Any = None
     error: Exception | None = None
     done: bool = False
@@ -41,13 +47,22 @@ class _Asked:
         """Whether there is still somebody to be told."""
         return not (self.done or self.told.done() or self.loop.is_closed())
 
-    def look(self, reading: Reading) -> None:
-        """Take the answer. What is refused concerns nobody else; any other error ends the look."""
+    def begin(self, look: Look) -> None:
+        """From the first step, in this look."""
+        self.steps = self.context.run(self.question, look)
+
+    def go_on(self) -> Sequence[Wanted]:
+        """One step: what is looked for after it, or nothing where it was the last. What is refused
+        concerns nobody else; any other error ends the look."""
+        assert self.steps is not None
         try:
-            self.answer = self.context.run(self.question, reading)
+            return self.context.run(next, self.steps)
+        except StopIteration as ended:
+            self.answer = ended.value
         except TrimtabError as error:
             self.error = error
         self.done = True
+        return ()
 
     def fail(self, error: BaseException) -> None:
         """This is what has come of it. What would end a loop, or a generator, is told in words."""
@@ -81,7 +96,7 @@ class SharedLooks:
         self._closed = False
         self._lock = threading.Lock()
 
-    async def ask(self, question: Callable[[Reading], Any]) -> Any:
+    async def ask(self, question: Callable[[Look], Steps[Answer]]) -> Answer:
         """The answer to a question, in a look that begins after it was asked.
 
         Args:
@@ -100,7 +115,8 @@ class SharedLooks:
             if not self._running:
                 self._thread.submit(self._run)
                 self._running = True
-        return await asked.told
+        answer: Answer = await asked.told
+        return answer
 
     def close(self) -> None:
         """Begin no more looks, and tell whoever waits for one; within the loop."""
@@ -130,16 +146,27 @@ class SharedLooks:
 
     def _look(self, batch: Sequence[_Asked]) -> None:
         """Answer these, up to the first whose error ends the look: that one is told it, and the
-        others are left for another look."""
+        others are left for another look. Where it is what they look for together, that is for
+        each to find out alone."""
         current: Sequence[_Asked] = batch  # without a look there is no answer for any of them
         try:
-            with self._records.look() as reading:
+            with self._records.look() as look:
                 for one in batch:
-                    current = (one,)
-                    one.look(reading)
+                    one.begin(look)
+                while current:
+                    going, wanted = current, list[Wanted]()
+                    for one in going:
+                        current = (one,)
+                        wanted += one.go_on()
+                    current = [one for one in going if not one.done]
+                    look.fetch(wanted)
         except BaseException as error:  # noqa: BLE001 - whoever asked is told
-            for one in current:
-                one.fail(error)
+            if len(current) == 1 or isinstance(error, Unavailable):
+                for one in current:
+                    one.fail(error)
+            else:
+                for one in current:
+                    self._look((one,))
 
 
 def _ending() -> Unavailable:

@@ -9,11 +9,11 @@ the ledger's lock is always the last one taken, and both commit or neither does.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,6 +24,9 @@ from trimtab.kernel.clock import Clock, begin_of, iso
 from trimtab.kernel.errors import Conflict
 from trimtab.kernel.events import Event, Note
 from trimtab.platform.database import Database, Kind
+
+Key = TypeVar("Key", bound=Hashable)
+Found = TypeVar("Found")
 
 _FREE = {Kind.OBSERVATION, Kind.CURSOR, Kind.IDEMPOTENCY, Kind.SESSION}
 
@@ -58,6 +61,49 @@ class Reading:
     def with_id(self, table: sa.Table, row_id: str) -> sa.RowMapping | None:
         """The row of `table` with this id, or None."""
         return self.row(_with_id(table), {"id": row_id})
+
+    def get(
+        self, find: Callable[[Reading, Sequence[Key]], Mapping[Key, Found]], key: Key
+    ) -> Found | None:
+        """What `find` finds for `key`, or None.
+
+        `find` gives what there is for each of some keys, in one query; a key may stand among
+        them more than once.
+        """
+        return find(self, (key,)).get(key)
+
+
+class Wanted(NamedTuple):
+    """What will be looked for: `get` of a finder, with this key."""
+
+    find: Callable[[Reading, Sequence[Any]], Mapping[Any, Any]]
+    key: Hashable
+
+
+class Look(Reading):
+    """A look that nobody writes in: what was found once stays so until it ends."""
+
+    def __init__(self, connection: Connection, now: datetime, grain: timedelta = timedelta(0)):
+        super().__init__(connection, now, grain)
+        self._found: dict[Any, dict[Any, Any]] = {}
+
+    def fetch(self, wanted: Iterable[Wanted]) -> None:
+        """Look for all of these, each kind of them in one query; `get` then has them."""
+        kinds: dict[Any, dict[Any, None]] = {}
+        for find, key in wanted:
+            kinds.setdefault(find, {})[key] = None
+        for find, keys in kinds.items():
+            found = find(self, _of_few_lengths(list(keys)))
+            self._found.setdefault(find, {}).update((key, found.get(key)) for key in keys)
+
+    def get(
+        self, find: Callable[[Reading, Sequence[Key]], Mapping[Key, Found]], key: Key
+    ) -> Found | None:
+        """As in any reading; what was fetched is not asked for again."""
+        if key not in self._found.get(find, {}):
+            self.fetch((Wanted(find, key),))
+        found: Found | None = self._found[find][key]
+        return found
 
 
 class Work(Reading):
@@ -167,10 +213,17 @@ class Records:
             self.entered.set()
 
     @contextmanager
-    def look(self) -> Iterator[Reading]:
+    def look(self) -> Iterator[Look]:
         """A reading transaction over one snapshot."""
         with self.database.read() as connection:
-            yield Reading(connection, self.clock.now(), self.clock.grain)
+            yield Look(connection, self.clock.now(), self.clock.grain)
+
+
+def _of_few_lengths(keys: list[Key]) -> list[Key]:
+    """These and the last one again, until their number is a power of two: a statement for each
+    number is prepared by the driver, and it keeps only so many."""
+    length = 1 << (len(keys) - 1).bit_length()
+    return keys + keys[-1:] * (length - len(keys))
 
 
 @cache

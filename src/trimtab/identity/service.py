@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from trimtab.audit.work import Reading, Records, Work
+from trimtab.audit.work import Reading, Records, Wanted, Work
 from trimtab.identity import passwords, store
 from trimtab.identity.assigning import checked_roles
 from trimtab.identity.model import (
@@ -240,6 +240,11 @@ def _exchanged(reading: Reading, claims: Claims) -> Actor:
     return account.actor(frozenset(key.scopes)).within(frozenset(claims.scopes))
 
 
+def wanted_key(key_id: str) -> Wanted:
+    """What `acting_key` looks for."""
+    return Wanted(store.acting_keys, key_id)
+
+
 def acting_key(reading: Reading, key_id: str) -> tuple[ApiKey, ServiceAccount]:
     """A key that is good now, whoever shows it, and its account, which may act.
 
@@ -247,7 +252,7 @@ def acting_key(reading: Reading, key_id: str) -> tuple[ApiKey, ServiceAccount]:
         NotAuthenticated: there is none, it was revoked or has expired, or the account or its
             tenant was disabled.
     """
-    found = store.acting_key(reading, key_id)
+    found = reading.get(store.acting_keys, key_id)
     if found is None or not found[0].usable(reading.now):
         raise NotAuthenticated(REFUSED)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +68,7 @@ _KEY_AND_ACCOUNT = (
     )
     .join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account)
     .outerjoin(TENANTS, TENANTS.c.id == ACCOUNTS.c.tenant)
-    .where(KEYS.c.id == sa.bindparam("id"))
+    .where(KEYS.c.id.in_(sa.bindparam("ids", expanding=True)))
 )
 
 Record = Tenant | Person | ServiceAccount | ApiKey
@@ -220,14 +220,21 @@ def key(reading: Reading, key_id: str) -> ApiKey | None:
     return None if row is None else key_of({**row})
 
 
-def acting_key(reading: Reading, key_id: str) -> tuple[ApiKey, ServiceAccount] | None:
-    """The key with this public id, and the account that it speaks for; None where there is no
-    such key, or where its account or the account's tenant may not act. One query: it is asked
-    with every request that carries a key."""
-    found = reading.row(_KEY_AND_ACCOUNT, {"id": key_id})
-    if found is None:
-        return None
-    row = dict(found)
+def acting_keys(
+    reading: Reading, key_ids: Sequence[str]
+) -> dict[str, tuple[ApiKey, ServiceAccount]]:
+    """The keys with these public ids, and the accounts that they speak for, by id. Left out is
+    one that is not there, or whose account or the account's tenant may not act. One query: it is
+    asked with every request that carries a key."""
+    found = {}
+    for row in reading.rows(_KEY_AND_ACCOUNT, {"ids": list(key_ids)}):
+        acting = _acting(dict(row))
+        if acting is not None:
+            found[row["id"]] = acting
+    return found
+
+
+def _acting(row: dict[str, Any]) -> tuple[ApiKey, ServiceAccount] | None:
     tenant_disabled = row.pop("tenant_disabled")
     account = _account({column.name: row.pop(f"account_{column.name}") for column in ACCOUNTS.c})
     # Where the tenant is not there at all, nothing says that it is not disabled.

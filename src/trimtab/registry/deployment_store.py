@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -138,27 +138,48 @@ _ANSWERING = (
         (VERSIONS.c.model == DEPLOYMENTS.c.model) & (VERSIONS.c.version == DEPLOYMENTS.c.version),
     )
     .where(
-        DEPLOYMENTS.c.model == sa.bindparam("model"),
-        DEPLOYMENTS.c.environment == sa.bindparam("environment"),
+        DEPLOYMENTS.c.model.in_(sa.bindparam("models", expanding=True)),
+        DEPLOYMENTS.c.environment.in_(sa.bindparam("environments", expanding=True)),
         DEPLOYMENTS.c.state.in_(
             sa.literal_column(f"'{state.value}'")
             for state in (Deployment.STABLE, Deployment.CANARY)
         ),
-        DEPLOYMENTS.c.tenant.is_(None) | (DEPLOYMENTS.c.tenant == sa.bindparam("tenant")),
+        DEPLOYMENTS.c.tenant.is_(None)
+        | DEPLOYMENTS.c.tenant.in_(sa.bindparam("tenants", expanding=True)),
     )
 )
 
 
+class Place(NamedTuple):
+    """Whose endpoints ask, and for which model; without a tenant, those of nobody in particular."""
+
+    environment: str
+    model: str
+    tenant: TenantId | None
+
+    def is_answered_by(self, deployed: Deployed) -> bool:
+        """Whether it is the tenant's own, or what is for all."""
+        meant = (deployed.model, deployed.environment) == (self.model, self.environment)
+        return meant and deployed.tenant in (None, self.tenant)
+
+
 def answering(
-    reading: Reading, environment: str, model: str, tenant: TenantId | None
-) -> list[tuple[Deployed, Facts]]:
-    """What may answer a tenant's endpoints for a model, its own and what is for all, with what
+    reading: Reading, places: Sequence[Place]
+) -> dict[Place, list[tuple[Deployed, Facts]]]:
+    """What may answer in each of these places, the tenant's own and what is for all, with what
     an endpoint is told of each."""
-    values = {"environment": environment, "model": model, "tenant": tenant}
-    found = []
+    values = {
+        "environments": [place.environment for place in places],
+        "models": [place.model for place in places],
+        "tenants": [place.tenant or "" for place in places],
+    }
+    found = {place: list[tuple[Deployed, Facts]]() for place in places}
     for row in map(dict, reading.rows(_ANSWERING, values)):
         facts = Facts(**{column.name: row.pop(column.name) for column in FACTS})
-        found.append((_deployed(row), facts))
+        deployed = _deployed(row)
+        for place, answers in found.items():
+            if place.is_answered_by(deployed):
+                answers.append((deployed, facts))
     return found
 
 

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trimtab.artifacts import envelope
-from trimtab.audit.work import Reading, Work
+from trimtab.audit.work import Reading, Wanted, Work
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Json, Kind, Moment, plain_table
 from trimtab.registry import deployment_store, history
+from trimtab.registry.deployment_store import Place
 from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.store import Facts
 from trimtab.sdk.routing import (
@@ -186,49 +187,39 @@ def gateways(reading: Reading) -> Sequence[sa.RowMapping]:
     return reading.rows(_HEARD)
 
 
-def resolve_now(
-    reading: Reading, model: str, tenant: TenantId | None, endpoint: str, environment: str
-) -> tuple[Resolution, Facts]:
-    """Which version answers an endpoint by the present records, and why; and what the endpoint
-    is told of that version.
+def wanted_now(place: Place) -> Wanted:
+    """What `resolve_now` looks for."""
+    return Wanted(deployment_store.answering, place)
+
+
+def resolve_now(reading: Reading, place: Place, endpoint: str) -> tuple[Resolution, Facts]:
+    """Which version answers an endpoint in `place` by the present records, and why; and what
+    the endpoint is told of that version.
 
     The same rule that every gateway follows. Writes nothing.
 
     Raises:
         NotFound: nothing answers here.
     """
-    placed = deployment_store.answering(reading, environment, model, tenant)
-    found = _resolved([d for d, _ in placed], model, tenant, endpoint, reading.now)
+    placed = reading.get(deployment_store.answering, place) or []
+    found = _resolved([d for d, _ in placed], place, endpoint, reading.now)
     return found, next(facts for d, facts in placed if d.version == found.version)
 
 
-def resolve_then(
-    reading: Reading,
-    model: str,
-    tenant: TenantId | None,
-    endpoint: str,
-    environment: str,
-    at: datetime,
-) -> Resolution:
-    """Which version answered an endpoint at the moment `at`, and why, by what is recorded of
-    then. What moved at that very moment has moved. Writes nothing.
+def resolve_then(reading: Reading, place: Place, endpoint: str, at: datetime) -> Resolution:
+    """Which version answered an endpoint in `place` at the moment `at`, and why, by what is
+    recorded of then. What moved at that very moment has moved. Writes nothing.
 
     Raises:
         NotFound: nothing answered here.
     """
-    placed = [
-        deployed
-        for deployed in history.deployments_then(reading, (model,), at)
-        if deployed.environment == environment and deployed.tenant in (None, tenant)
-    ]
-    return _resolved(placed, model, tenant, endpoint, at)
+    then = history.deployments_then(reading, (place.model,), at)
+    return _resolved([d for d in then if place.is_answered_by(d)], place, endpoint, at)
 
 
-def _resolved(
-    placed: Sequence[Deployed], model: str, tenant: TenantId | None, endpoint: str, at: datetime
-) -> Resolution:
+def _resolved(placed: Sequence[Deployed], place: Place, endpoint: str, at: datetime) -> Resolution:
     table = RoutingTable("", 0, at, at, routes(placed), (), ())
-    return resolve(table, model, tenant, endpoint)
+    return resolve(table, place.model, place.tenant, endpoint)
 
 
 def _content_digest(table: RoutingTable) -> str:

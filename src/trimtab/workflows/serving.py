@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import BinaryIO
 
 from trimtab.artifacts.verifying import MODEL_FILE, verify_artifact
-from trimtab.audit.work import Reading
+from trimtab.audit.work import Reading, Wanted
 from trimtab.identity import store as identity
 from trimtab.identity.reach import demand_grant
 from trimtab.kernel.actor import Actor, system
@@ -16,6 +16,7 @@ from trimtab.kernel.errors import InvalidInput, NotFound, NotPermitted, NotYours
 from trimtab.kernel.ids import TenantId
 from trimtab.registry import history, reach, routing, store
 from trimtab.registry import service as registry
+from trimtab.registry.deployment_store import Place
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.registry.store import Facts
 from trimtab.rollouts import service as rollouts
@@ -70,6 +71,13 @@ def model_meant(reading: Reading, actor: Actor, model: str | None) -> str:
     )
 
 
+def wanted(actor: Actor, model: str | None, at: datetime | None) -> tuple[Wanted, ...]:
+    """What `latest` looks for first, as far as that is known before."""
+    if model is None or at is not None:
+        return ()
+    return (routing.wanted_now(Place(ENVIRONMENT, model, actor.tenant)),)
+
+
 def latest(
     parts: Parts,
     reading: Reading,
@@ -113,9 +121,10 @@ def latest(
 def _resolved(
     reading: Reading, model: str, tenant: TenantId | None, endpoint: str, at: datetime | None
 ) -> tuple[Resolution, Facts]:
+    place = Place(ENVIRONMENT, model, tenant)
     if at is None:
-        return routing.resolve_now(reading, model, tenant, endpoint, ENVIRONMENT)
-    found = routing.resolve_then(reading, model, tenant, endpoint, ENVIRONMENT, at)
+        return routing.resolve_now(reading, place, endpoint)
+    found = routing.resolve_then(reading, place, endpoint, at)
     facts = store.facts(reading, model, found.version)
     if facts is None:
         raise NotFound(f"nothing answers for {model} here", field="model")
