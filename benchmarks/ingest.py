@@ -147,10 +147,12 @@ def _close(
     """Seconds of closing the window of these rows, and of reading them alone."""
     clock = SteppedClock(DAY)
     records = Records(database, clock)
+    for number, body in enumerate(bodies):
+        parsed = parse_predictions(body)
+        one = observations.Delivery(observations.PREDICTIONS, f"batch-{number}", parsed)
+        with records.begin(SEEDER, reason="benchmark", before=one.bring) as work:
+            one.keep(work)
     with records.begin(SEEDER, reason="benchmark") as work:
-        for number, body in enumerate(bodies):
-            parsed = parse_predictions(body)
-            observations.keep(work, observations.PREDICTIONS, f"batch-{number}", parsed)
         (window,) = monitoring.schedule_windows(work, "model-0000", DAY, demands)
     clock.step_to(window.end + timedelta(seconds=1))
     began = time.perf_counter()

@@ -293,6 +293,7 @@ def _driver(url: str) -> Iterator[sa.Connection]:
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
     with engine.connect() as connection:
         connection.execute(sa.text("CREATE TABLE IF NOT EXISTS floor (id text, body bytea)"))
+        connection.execute(sa.text("ALTER TABLE floor ALTER body SET STORAGE EXTERNAL"))
         connection.commit()
         yield connection
     engine.dispose()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from trimtab.audit import ledger
 from trimtab.audit.tables import ENTRIES, HEADS, PAYLOADS
-from trimtab.audit.work import Reading, Records, Wanted
+from trimtab.audit.work import Early, Reading, Records, Wanted
 from trimtab.kernel.actor import system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import Conflict
@@ -19,6 +19,7 @@ from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import Database, Kind, decision_table, plain_table
 
 THINGS = decision_table("test_things", sa.Column("name", sa.String(40), unique=True))
+KEPT = plain_table("test_kept", Kind.OBSERVATION, sa.Column("id", sa.String(9), primary_key=True))
 FACTS = plain_table("test_facts", Kind.OBSERVATION, sa.Column("value", sa.Integer))
 SOMEBODY = system("test")
 
@@ -211,6 +212,29 @@ def test_only_where_nobody_writes_is_what_was_found_kept(records: Records) -> No
         assert [look.get(names, one) for one in ("a", "b", "c", "d")] == ["first", None, None, None]
         assert look.get(names, "d") is None
     assert asked == [["a", "b", "c", "c"], ["d"]], "as many as some power of two"
+
+
+def test_what_is_brought_is_there_once_and_goes_with_its_work(records: Records) -> None:
+    def bring(early: Early) -> None:
+        brought.append(early.bring(KEPT, {"id": "a"}))
+
+    brought: list[bool] = []
+    with pytest.raises(ZeroDivisionError), records.begin(SOMEBODY, reason="r", before=bring):
+        raise ZeroDivisionError
+    for _ in range(2):
+        with records.begin(SOMEBODY, reason="r", before=bring):
+            pass
+    assert brought == [True, True, False]
+    assert count(records, KEPT) == 1
+
+
+def test_no_decision_is_brought(records: Records) -> None:
+    def bring(early: Early) -> None:
+        early.bring(THINGS, {"id": "a", "revision": 1, "name": "first"})
+
+    with pytest.raises(TypeError), records.begin(SOMEBODY, reason="r", before=bring):
+        pass
+    assert count(records, THINGS) == 0
 
 
 def test_the_heads_table_is_frozen_too(records: Records) -> None:

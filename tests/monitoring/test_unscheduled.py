@@ -11,7 +11,7 @@ from trimtab.kernel.ids import TenantId, WindowId, new_id
 from trimtab.monitoring import store
 from trimtab.monitoring.model import Phase, Window
 from trimtab.observations.batches import Parsed
-from trimtab.observations.store import PREDICTIONS, keep
+from trimtab.observations.store import PREDICTIONS, Delivery
 from trimtab.platform.database import Database
 
 SOMEBODY = system("test")
@@ -52,8 +52,9 @@ def _model(records: Records, name: str) -> None:
 
 
 def _predictions(records: Records, model: str, at: datetime) -> None:
-    with records.begin(SOMEBODY, reason="r") as work:
-        keep(work, PREDICTIONS, f"batch-{model}", Parsed(model, 1, at, at, b"arrow"))
+    one = Delivery(PREDICTIONS, f"batch-{model}", Parsed(model, 1, at, at, b"arrow"))
+    with records.begin(SOMEBODY, reason="r", before=one.bring) as work:
+        one.keep(work)
 
 
 def _window(records: Records, model: str, tenant: TenantId | None, start: datetime) -> None:

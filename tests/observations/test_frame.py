@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
-from trimtab.audit.work import Records
+from trimtab.audit.work import Early, Records
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.clock import SteppedClock
 from trimtab.kernel.errors import Conflict, InvalidInput
@@ -34,14 +36,18 @@ class Feed:
         body = self.ship.stream(batch)
         if not at_once:
             self._tick()
-        with self.records.begin(by or system("gateway"), reason="shipped") as work:
-            return store.keep(work, store.PREDICTIONS, batch_id, parse_predictions(body))
+        delivery = store.Delivery(store.PREDICTIONS, batch_id, parse_predictions(body))
+        return self._keep(by or system("gateway"), delivery)
 
     def label(self, batch_id: str, ids: Sequence[str], labels: Sequence[int]) -> store.Receipt:
         body = labels_batch(ids, [0] * len(ids), labels)
         self._tick()
-        with self.records.begin(system("feed"), reason="shipped") as work:
-            return store.keep(work, store.LABELS, batch_id, parse_labels("flights", body))
+        delivery = store.Delivery(store.LABELS, batch_id, parse_labels("flights", body))
+        return self._keep(system("feed"), delivery)
+
+    def _keep(self, by: Actor, delivery: store.Delivery) -> store.Receipt:
+        with self.records.begin(by, reason="shipped", before=delivery.bring) as work:
+            return delivery.keep(work)
 
     def frame(
         self,
@@ -129,6 +135,35 @@ def test_an_id_that_comes_back_with_other_bytes_is_a_conflict(
     with pytest.raises(Conflict):
         feed.label("l1", ship.keys(3), [0, 1, 1])
     assert len(feed.frame()) == 10
+
+
+def test_one_that_is_sent_several_times_at_once_is_kept_once(
+    feed: Feed, ship: SimpleNamespace
+) -> None:
+    batch = ship.table(ship.keys(10))
+
+    def send(_: int) -> store.Receipt:
+        return feed.predict("b-1", batch, at_once=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        receipts = list(pool.map(send, range(8)))
+    assert sorted(r.duplicate for r in receipts) == [False] + [True] * 7
+
+
+def test_a_batch_is_received_when_its_turn_has_come(feed: Feed, ship: SimpleNamespace) -> None:
+    """Whoever judged a window meanwhile did not see it."""
+    body = ship.stream(ship.table(ship.keys(10)))
+    delivery = store.Delivery(store.PREDICTIONS, "b-1", parse_predictions(body))
+
+    def bring(early: Early) -> None:
+        delivery.bring(early)
+        feed.clock.step_to(feed.clock.now() + timedelta(minutes=1))
+
+    with feed.records.begin(system("gateway"), reason="shipped", before=bring) as work:
+        delivery.keep(work)
+    with feed.records.look() as reading:
+        (row,) = reading.rows(sa.select(store.PREDICTIONS.c.received_at))
+    assert row["received_at"] == feed.clock.now()
 
 
 def test_two_senders_may_use_the_same_batch_id(feed: Feed, ship: SimpleNamespace) -> None:

@@ -110,6 +110,42 @@ def test_what_a_writer_has_read_stays_so_until_it_ends(database: Database) -> No
         assert list(pool.map(light, range(8))).count(True) == 1
 
 
+def test_what_is_sent_before_its_turn_holds_nobody_up(database: Database) -> None:
+    sent, ended = threading.Event(), threading.Event()
+
+    def send(connection: sa.Connection) -> None:
+        connection.execute(ROWS.insert(), {"id": 3, "n": 0})
+        sent.set()
+
+    def second() -> list[int]:
+        with database.write(send) as connection:
+            assert ended.is_set(), "the first one writes still"
+            add_one(connection, 3)
+            return list(connection.execute(sa.select(ROWS.c.n).order_by(ROWS.c.id)).scalars())
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as connection:
+            add_one(connection, 1)
+            seen = pool.submit(second)
+            assert sent.wait(PATIENCE_SECONDS)
+            add_one(connection, 2)
+            ended.set()
+        assert seen.result() == [1, 1, 1], "what was committed before its turn is seen in it"
+
+
+def test_what_was_sent_before_its_turn_goes_with_the_rest(database: Database) -> None:
+    def send(connection: sa.Connection) -> None:
+        connection.execute(ROWS.insert(), {"id": 3, "n": 0})
+
+    with pytest.raises(ZeroDivisionError), database.write(send):
+        raise ZeroDivisionError
+    other = impatient(str(database.url.render_as_string(hide_password=False)), lock=SHORT)
+    with database.write(), pytest.raises(Unavailable), other.write(send):
+        pass
+    other.close()
+    assert numbers(database) == [0, 0]
+
+
 def test_a_reader_sees_one_moment_and_writes_nothing(database: Database) -> None:
     with database.read() as connection:
         query = sa.select(sa.func.sum(ROWS.c.n))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import Connection
@@ -61,9 +61,9 @@ class FragileDatabase(Database):
         self.plan, self._stopped, self._file = plan, None, self._file_now()
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, before: Callable[[Connection], None] | None = None) -> Iterator[Connection]:
         """A writing transaction, as ever."""
-        with super().write() as connection:
+        with super().write(before) as connection:
             yield connection
             self.plan.committing()
         self.plan.committed()

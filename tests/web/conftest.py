@@ -539,8 +539,10 @@ class World:
         with pa.ipc.new_stream(sink, batch.schema) as writer:
             writer.write_batch(batch)
         parsed = parse_predictions(bytes(sink.getvalue()))
-        with self.parts.records.begin(system("feed"), reason="a gateway shipped") as work:
-            observations.keep(work, observations.PREDICTIONS, f"batch-{stamp}", parsed)
+        one = observations.Delivery(observations.PREDICTIONS, f"batch-{stamp}", parsed)
+        records = self.parts.records
+        with records.begin(system("feed"), reason="a gateway shipped", before=one.bring) as work:
+            one.keep(work)
 
     def policy_digest_of(self, work: Any, model: str) -> str:
         return policy_of(self.parts, store.model_named(work, model))[1]

@@ -222,9 +222,13 @@ class Plane:
             writer.write_batch(batch)
         predictions = parse_predictions(bytes(sink.getvalue()))
         known = parse_labels(MODEL, labels_batch(ids, [0] * rows, labels))
-        with self.application.parts.records.begin(system("gateway"), reason="shipped") as work:
-            observations.keep(work, observations.PREDICTIONS, f"p-{first}", predictions)
-            observations.keep(work, observations.LABELS, f"l-{first}", known)
+        records, gateway = self.application.parts.records, system("gateway")
+        for one in (
+            observations.Delivery(observations.PREDICTIONS, f"p-{first}", predictions),
+            observations.Delivery(observations.LABELS, f"l-{first}", known),
+        ):
+            with records.begin(gateway, reason="shipped", before=one.bring) as work:
+                one.keep(work)
 
     def entries(self, *kinds: str) -> list[Entry]:
         with self.application.parts.records.look() as reading:

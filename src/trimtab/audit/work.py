@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from trimtab.audit import ledger
@@ -179,6 +180,23 @@ class Work(Reading):
         return ledger.append(self.connection, self._drafts) if self._drafts else None
 
 
+class Early:
+    """A transaction whose turn to write has not come: others write meanwhile, so that it reads
+    nothing, and what it brings must be nothing that a decision rests on until it is committed."""
+
+    def __init__(self, connection: Connection, now: datetime, actor: Actor):
+        self.now = now
+        self.actor = actor
+        self._connection = connection
+
+    def bring(self, table: sa.Table, row: Mapping[str, Any]) -> bool:
+        """Insert a row that is no decision, unless there is one with its key: whether it was
+        inserted. Where another transaction is about to insert it, that one is waited for."""
+        _demand(table, _FREE)
+        statement = _insert_if_new(table, self._connection.dialect.name)
+        return self._connection.execute(statement, dict(row)).rowcount == 1
+
+
 class Records:
     """Where units of work and looks begin."""
 
@@ -195,13 +213,24 @@ class Records:
         fail: what was written is written."""
 
     @contextmanager
-    def begin(self, actor: Actor, *, reason: str, cause: int | None = None) -> Iterator[Work]:
+    def begin(
+        self,
+        actor: Actor,
+        *,
+        reason: str,
+        cause: int | None = None,
+        before: Callable[[Early], None] | None = None,
+    ) -> Iterator[Work]:
         """A transaction of `actor`, for `reason`, because of ledger entry `cause`.
+
+        Args:
+            before: Brings in the same transaction what is large, before it is its turn to write.
 
         Raises:
             Conflict, Unavailable: see `Database.write`. Nothing is then written at all.
         """
-        with self.database.write() as connection:
+        early = None if before is None else lambda c: before(Early(c, self.clock.now(), actor))
+        with self.database.write(early) as connection:
             work = Work(connection, self.clock.now(), actor, reason, cause)
             yield work
             if self.fence is not None:
@@ -236,6 +265,13 @@ def _with_id(table: sa.Table) -> sa.Select[Any]:
 def _insert(table: sa.Table) -> sa.Insert:
     """The statement that inserts into `table`, built once: the columns come with the row."""
     return table.insert()
+
+
+@cache
+def _insert_if_new(table: sa.Table, dialect: str) -> sa.Insert:
+    """The same, of rows whose key is not there yet."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trimtab.audit.work import Reading, Work
+from trimtab.audit.work import Early, Reading, Work
 from trimtab.kernel.errors import Conflict
 from trimtab.observations.batches import Parsed
 from trimtab.platform.database import Kind, Moment, plain_table
@@ -45,34 +45,57 @@ class Receipt:
     duplicate: bool
 
 
-def keep(work: Work, table: sa.Table, batch_id: str, batch: Parsed) -> Receipt:
-    """Keep a batch; the same id from the same sender again changes nothing.
+class Delivery:
+    """A batch on its way in: first it is brought, while others write, for that takes long; then
+    it is kept, in its turn.
 
-    Raises:
-        Conflict: the id stands for other content.
+    Args:
+        table: Where it is kept.
+        batch_id: The sender's own id of it.
+        batch: What was sent.
     """
-    key = (table.c.id == batch_id) & (table.c.source == work.actor.id)
-    known = work.row(sa.select(table.c.rows, table.c.body).where(key))
-    if known is not None:
-        if bytes(known["body"]) != batch.body:
+
+    def __init__(self, table: sa.Table, batch_id: str, batch: Parsed):
+        self._table = table
+        self._id = batch_id
+        self._batch = batch
+        self._is_new = False
+
+    def bring(self, early: Early) -> None:
+        """Send the bytes to the database, unless they are there."""
+        batch = self._batch
+        row = {
+            "id": self._id,
+            "source": early.actor.id,
+            "model": batch.model,
+            "rows": batch.rows,
+            "first_at": batch.first_at,
+            "last_at": batch.last_at,
+            "received_at": early.now,
+            "body": batch.body,
+        }
+        self._is_new = early.bring(self._table, row)
+
+    def keep(self, work: Work) -> Receipt:
+        """Keep what was brought; the same id from the same sender again changes nothing.
+
+        Raises:
+            Conflict: the id stands for other content.
+        """
+        table = self._table
+        key = (table.c.id == self._id) & (table.c.source == work.actor.id)
+        if self._is_new:
+            # It was received when others could see it, not when its turn was still to come.
+            work.execute(table.update().where(key).values(received_at=work.now))
+            return Receipt(self._batch.rows, duplicate=False)
+        known = work.row(sa.select(table.c.rows, table.c.body).where(key))
+        if known is None or bytes(known["body"]) != self._batch.body:
             raise Conflict(
                 "this id was used for another batch",
                 field="Idempotency-Key",
                 remedy="give every batch an id of its own",
             )
         return Receipt(known["rows"], duplicate=True)
-    row = {
-        "id": batch_id,
-        "source": work.actor.id,
-        "model": batch.model,
-        "rows": batch.rows,
-        "first_at": batch.first_at,
-        "last_at": batch.last_at,
-        "received_at": work.now,
-        "body": batch.body,
-    }
-    work.append(table, [row])
-    return Receipt(batch.rows, duplicate=False)
 
 
 @cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,10 +174,14 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, before: Callable[[Connection], None] | None = None) -> Iterator[Connection]:
         """A writing transaction: committed at the end, rolled back on any exception.
 
         There is one at a time: what is read in it stays so until it ends.
+
+        Args:
+            before: Done in the same transaction before its turn has come, on PostgreSQL while
+                others write: it inserts what no decision rests on, and reads nothing.
 
         Raises:
             Unavailable: the disk is full, the database is gone or there to be read alone, its
@@ -193,6 +197,8 @@ class Database:
             )
         with self._translated(writes=True), self.engine.connect() as connection:
             options = self._isolated(connection, writes=True)
+            if before is not None:
+                options = options.execution_options(trimtab_before=before)
             transaction = options.begin()
             with _rolled_back(transaction):
                 yield options
@@ -426,8 +432,10 @@ def _sqlite_connect(connection: Any, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("trimtab_write", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("trimtab_write", True) else "BEGIN")
+    if before := options.get("trimtab_before"):
+        before(connection)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 What a decision rests on is read in the transaction that writes it. On SQLite nobody else
 writes meanwhile, and the rules are written for that; here a lock gives the same. It is the
 first thing a writing transaction takes, and goes with it, so that in `READ COMMITTED` every
-statement behind it sees all that was committed, and nothing that is still being decided.
+statement behind it sees all that was committed, and nothing that is still being decided. Only
+what no decision rests on, and takes long to send, is written before it.
 """
 
 from __future__ import annotations
@@ -145,7 +146,10 @@ def is_read_only(error: BaseException | None) -> bool:
 
 
 def _begun(connection: Connection, begin: str) -> None:
-    if connection.get_execution_options().get("trimtab_write", True):
+    options = connection.get_execution_options()
+    if options.get("trimtab_write", True):
+        if before := options.get("trimtab_before"):
+            before(connection)
         row = connection.exec_driver_sql(begin).one()
         connection.info[_ID] = row.id
 

@@ -19,7 +19,7 @@ from trimtab.monitoring.model import Window
 from trimtab.observations import batches
 from trimtab.observations import store as observations
 from trimtab.observations.batches import Parsed
-from trimtab.observations.store import Receipt
+from trimtab.observations.store import Delivery, Receipt
 from trimtab.policies.operation import Monitoring
 from trimtab.registry import store
 from trimtab.workflows.parts import Parts, policy_of
@@ -40,9 +40,10 @@ def keep(parts: Parts, actor: Actor, what: What, batch_id: str, batch: Parsed) -
         Conflict: the id stands for other content.
     """
     counted = Counted()
-    with parts.records.begin(actor, reason=what.value) as work:
+    delivery = Delivery(_TABLES[what], batch_id, batch)
+    with parts.records.begin(actor, reason=what.value, before=delivery.bring) as work:
         model = store.model_named(work, batch.model)
-        receipt = observations.keep(work, _TABLES[what], batch_id, batch)
+        receipt = delivery.keep(work)
         if not receipt.duplicate:
             demands = policy_of(parts, model)[0].monitoring
             counted = late_store.note(
