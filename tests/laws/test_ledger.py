@@ -43,6 +43,7 @@ WRITES_ITSELF = {
     "identity/credential_store.py": "sessions, uses, nonces, through the unit of work",
     "monitoring/late_store.py": "counts of what came late, through the unit of work",
     "registry/routing.py": "reports of gateways, through the unit of work",
+    "observations/store.py": "when a batch was received, through the unit of work",
 }
 """Files that build INSERT, UPDATE or DELETE."""
 

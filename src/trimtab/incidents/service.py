@@ -10,7 +10,7 @@ from trimtab.audit import ledger
 from trimtab.audit.work import Work
 from trimtab.incidents import store
 from trimtab.incidents.events import Commented
-from trimtab.incidents.model import MOVES, Incident, Phase, Signal, opened
+from trimtab.incidents.model import MOVES, SETTLED, Incident, Phase, Signal, opened
 from trimtab.kernel.events import plain
 from trimtab.kernel.ids import DiagnosisId, RemediationId
 
@@ -123,6 +123,12 @@ def escalate(work: Work, incident_id: str, why: str) -> Incident:
         return incident
     moved, event = incident.escalate(why)
     return store.save(work, moved, event)
+
+
+def escalate_open(work: Work, incident_id: str, why: str) -> Incident:
+    """The same, unless it is over: whoever ended it does not get it back."""
+    incident = store.get(work, incident_id)
+    return incident if incident.phase in SETTLED else escalate(work, incident_id, why)
 
 
 def comment(work: Work, incident_id: str, text: str) -> Incident:

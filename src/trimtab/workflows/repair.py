@@ -46,6 +46,7 @@ from trimtab.workflows.parts import ENVIRONMENT, Parts, Then, nothing_more, poli
 
 _REPAIR = system("repair")
 _OVER = (IncidentPhase.RESOLVED, IncidentPhase.MERGED)
+_NOTHING_LEFT = "the incident is over"
 UNDER_WAY = (Phase.EXECUTING, Phase.VERIFYING, Phase.FAILED)
 
 
@@ -243,10 +244,16 @@ def execute_on_request(
 
 
 def ask_gate(parts: Parts, gate: Gate, entry: Entry) -> None:
-    """Put what was proposed to the safety gate, and write down what it says."""
+    """Put what was proposed to the safety gate, and write down what it says; unless its incident
+    is over."""
     with parts.records.look() as reading:
-        if remediation_store.get(reading, entry.subject).phase is not Phase.PROPOSED:
+        proposed = remediation_store.get(reading, entry.subject)
+        if proposed.phase is not Phase.PROPOSED:
             return
+        over = _is_over(reading, proposed)
+    if over:
+        _call_off(parts, entry, _NOTHING_LEFT)
+        return
     answer = gate.ask(entry.subject)
     trusted = gate.public_keys()
     with parts.records.begin(_REPAIR, reason="the gate's answer", cause=entry.sequence) as work:
@@ -258,9 +265,19 @@ def carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:
     try:
         _carry_out(parts, gate, entry)
     except PolicyRefused as refusal:  # whatever was begun is undone; to try again is no use
-        with parts.records.begin(_REPAIR, reason=told(refusal), cause=entry.sequence) as work:
-            if remediation_store.get(work, entry.subject).phase is Phase.PERMITTED:
-                endings.abort(work, entry.subject)
+        _call_off(parts, entry, told(refusal))
+
+
+def _call_off(parts: Parts, entry: Entry, why: str) -> None:
+    """End what has not been begun."""
+    with parts.records.begin(_REPAIR, reason=why, cause=entry.sequence) as work:
+        waiting = remediation_store.get(work, entry.subject).phase
+        if waiting in (Phase.PROPOSED, Phase.PERMITTED):
+            endings.abort(work, entry.subject)
+
+
+def _is_over(reading: Reading, proposed: Remediation) -> bool:
+    return incident_store.get(reading, proposed.incident).phase in _OVER
 
 
 def _carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:
@@ -269,6 +286,8 @@ def _carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:
         proposed = remediation_store.get(work, entry.subject)
         if proposed.phase is not Phase.PERMITTED:
             return
+        if _is_over(work, proposed):
+            raise PolicyRefused(_NOTHING_LEFT)
         model = store.model_named(work, proposed.model)
         demands, _ = policy_of(parts, model)
         lease = returning.patience_of(demands)
@@ -340,7 +359,7 @@ def verify(parts: Parts, remediation_id: str) -> None:
     with parts.records.begin(_REPAIR, reason="recovery was measured") as work:
         if measured is None:
             endings.escalate(work, remediation_id, "there is no figure to measure recovery by")
-            incidents.escalate(work, incident.id, "there is no figure to measure recovery by")
+            incidents.escalate_open(work, incident.id, "there is no figure to measure recovery by")
             return
         ended = endings.conclude(
             work, remediation_id, measured, look_at=work.now + window, patience=patience
@@ -348,7 +367,7 @@ def verify(parts: Parts, remediation_id: str) -> None:
         if ended.phase is Phase.SUCCEEDED:
             resolve(work, incident.id, measured.plain(), measured.reason)
         elif ended.phase is not Phase.VERIFYING:
-            incidents.escalate(work, incident.id, f"{running.action.value}: {measured.reason}")
+            incidents.escalate_open(work, incident.id, f"{running.action.value}: {measured.reason}")
 
 
 def recheck(parts: Parts, incident_id: str) -> None:

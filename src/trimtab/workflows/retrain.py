@@ -226,7 +226,7 @@ def ended(parts: Parts, entry: Entry) -> None:
                 _came_to_nothing(work, remedy, why, demands)
                 continue
             endings.fail(work, remedy.id, why, patience=_patience(demands))
-            incidents.escalate(work, remedy.incident, f"retraining: {why}")
+            incidents.escalate_open(work, remedy.incident, f"retraining: {why}")
 
 
 def _came_to_nothing(work: Work, remedy: Remediation, why: str, demands: TierPolicy) -> None:

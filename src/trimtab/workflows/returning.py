@@ -12,8 +12,6 @@ from typing import ClassVar
 
 from trimtab.audit.work import Work
 from trimtab.incidents import service as incidents
-from trimtab.incidents import store as incident_store
-from trimtab.incidents.model import SETTLED
 from trimtab.kernel.errors import PolicyRefused
 from trimtab.kernel.events import Note
 from trimtab.kernel.ids import TenantId
@@ -117,8 +115,7 @@ def give_up(work: Work, begun: Remediation, why: str, demands: TierPolicy) -> No
     """Hand a roll-back that could not be carried out, and its incident, to a person."""
     endings.fail(work, begun.id, why, patience=patience_of(demands))
     endings.escalate(work, begun.id, why)
-    if incident_store.get(work, begun.incident).phase not in SETTLED:
-        incidents.escalate(work, begun.incident, why)
+    incidents.escalate_open(work, begun.incident, why)
 
 
 def patience_of(demands: TierPolicy) -> timedelta:
