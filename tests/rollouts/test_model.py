@@ -56,6 +56,7 @@ def act(rollout: Rollout, what: str) -> Rollout:
         "hold": lambda: rollout.hold("a person"),
         "resume": lambda: rollout.resume("a person", LATER),
         "abort": lambda: rollout.abort("a person"),
+        "overtake": lambda: rollout.overtake("a roll-back"),
     }
     moved: Rollout
     moved, event = moves[what]()
@@ -63,7 +64,7 @@ def act(rollout: Rollout, what: str) -> Rollout:
     return moved
 
 
-ACTS = ["see", "see part", "forward", "wait", "back", "hold", "resume", "abort"]
+ACTS = ["see", "see part", "forward", "wait", "back", "hold", "resume", "abort", "overtake"]
 ladders = st.lists(st.sampled_from([1.0, 5.0, 10.0, 25.0, 50.0]), unique=True, max_size=4).map(
     lambda found: (*sorted(found), 100.0)
 )
@@ -82,7 +83,9 @@ def test_what_holds_whatever_is_done(steps: tuple[float, ...], acts: list[str]) 
         same = moved.phase is rollout.phase
         assert same or moved.phase in MOVES[rollout.phase]
         grew = moved.intended_percent > rollout.intended_percent
-        if grew:
+        if grew and what == "overtake":
+            assert (moved.phase, moved.intended_percent) == (Phase.PROMOTING, 100.0)
+        elif grew:
             assert what == "forward"
             assert (rollout.phase, rollout.observed) == (Phase.RUNNING, True)
             assert moved.step == rollout.step + 1, "no step is skipped"

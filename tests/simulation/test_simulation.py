@@ -78,6 +78,16 @@ def test_every_invariant_holds_at_every_step(past: Past, first: int) -> None:
     lived(past, first, CHUNK)
 
 
+TELLING = (948, 1091, 1211, 1494)
+"""Seeds beyond these that have found something once."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", TELLING)
+def test_what_was_found_once_is_not_found_again(past: Past, seed: int) -> None:
+    lived(past, seed, 1)
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("first", range(SEEDS, MANY, MANY_CHUNK))
 def test_every_invariant_holds_in_many_worlds(past: Past, first: int) -> None:

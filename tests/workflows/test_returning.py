@@ -17,13 +17,16 @@ from trimtab.incidents.model import Incident, Kind, Severity, Signal
 from trimtab.incidents.model import Phase as IncidentPhase
 from trimtab.kernel.actor import system
 from trimtab.policies.operation import ActionName
-from trimtab.registry import store
+from trimtab.registry import deployment_store, store
+from trimtab.registry.deployments import Deployment
 from trimtab.remediation import service as remediation
 from trimtab.remediation import store as remediation_store
 from trimtab.remediation.causes import Cause
 from trimtab.remediation.model import Phase, Remediation
 from trimtab.rollouts import service as rollouts
-from trimtab.workflows import repair
+from trimtab.rollouts import store as rollout_store
+from trimtab.rollouts.model import Rollout
+from trimtab.workflows import release, repair
 from trimtab.workflows.parts import ENVIRONMENT, policy_of
 
 pytestmark = pytest.mark.slow
@@ -239,3 +242,83 @@ def test_a_canary_that_may_not_grow_is_taken_back(plane: Plane, change: str) -> 
     assert (rollout.phase.value, rollout.observed_percent) == ("rolled_back", 0)
     why = "another policy" if change == "policy" else "too few of those who signed"
     assert why in str(rollout.outcome_reason)
+
+
+@pytest.mark.parametrize("phase", ["running", "held"])
+def test_a_rollout_whose_version_became_stable_by_a_remedy_has_nothing_left_to_release(
+    two: Plane, phase: str
+) -> None:
+    parts = two.application.parts
+    who = two.people["ml_lead"].actor()
+    with parts.records.begin(who, reason="once more") as work:
+        again = release.start(parts, work, two.version("1.0.0"))
+    two.settle()
+    assert two.placed("1.0.0").state is Deployment.CANARY
+    if phase == "held":
+        with parts.records.begin(who, reason="not now") as work:
+            rollouts.hold(work, again.id)
+    incident = incident_of(two)
+    two.settle()
+    propose(two, incident, by_person=False)
+    two.settle()
+    two.settle(after=timedelta(hours=1))
+    ended = rollout_of(two, again.id)
+    assert (ended.phase.value, ended.observed_percent) == ("promoted", 100)
+    assert ended.outcome_reason == "its version became stable there by another way"
+    assert [e.subject for e in two.entries("rollout.overtaken")] == [again.id]
+    with parts.records.look() as reading:
+        carrying = deployment_store.carrying(reading, ENVIRONMENT, model=MODEL)
+    assert [(d.version, d.state) for d in carrying] == [("1.0.0", Deployment.STABLE)]
+
+
+def rollout_of(plane: Plane, rollout_id: str) -> Rollout:
+    with plane.application.parts.records.look() as reading:
+        return rollout_store.get(reading, rollout_id)
+
+
+def resolve(plane: Plane, incident: Incident) -> None:
+    who = plane.people["ml_lead"].actor()
+    with plane.application.parts.records.begin(who, reason="it was a false alarm") as work:
+        incidents.resolve(work, incident.id, {}, resolution="a person says so")
+
+
+@pytest.mark.parametrize("permitted", [False, True])
+def test_nothing_is_done_about_an_incident_that_a_person_has_ended(
+    two: Plane, permitted: bool
+) -> None:
+    """Neither is the gate asked, nor is what it has permitted carried out."""
+    incident = incident_of(two)
+    remedy = propose(two, incident, by_person=False)
+    if permitted:
+        (entry,) = (e for e in two.entries("remediation.proposed") if e.subject == remedy.id)
+        repair.ask_gate(two.application.parts, two.application.gate, entry)
+        assert ended(two, remedy).phase is Phase.PERMITTED
+    resolve(two, incident)
+    two.settle()
+    assert ended(two, remedy).phase is Phase.ABORTED
+    (stopped,) = (e for e in two.entries("remediation.aborted") if e.subject == remedy.id)
+    assert stopped.reason == "the incident is over"
+    assert stable(two) == "1.1.0"
+
+
+def test_an_incident_that_a_person_has_ended_is_handed_to_nobody_afterwards(two: Plane) -> None:
+    incident = incident_of(two)
+    with two.application.parts.records.begin(system("test"), reason="somebody looks") as work:
+        incidents.escalate(work, incident.id, "somebody looks")
+    remedy = propose(two, incident, by_person=True)
+    two.settle()
+    assert ended(two, remedy).phase is Phase.VERIFYING
+    resolve(two, incident)
+    two.settle(after=timedelta(days=3))
+    assert ended(two, remedy).phase is Phase.ESCALATED, "there is no figure to measure it by"
+    with two.application.parts.records.look() as reading:
+        assert incident_store.get(reading, incident.id).phase is IncidentPhase.RESOLVED
+
+
+def test_a_gateway_that_was_silent_and_says_the_same_again_is_heard(half: Plane) -> None:
+    """Its epoch is the one that it had before; that it speaks is what is new."""
+    half.settle()
+    assert half.rollout("1.1.0").phase.value == "promoting"
+    half.silent = False
+    half.settle()
+    assert half.rollout("1.1.0").phase.value == "promoted"

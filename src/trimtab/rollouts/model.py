@@ -36,7 +36,7 @@ SETTLED = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK})
 
 MOVES: dict[Phase, frozenset[Phase]] = {
     Phase.RUNNING: frozenset({Phase.RUNNING, Phase.HELD, Phase.PROMOTING, Phase.ROLLING_BACK}),
-    Phase.HELD: frozenset({Phase.RUNNING, Phase.ROLLING_BACK}),
+    Phase.HELD: frozenset({Phase.RUNNING, Phase.PROMOTING, Phase.ROLLING_BACK}),
     Phase.PROMOTING: frozenset({Phase.PROMOTED, Phase.ROLLING_BACK}),
     Phase.ROLLING_BACK: frozenset({Phase.ROLLED_BACK}),
     Phase.PROMOTED: frozenset(),
@@ -220,6 +220,27 @@ class Rollout:
         )
         return moved, event
 
+    def overtake(self, why: str) -> tuple[Rollout, Overtaken]:
+        """Its version is stable there by another way: all the traffic is intended, and whoever
+        holds it holds nothing any more.
+
+        Raises:
+            InvalidMove: it goes back, or is settled.
+        """
+        if self.phase is not Phase.PROMOTING:
+            self._demand(Phase.PROMOTING)
+        moved = replace(
+            self,
+            step=len(self.steps) - 1,
+            intended_percent=self.steps[-1],
+            phase=Phase.PROMOTING,
+            outcome_reason=why,
+        )
+        event = Overtaken(
+            subject=self.id, tenant=self.tenant, model=self.model, version=self.version, why=why
+        )
+        return moved, event
+
     def _intended(self, before: float, analysis: dict[str, Any] | None) -> StepIntended:
         return StepIntended(
             subject=self.id,
@@ -336,6 +357,17 @@ class Resumed(Event):
     """A person let a held rollout run on."""
 
     kind: ClassVar[str] = "rollout.resumed"
+
+    model: str
+    version: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Overtaken(Event):
+    """The version of a rollout became stable by another way; nothing is left to release."""
+
+    kind: ClassVar[str] = "rollout.overtaken"
 
     model: str
     version: str

@@ -150,6 +150,13 @@ def roll_back(work: Work, rollout_id: str, why: str) -> Rollout:
     return store.save(work, moved, event)
 
 
+def overtake(work: Work, rollout_id: str, why: str) -> Rollout:
+    """Let a rollout end whose version became stable by another way: what gateways report of the
+    stable version promotes it."""
+    overtaken, event = store.get(work, rollout_id).overtake(why)
+    return store.save(work, overtaken, event)
+
+
 def hold(work: Work, rollout_id: str) -> Rollout:
     """Freeze a rollout where it stands, until somebody resumes or aborts it.
 

@@ -109,6 +109,9 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
     ),
     "rollout.held": lambda d: f"Rollout of {_of(d)} held",
     "rollout.resumed": lambda d: f"Rollout of {_of(d)} runs on",
+    "rollout.overtaken": lambda d: (
+        f"Rollout of {_of(d)} has nothing left to release: {d.get('why')}"
+    ),
     "rollout.aborted": lambda d: f"Rollout of {_of(d)} taken back by a person",
     "window.scheduled": lambda d: f"{_window(d)} scheduled",
     "window.closed": lambda d: f"{_window(d)}, input looked at: {d.get('reason')}",

@@ -61,7 +61,7 @@ def _sweeps(parts: Parts) -> list[Sweep]:
         (Role.WATCH, "watch.again", watcher.judge_again, late.due),
         (Role.REPAIR, "repair.turn", partial(repair.turn, parts), repair.due),
         (Role.REPAIR, "repair.recheck", partial(repair.recheck, parts), recovery.due),
-        (Role.RELEASE, "release.turn", partial(release.turn, parts), release.due),
+        (Role.RELEASE, "release.turn", partial(release.turn, parts), partial(release.due, parts)),
         (Role.RELEASE, "approvals.expire", partial(_expire, parts), _expiring),
         (Role.REPAIR, "retrain.expire", partial(retrain.expire, parts), retrain.overdue),
         (Role.WATCH, "audit.invariants", partial(nightly.check, parts), nightly.due),

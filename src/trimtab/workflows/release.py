@@ -28,7 +28,7 @@ from trimtab.policies.admission import Rollout as RolloutDemands
 from trimtab.policies.model import TierPolicy
 from trimtab.registry import deployment_store, routing, store
 from trimtab.registry import service as registry
-from trimtab.registry.deployments import Deployment
+from trimtab.registry.deployments import Deployed, Deployment
 from trimtab.registry.model import Lifecycle, Version
 from trimtab.registry.service import FULL
 from trimtab.rollouts import service as rollouts
@@ -133,10 +133,46 @@ def turn(parts: Parts, rollout_id: str) -> None:
     if rollout.settled:
         return
     demands, _ = policy_of(parts, model)
+    _give_way(parts, rollout_id)
     _act_or_take_back(parts, rollout_id, demands)
     _observe(parts, rollout_id, demands)
     _judge(parts, rollout_id, demands)
     _act_or_take_back(parts, rollout_id, demands)
+
+
+def _give_way(parts: Parts, rollout_id: str) -> None:
+    """Where something else made its version stable, as a roll-back to it does, there is nothing
+    left to release: its canary goes, for the same bytes carry all the traffic."""
+    with parts.records.look() as reading:
+        if not _overtaken(reading, rollout_store.get(reading, rollout_id)):
+            return
+    why = "its version became stable there by another way"
+    with parts.records.begin(_RELEASE, reason=why) as work:
+        rollout = rollout_store.get(work, rollout_id)
+        if _overtaken(work, rollout):
+            place = (rollout.model, rollout.tenant, rollout.environment)
+            registry.withdraw_canary(work, *place, version=rollout.version, why=why)
+            rollouts.overtake(work, rollout_id, why)
+
+
+def _overtaken(reading: Reading, rollout: Rollout) -> bool:
+    """Whether its version is stable there, and not because this rollout promoted its canary."""
+    if rollout.settled or rollout.phase is Phase.ROLLING_BACK:
+        return False
+    stable, canary = _own(reading, rollout)
+    return stable is not None and (rollout.phase is not Phase.PROMOTING or canary is not None)
+
+
+def _own(reading: Reading, rollout: Rollout) -> tuple[Deployed | None, Deployed | None]:
+    """What its version has where it is released: the place of the stable one, the canary's."""
+    place = (rollout.model, rollout.tenant, rollout.environment)
+    stable = deployment_store.in_place(reading, *place, Deployment.STABLE)
+    canary = deployment_store.in_place(reading, *place, Deployment.CANARY)
+    carried = [
+        one if one is not None and one.carries(rollout.version, rollout.digest) else None
+        for one in (stable, canary)
+    ]
+    return carried[0], carried[1]
 
 
 def _act_or_take_back(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
@@ -192,24 +228,19 @@ def _take_back(parts: Parts, work: Work, rollout: Rollout, demands: TierPolicy) 
     """Take a version's traffic away, as a canary or, if it got so far, as the stable one."""
     place = (rollout.model, rollout.tenant, rollout.environment)
     why = rollout.outcome_reason or "taken back"
-    stable = deployment_store.in_place(work, *place, Deployment.STABLE)
-    if stable is not None and stable.carries(rollout.version, rollout.digest):
+    stable, _ = _own(work, rollout)
+    if stable is not None:
         returning.take_back(parts, work, stable, demands, why=why)
-        return
     registry.withdraw_canary(work, *place, version=rollout.version, why=why)
 
 
 def _brought_about(work: Work, rollout: Rollout) -> bool:
     """Whether the records already give this version what is intended for it."""
-    place = (rollout.model, rollout.tenant, rollout.environment)
-    stable = deployment_store.in_place(work, *place, Deployment.STABLE)
-    if stable is not None and stable.carries(rollout.version, rollout.digest):
+    stable, canary = _own(work, rollout)
+    if stable is not None:
         return True
-    canary = deployment_store.in_place(work, *place, Deployment.CANARY)
-    same = canary is not None and canary.carries(rollout.version, rollout.digest)
     return (
-        same
-        and canary is not None
+        canary is not None
         and rollout.phase is not Phase.PROMOTING
         and canary.percent == rollout.intended_percent
     )
@@ -381,18 +412,30 @@ def _sides(frame: Frame, rollout: Rollout) -> np.ndarray:
     return sides
 
 
-def due(reading: Reading) -> list[tuple[str, str]]:
+def due(parts: Parts, reading: Reading) -> list[tuple[str, str]]:
     """Rollouts that are to get a turn: those due, and those that wait to be observed.
 
     A waiting one gets its next turn when it or the gateways have moved.
     """
-    reports = ",".join(f"{g['name']}={g['epoch']}" for g in routing.gateways(reading))
-    mark = hashlib.sha256(reports.encode()).hexdigest()[:16]
-    found: list[tuple[str, str]] = [(r.id, f"{r.revision}:{mark}") for r in unobserved(reading)]
+    found = list[tuple[str, str]]()
+    if waiting := unobserved(reading):
+        mark = _mark(parts, reading)
+        found += [(rollout.id, f"{rollout.revision}:{mark}") for rollout in waiting]
     for rollout_id in rollout_store.due(reading, reading.now):
         rollout = rollout_store.get(reading, rollout_id)
         found.append((rollout_id, f"{rollout.revision}:{reading.moment}"))
     return found
+
+
+def _mark(parts: Parts, reading: Reading) -> str:
+    """Another one whenever something else would be observed: a gateway comes, goes, follows, or
+    can load by now what it could not."""
+    said = [
+        (row["name"], row["epoch"], sorted(map(str, row["report"].get("refused", ()))))
+        for row in live_gateways(parts, reading)
+    ]
+    told = repr((said, routing.exposure_since(reading)))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def unobserved(reading: Reading) -> list[Rollout]:
