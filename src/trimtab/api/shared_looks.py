@@ -159,7 +159,7 @@ class SharedLooks:
                         current = (one,)
                         wanted += one.go_on()
                     current = [one for one in going if not one.done]
-                    look.fetch(wanted)
+                    _fetch(look, wanted, current)
         except BaseException as error:  # noqa: BLE001 - whoever asked is told
             if len(current) == 1 or isinstance(error, Unavailable):
                 for one in current:
@@ -167,6 +167,14 @@ class SharedLooks:
             else:
                 for one in current:
                     self._look((one,))
+
+
+def _fetch(look: Look, wanted: Sequence[Wanted], those: Sequence[_Asked]) -> None:
+    """What one of them wants alone is logged as theirs."""
+    if len(those) == 1:
+        those[0].context.run(look.fetch, wanted)
+    else:
+        look.fetch(wanted)
 
 
 def _ending() -> Unavailable:
