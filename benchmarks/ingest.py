@@ -64,13 +64,15 @@ def measure(*, tiny: bool) -> list[Figure]:
     return figures + _windows(bodies, runs)
 
 
-def batches(count: int) -> Iterator[bytes]:
-    """A day's predictions as a gateway ships them: 20 features, 10 tenants."""
+def batches(
+    count: int, start: datetime = DAY, span: timedelta = timedelta(days=1)
+) -> Iterator[bytes]:
+    """Predictions of a day, or of `span`, as a gateway ships them: 20 features, 10 tenants."""
     for number in range(count):
         random = np.random.default_rng(number)
-        length = 86_400_000 // count
+        length = int(span / timedelta(milliseconds=1)) // count
         offsets = np.sort(random.integers(0, length, ROWS)) + number * length
-        first = int(DAY.timestamp() * 1000)
+        first = int(start.timestamp() * 1000)
         tenants = random.integers(0, TENANTS, ROWS)
         columns = {
             "prediction_id": pa.array([_id(first + int(o), random) for o in offsets]),

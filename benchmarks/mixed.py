@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -150,7 +151,8 @@ class Load:
         self._wanted = requests(company.house)
         self._votes = iter(self._ballots(company))
         self._gateway = company.house.gateway
-        self.bodies = list(batches(4))
+        minute = timedelta(minutes=1)  # what was just served, as gateways ship it
+        self.bodies = list(batches(4, datetime.now(UTC) - minute, minute))
         self._before = 0.0
 
     def _ballots(self, company: Company) -> list[bytes]:
