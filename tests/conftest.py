@@ -5,8 +5,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
+import httpx
+import httpx._transports.default as httpx_transports
 import pytest
 from argon2 import PasswordHasher
 from tests import databases
@@ -21,6 +24,10 @@ from trimtab.platform.database import Database, metadata
 passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """In this process alone. What a password costs on purpose is paid by whoever guesses, not by
 every test that adds somebody; processes that tests start pay it."""
+
+vars(httpx_transports).update(create_ssl_context=cache(httpx.create_ssl_context))
+"""In this process alone. Whose certificates are believed is read once, not by each of hundreds
+of clients, of which a test that waits for a server makes twenty in a second."""
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30

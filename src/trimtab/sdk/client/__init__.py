@@ -24,7 +24,7 @@ from trimtab.sdk.client.monitoring import Monitoring
 from trimtab.sdk.client.operations import ClockNoun, Gateways, Operations
 from trimtab.sdk.client.remediation import Remediations
 from trimtab.sdk.client.rollouts import Rollouts
-from trimtab.sdk.client.wire import BY_CODE, Persistence, Wire, read
+from trimtab.sdk.client.wire import BY_CODE, Persistence, Wire, read, trusted
 from trimtab.sdk.request_signing import Signer
 
 __all__ = ["BY_CODE", "Client", "Persistence"]
@@ -68,6 +68,7 @@ class Client:
             auth=Signer(key) if key and signed else None,
             timeout=timeout,
             transport=transport,
+            verify=trusted(),
         )
         self._wire = Wire(http, persistence)
         self.models = Models(self._wire)

@@ -4,12 +4,14 @@ may help, and with the errors of the house where they are refused."""
 from __future__ import annotations
 
 import random
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import httpx
@@ -74,6 +76,13 @@ class Persistence:
             return min(float(retry_after), self.most_seconds)
         bound = min(self.first_seconds * 2**tried, self.most_seconds)
         return random.uniform(0, bound)
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Whose certificates are believed: read once, because each reading takes as long as some
+    dozens of requests."""
+    return httpx.create_ssl_context()
 
 
 class Wire:
