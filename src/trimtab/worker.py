@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp
 
 from trimtab.api.patience import Patience, PatientConnection
 from trimtab.app import ADMINISTRATOR, Application
+from trimtab.kernel import garbage
 from trimtab.kernel.errors import InvalidInput, TrimtabError
 from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
@@ -245,8 +245,7 @@ def _until_told(application: Application, server: uvicorn.Server | None) -> int:
     application.start()
     worker = Worker(application)
     worker.start()
-    gc.collect()
-    gc.freeze()  # what there is by now stays, and is most of all: to look it through takes long
+    garbage.settle()
     try:
         if server is None:
             log.info("working", roles=sorted(application.roles))

@@ -11,6 +11,7 @@ from trimtab.cli.approvals import approvals
 from trimtab.cli.incidents import incidents
 from trimtab.cli.models import models, versions
 from trimtab.cli.rollouts import rollouts
+from trimtab.kernel import garbage
 
 app = typer.Typer(
     name="trimtab",
@@ -71,7 +72,8 @@ def serve(
     ] = False,
 ) -> None:
     """Run the control plane: interface, pages and all work in one process."""
-    from trimtab.worker import serve as run
+    with garbage.loading():
+        from trimtab.worker import serve as run
 
     raise typer.Exit(run(port=port, work=not no_work))
 
@@ -87,7 +89,8 @@ def work(
     ] = None,
 ) -> None:
     """Do the work of an installation on PostgreSQL, beside `trimtab serve --no-work`."""
-    from trimtab.worker import work as run
+    with garbage.loading():
+        from trimtab.worker import work as run
 
     raise typer.Exit(run(role or [], port=port))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from trimtab.kernel import garbage
 from trimtab.kernel.ids import TenantId
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def _texts(heads: Sequence[Path]) -> list[str]:
 def _application(*, confirm: bool = True) -> Application:
     """What is to be read, which has to be there: joining its parts would make an empty one, and
     of that everything is true."""
-    from trimtab.app import Application
+    with garbage.loading():
+        from trimtab.app import Application
     from trimtab.platform.settings import load_settings
 
     settings = load_settings()
