@@ -1,8 +1,7 @@
 """What every test may ask for: a clock that is stepped, a real database, the records in it."""
 
-import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +17,7 @@ from tests.objects import ObjectServer, start_object_server
 from trimtab.audit.tables import SIZE, WHOLE
 from trimtab.audit.work import Records
 from trimtab.identity import passwords
+from trimtab.kernel import garbage
 from trimtab.kernel.clock import SteppedClock
 from trimtab.platform.database import Database, metadata
 
@@ -63,10 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("either")
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays: nobody looks through it for garbage, again and again."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Tests are loaded as the application is: nobody looks for garbage meanwhile, nor, again and
+    again, through what is loaded by then."""
+    with garbage.loading():
+        found = yield
+    garbage.settle()
+    return found
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
