@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import ssl
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from trimtab.api.server import ROUTERS
 from trimtab.kernel import errors
 from trimtab.sdk import shapes
 from trimtab.sdk.client import BY_CODE, Client, Persistence
-from trimtab.sdk.client.wire import OF_THE_WEB, Noun
+from trimtab.sdk.client.wire import OF_THE_WEB, Noun, trusted
 
 AT_ONCE = Persistence(tries=1)
 QUICK = Persistence(tries=4, first_seconds=0.001, most_seconds=0.002)
@@ -250,3 +251,10 @@ def test_what_does_not_speak_as_a_control_plane_is_said_to(body: bytes) -> None:
             ) as found:
                 ask()
             assert "check that the address is a control plane's" in str(found.value.remedy)
+
+
+def test_whoever_answers_over_tls_has_to_prove_who_it_is() -> None:
+    """Read once for all clients, and asked for by each."""
+    assert trusted() is trusted()
+    assert trusted().verify_mode is ssl.CERT_REQUIRED
+    assert trusted().check_hostname
