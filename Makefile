@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
-JOBS ?= 3
+JOBS ?= 4
 
 .PHONY: help
 help: ## list these targets
