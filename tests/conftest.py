@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import httpx._transports.default as httpx_transports
+import hypothesis
 import pytest
 from argon2 import PasswordHasher
 from tests import databases
@@ -28,6 +29,10 @@ every test that adds somebody; processes that tests start pay it."""
 vars(httpx_transports).update(create_ssl_context=cache(httpx.create_ssl_context))
 """In this process alone. Whose certificates are believed is read once, not by each of hundreds
 of clients, of which a test that waits for a server makes twenty in a second."""
+
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+"""How long an example takes says something of the machine, and of what runs beside it."""
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
