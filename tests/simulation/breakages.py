@@ -21,7 +21,7 @@ from trimtab.remediation import service as remediation
 from trimtab.remediation import store as remediation_store
 from trimtab.rollouts import analysis
 from trimtab.rollouts.model import Rollout
-from trimtab.workflows import permits, release
+from trimtab.workflows import permits, release, repair
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,10 @@ BREAKAGES = (
     Breakage(
         "the gate does not see kill switches, nor does who acts", guards, "_kill_switch",
         _allowed("kill_switch"), frozenset({"repairs.switches"}),
+    ),
+    Breakage(
+        "what is proposed is done although its incident is over", repair, "_is_over",
+        lambda *_: False, frozenset({"repairs.wanted"}),
     ),
     Breakage(
         "who contributed may vote", Approval, "may_vote", _may,

@@ -41,6 +41,7 @@ OF_A_LOOK = (
     _named(repairs.acts_by_permit, "repairs.permit"),
     _named(repairs.one_at_a_time, "repairs.alone"),
     _named(repairs.obeys_kill_switches, "repairs.switches"),
+    _named(repairs.is_still_wanted, "repairs.wanted"),
     _named(repairs.not_too_often, "repairs.pause"),
     _named(waiting.nothing_waits_for_ever, "waiting.turn"),
     _named(history.no_secret_is_entered, "history.secrets"),

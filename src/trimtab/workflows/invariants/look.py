@@ -6,7 +6,7 @@ statement over a set of rows: what carries traffic, what is open, what has begun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -255,6 +255,14 @@ class Look:
         """Who is here no more, with the entry that says so."""
         found = ledger.entries(self.reading.connection, kinds=("person.disabled",), limit=_MOST)
         return {entry.subject: entry for entry in found}
+
+    def over(self, incidents: Iterable[str]) -> dict[str, int]:
+        """Of these incidents, those that are over, with the sequence of the entry that says so."""
+        kinds = ("incident.resolved", "incident.merged")
+        found = ledger.newest_about(
+            self.reading.connection, kinds, sorted(set(incidents)), until=self.reading.now
+        )
+        return {incident: entry.sequence for incident, entry in found.items()}
 
     @cached_property
     def open_remedies(self) -> Rows:

@@ -79,6 +79,16 @@ def obeys_kill_switches(look: Look) -> Iterator[Found]:
             yield Found(what.rstrip(), (entry.subject,))
 
 
+def is_still_wanted(look: Look) -> Iterator[Found]:
+    """Nothing is begun about an incident that is over, whoever ended it."""
+    started = [(str((e.data or {})["incident"]), e) for e in look.of_kind("remediation.started")]
+    over = look.over(incident for incident, _ in started) if started else {}
+    for incident, entry in started:
+        if over.get(incident, entry.sequence) < entry.sequence:
+            what = f"remedy {entry.subject} was begun after incident {incident} was over"
+            yield Found(what, (entry.subject, incident))
+
+
 def not_too_often(look: Look) -> Iterator[Found]:
     """Between two remedies on a target lies the pause that the policy demands; no day has more
     than it allows, and no incident more attempts."""
