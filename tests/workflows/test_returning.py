@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from trimtab.incidents.model import Phase as IncidentPhase
 from trimtab.kernel.actor import system
 from trimtab.policies.operation import ActionName
 from trimtab.registry import deployment_store, store
+from trimtab.registry import service as registry
 from trimtab.registry.deployments import Deployment
 from trimtab.remediation import service as remediation
 from trimtab.remediation import store as remediation_store
@@ -249,23 +250,19 @@ def test_a_rollout_whose_version_became_stable_by_a_remedy_has_nothing_left_to_r
     two: Plane, phase: str
 ) -> None:
     parts = two.application.parts
-    who = two.people["ml_lead"].actor()
-    with parts.records.begin(who, reason="once more") as work:
-        again = release.start(parts, work, two.version("1.0.0"))
-    two.settle()
-    assert two.placed("1.0.0").state is Deployment.CANARY
+    again = once_more(two)
     if phase == "held":
-        with parts.records.begin(who, reason="not now") as work:
-            rollouts.hold(work, again.id)
+        with parts.records.begin(two.people["ml_lead"].actor(), reason="not now") as work:
+            rollouts.hold(work, again)
     incident = incident_of(two)
     two.settle()
     propose(two, incident, by_person=False)
     two.settle()
     two.settle(after=timedelta(hours=1))
-    ended = rollout_of(two, again.id)
+    ended = rollout_of(two, again)
     assert (ended.phase.value, ended.observed_percent) == ("promoted", 100)
     assert ended.outcome_reason == "its version became stable there by another way"
-    assert [e.subject for e in two.entries("rollout.overtaken")] == [again.id]
+    assert [e.subject for e in two.entries("rollout.overtaken")] == [again]
     with parts.records.look() as reading:
         carrying = deployment_store.carrying(reading, ENVIRONMENT, model=MODEL)
     assert [(d.version, d.state) for d in carrying] == [("1.0.0", Deployment.STABLE)]
@@ -323,3 +320,79 @@ def test_a_gateway_that_was_silent_and_says_the_same_again_is_heard(half: Plane)
     for _ in range(2):  # at the end of the first it has spoken, however soon that was
         half.settle()
     assert half.rollout("1.1.0").phase.value == "promoted"
+
+
+def once_more(plane: Plane) -> str:
+    """A rollout of the first version, which is a canary again beside the second."""
+    who = plane.people["ml_lead"].actor()
+    with plane.application.parts.records.begin(who, reason="once more") as work:
+        again = release.start(plane.application.parts, work, plane.version("1.0.0"))
+    plane.settle()
+    assert plane.placed("1.0.0").state is Deployment.CANARY
+    return again.id
+
+
+@pytest.mark.parametrize("aborted", ["before", "after"])
+def test_who_takes_a_canary_back_does_not_take_what_a_remedy_made_stable(
+    two: Plane, aborted: str
+) -> None:
+    again, incident = once_more(two), incident_of(two)
+    two.settle()
+    two.silent = True
+    two.settle(after=timedelta(minutes=3))
+    first, second = aborting(two, again), remedying(two, incident)
+    for act in (second, first) if aborted == "after" else (first, second):
+        act()
+        two.settle()
+    two.silent = False
+    for _ in range(2):
+        two.settle(after=timedelta(hours=1))
+    assert stable(two) == "1.0.0"
+    assert rollout_of(two, again).phase.value in ("rolled_back", "promoted")
+
+
+def remedying(plane: Plane, incident: Incident) -> Callable[[], None]:
+    def remedy() -> None:
+        propose(plane, incident, by_person=False)
+
+    return remedy
+
+
+def aborting(plane: Plane, rollout_id: str) -> Callable[[], None]:
+    def stop() -> None:
+        who = plane.people["ml_lead"].actor()
+        if not rollout_of(plane, rollout_id).settled:
+            with plane.application.parts.records.begin(who, reason="not needed") as work:
+                rollouts.abort(work, rollout_id)
+
+    return stop
+
+
+def test_what_was_promoted_and_taken_away_before_it_was_seen_goes_back(half: Plane) -> None:
+    incident = incident_of(half)
+    half.settle()
+    propose(half, incident, by_person=False)
+    half.settle()
+    assert (half.rollout("1.1.0").phase.value, stable(half)) == ("promoting", "1.0.0")
+    half.silent = False
+    for _ in range(2):
+        half.settle(after=timedelta(hours=1))
+    assert half.rollout("1.1.0").phase.value == "rolled_back"
+
+
+def test_what_was_overtaken_and_is_withdrawn_goes_back(two: Plane) -> None:
+    again, incident = once_more(two), incident_of(two)
+    two.settle()
+    propose(two, incident, by_person=False)
+    two.settle()
+    two.silent = True
+    for length in (timedelta(minutes=3), timedelta(hours=1)):
+        two.settle(after=length)
+    assert rollout_of(two, again).phase.value == "promoting"
+    with two.application.parts.records.begin(system("test"), reason="bad too") as work:
+        place = (MODEL, None, ENVIRONMENT)
+        registry.withdraw_stable(work, *place, version="1.0.0", why="bad too")
+    two.silent = False
+    for _ in range(2):
+        two.settle(after=timedelta(hours=1))
+    assert rollout_of(two, again).phase.value == "rolled_back"

@@ -126,9 +126,12 @@ def escalate(work: Work, incident_id: str, why: str) -> Incident:
 
 
 def escalate_open(work: Work, incident_id: str, why: str) -> Incident:
-    """The same, unless it is over: whoever ended it does not get it back."""
+    """The same, or the one that has taken it in; unless that is over: whoever ended it does not
+    get it back."""
     incident = store.get(work, incident_id)
-    return incident if incident.phase in SETTLED else escalate(work, incident_id, why)
+    while incident.merged_into is not None:
+        incident = store.get(work, incident.merged_into)
+    return incident if incident.phase in SETTLED else escalate(work, incident.id, why)
 
 
 def comment(work: Work, incident_id: str, text: str) -> Incident:

@@ -91,6 +91,11 @@ class Rollout:
         """Whether the next step forward is the promotion."""
         return self.step + 2 >= len(self.steps)
 
+    @property
+    def may_have_promoted(self) -> bool:
+        """Whether it has come to its last step: only then is what is stable its own."""
+        return self.step == len(self.steps) - 1
+
     def see(
         self, percent: float, at: datetime, next_look: datetime
     ) -> tuple[Rollout, StepObserved]:
@@ -231,7 +236,6 @@ class Rollout:
             self._demand(Phase.PROMOTING)
         moved = replace(
             self,
-            step=len(self.steps) - 1,
             intended_percent=self.steps[-1],
             phase=Phase.PROMOTING,
             outcome_reason=why,

@@ -140,31 +140,44 @@ def turn(parts: Parts, rollout_id: str) -> None:
     _act_or_take_back(parts, rollout_id, demands)
 
 
+_OVERTAKEN = "its version became stable there by another way"
+_LOST = "its version is not stable there any more"
+
+
 def _give_way(parts: Parts, rollout_id: str) -> None:
     """Where something else made its version stable, as a roll-back to it does, there is nothing
-    left to release: its canary goes, for the same bytes carry all the traffic."""
+    left to release: its canary goes, for the same bytes carry all the traffic. And where something
+    else took away what it had promoted, it goes back."""
     with parts.records.look() as reading:
-        if not _overtaken(reading, rollout_store.get(reading, rollout_id)):
-            return
-    why = "its version became stable there by another way"
+        why = _superseded(reading, rollout_store.get(reading, rollout_id))
+    if why is None:
+        return
     with parts.records.begin(_RELEASE, reason=why) as work:
         rollout = rollout_store.get(work, rollout_id)
-        if _overtaken(work, rollout):
-            place = (rollout.model, rollout.tenant, rollout.environment)
-            registry.withdraw_canary(work, *place, version=rollout.version, why=why)
-            rollouts.overtake(work, rollout_id, why)
+        if _superseded(work, rollout) != why:
+            return
+        if why == _LOST:
+            rollouts.roll_back(work, rollout_id, why)
+            return
+        place = (rollout.model, rollout.tenant, rollout.environment)
+        registry.withdraw_canary(work, *place, version=rollout.version, why=why)
+        rollouts.overtake(work, rollout_id, why)
 
 
-def _overtaken(reading: Reading, rollout: Rollout) -> bool:
-    """Whether its version is stable there, and not because this rollout promoted its canary."""
+def _superseded(reading: Reading, rollout: Rollout) -> str | None:
+    """What somebody else did to the place of a rollout that is on its way forward, or None."""
     if rollout.settled or rollout.phase is Phase.ROLLING_BACK:
-        return False
-    stable, canary = _own(reading, rollout)
-    return stable is not None and (rollout.phase is not Phase.PROMOTING or canary is not None)
+        return None
+    stable, canary = _carried(reading, rollout)
+    promoting = rollout.phase is Phase.PROMOTING
+    if promoting and stable is None and canary is None:
+        return _LOST
+    return _OVERTAKEN if stable is not None and (canary is not None or not promoting) else None
 
 
-def _own(reading: Reading, rollout: Rollout) -> tuple[Deployed | None, Deployed | None]:
-    """What its version has where it is released: the place of the stable one, the canary's."""
+def _carried(reading: Reading, rollout: Rollout) -> tuple[Deployed | None, Deployed | None]:
+    """The stable deployment and the canary in the place of a rollout, each if it is of the version
+    that is released."""
     place = (rollout.model, rollout.tenant, rollout.environment)
     stable = deployment_store.in_place(reading, *place, Deployment.STABLE)
     canary = deployment_store.in_place(reading, *place, Deployment.CANARY)
@@ -225,18 +238,19 @@ def _salt(rollout: Rollout) -> str:
 
 
 def _take_back(parts: Parts, work: Work, rollout: Rollout, demands: TierPolicy) -> None:
-    """Take a version's traffic away, as a canary or, if it got so far, as the stable one."""
+    """Take a version's traffic away, as a canary or, if it got so far, as the stable one; what
+    somebody else made stable is not this rollout's to take."""
     place = (rollout.model, rollout.tenant, rollout.environment)
     why = rollout.outcome_reason or "taken back"
-    stable, _ = _own(work, rollout)
-    if stable is not None:
+    stable, _ = _carried(work, rollout)
+    if stable is not None and rollout.may_have_promoted:
         returning.take_back(parts, work, stable, demands, why=why)
     registry.withdraw_canary(work, *place, version=rollout.version, why=why)
 
 
 def _brought_about(work: Work, rollout: Rollout) -> bool:
     """Whether the records already give this version what is intended for it."""
-    stable, canary = _own(work, rollout)
+    stable, canary = _carried(work, rollout)
     if stable is not None:
         return True
     return (
@@ -299,11 +313,12 @@ def _seen_percent(parts: Parts, reading: Reading, rollout: Rollout) -> float | N
 
 
 def _recorded_percent(reading: Reading, rollout: Rollout) -> float:
-    placed = deployment_store.carrying(reading, rollout.environment, model=rollout.model)
-    for deployed in placed:
-        if deployed.tenant == rollout.tenant and deployed.carries(rollout.version, rollout.digest):
-            return deployed.percent
-    return 0.0
+    """What the records give to its version: of one that goes back, only what it has given."""
+    stable, canary = _carried(reading, rollout)
+    if rollout.phase is Phase.ROLLING_BACK and not rollout.may_have_promoted:
+        stable = None
+    found = canary or stable
+    return 0.0 if found is None else found.percent
 
 
 def _judge(parts: Parts, rollout_id: str, demands: TierPolicy) -> None:
@@ -430,11 +445,15 @@ def due(parts: Parts, reading: Reading) -> list[tuple[str, str]]:
 def _mark(parts: Parts, reading: Reading) -> str:
     """Another one whenever something else would be observed: a gateway comes, goes, follows, or
     can load by now what it could not."""
+    live = live_gateways(parts, reading)
     said = [
         (row["name"], row["epoch"], sorted(map(str, row["report"].get("refused", ()))))
-        for row in live_gateways(parts, reading)
+        for row in live
     ]
-    told = repr((said, routing.exposure_since(reading)))
+    # What flaps between two states is looked at again after a while, whichever it is in then.
+    heard = max((row["seen_at"] for row in live), default=None)
+    lately = None if heard is None else heard.timestamp() // GATEWAY_SILENCE.total_seconds()
+    told = repr((said, lately, routing.exposure_since(reading)))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

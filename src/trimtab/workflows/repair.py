@@ -277,7 +277,9 @@ def _call_off(parts: Parts, entry: Entry, why: str) -> None:
 
 
 def _is_over(reading: Reading, proposed: Remediation) -> bool:
-    return incident_store.get(reading, proposed.incident).phase in _OVER
+    """Not where a wider one has taken it in: what is wrong goes on there, and the wider one acts
+    on what is everybody's alone."""
+    return incident_store.get(reading, proposed.incident).phase is IncidentPhase.RESOLVED
 
 
 def _carry_out(parts: Parts, gate: Gate, entry: Entry) -> None:

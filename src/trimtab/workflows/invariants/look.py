@@ -258,7 +258,7 @@ class Look:
 
     def over(self, incidents: Iterable[str]) -> dict[str, int]:
         """Of these incidents, those that are over, with the sequence of the entry that says so."""
-        kinds = ("incident.resolved", "incident.merged")
+        kinds = ("incident.resolved",)
         found = ledger.newest_about(
             self.reading.connection, kinds, sorted(set(incidents)), until=self.reading.now
         )
