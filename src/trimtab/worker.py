@@ -22,6 +22,7 @@ from trimtab.kernel.ports import demand_free
 from trimtab.platform.logs import configure_logs, logger
 from trimtab.platform.outages import DATABASE
 from trimtab.platform.settings import load_settings
+from trimtab.platform.whereabouts import note_served
 from trimtab.workflows.jobs import Role
 from trimtab.workflows.parts import Parts, Told
 
@@ -193,6 +194,7 @@ def run(application: Application) -> int:
     if made is not None:
         log.warning("first start: keep the password that is shown once", who=ADMINISTRATOR)
         print(f"first administrator: {ADMINISTRATOR}\ninitial password:    {made}", flush=True)  # noqa: T201 - shown once, and not to the log
+    note_served(settings)
     origin = settings.public_origin()
     server = Announced(
         configuration(application.http(), host=settings.host, port=settings.port),

@@ -55,10 +55,11 @@ def show_health(url: str, *, as_json: bool) -> bool:
     import httpx
 
     from trimtab.platform.settings import load_settings
+    from trimtab.platform.whereabouts import served_at
     from trimtab.sdk import shapes
     from trimtab.sdk.client.wire import read
 
-    address = url or load_settings(env_file=None).public_origin()
+    address = url or served_at(load_settings(env_file=None))
     try:
         answer = httpx.get(f"{address}/health", timeout=10)
     except httpx.TransportError as error:
@@ -91,7 +92,7 @@ def local_token(email: str) -> str:
     from trimtab.kernel.clock import SystemClock
     from trimtab.platform.database import Database
     from trimtab.platform.settings import load_settings
-    from trimtab.platform.whereabouts import demand_records
+    from trimtab.platform.whereabouts import demand_records, served_at
 
     settings = load_settings()
     keys = settings.home / "keys"
@@ -104,7 +105,7 @@ def local_token(email: str) -> str:
     if person is None:
         raise NotFound(f"there is nobody with the address {email}", field="email")
     folder = KeyFolder(keys, clock, overlap=OVERLAP)
-    return token_for(Tokens(settings.public_origin(), folder.ring, clock), person)
+    return token_for(Tokens(served_at(settings), folder.ring, clock), person)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,5 +1,6 @@
 """Whether the records of an installation lie where the settings say, asked before anything would
-make empty ones there: of those everything is true, and nothing is left of what was."""
+make empty ones there: of those everything is true, and nothing is left of what was. And where its
+control plane is asked."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from trimtab.kernel.errors import IntegrityFailed, NotFound
 from trimtab.platform.settings_model import Settings
 
+_SERVED = "served"
 _ELSEWHERE = "if they are on PostgreSQL, set DATABASE_URL to that database"
 
 
@@ -43,6 +45,25 @@ def demand_no_others(settings: Settings) -> None:
             f"heads of a ledger were published in {heads}, and there are no records at {file}",
             remedy=f"{_ELSEWHERE}; if they are lost, restore a backup",
         )
+
+
+def note_served(settings: Settings) -> None:
+    """Leave in the data folder where its control plane is asked, for commands in other terminals:
+    they know nothing of a port that was given to `serve`."""
+    fresh = settings.home / f"{_SERVED}.new"
+    fresh.write_text(settings.public_origin(), "ascii")
+    fresh.replace(settings.home / _SERVED)
+
+
+def served_at(settings: Settings) -> str:
+    """Where the control plane of this data folder is asked: as the settings say, or, where they
+    leave it open, where the last one that was started here has noted."""
+    port = Settings.model_fields["port"].default
+    file = settings.home / _SERVED
+    if settings.origin is not None or settings.port != port or not file.exists():
+        return settings.public_origin()
+    noted = file.read_text("ascii", errors="replace").strip()
+    return noted if noted.startswith(("http://", "https://")) else settings.public_origin()
 
 
 def records_file(settings: Settings) -> Path | None:
