@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
-JOBS ?= 4
+JOBS ?= 3
 
 .PHONY: help
 help: ## list these targets
