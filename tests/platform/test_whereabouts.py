@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,4 +33,18 @@ def test_what_the_settings_say_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"elsewhere"])
 def test_a_note_that_is_none_is_passed_over(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "served").write_bytes(text)
+    assert served_at(settings(tmp_path)) == "http://127.0.0.1:8000"
+
+
+def test_several_that_start_at_once_leave_one_note(tmp_path: Path) -> None:
+    chosen = [settings(tmp_path, port=20800 + n) for n in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(note_served, chosen * 50))
+    assert served_at(settings(tmp_path)) in {one.public_origin() for one in chosen}
+    assert [file.name for file in tmp_path.iterdir()] == ["served"]
+
+
+def test_a_start_does_not_fail_for_want_of_a_note(tmp_path: Path) -> None:
+    note_served(settings(tmp_path / "nowhere", port=20800))
+    (tmp_path / "served").mkdir()
     assert served_at(settings(tmp_path)) == "http://127.0.0.1:8000"

@@ -5,6 +5,7 @@ control plane is asked."""
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +13,10 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from trimtab.kernel.errors import IntegrityFailed, NotFound
+from trimtab.platform.logs import logger
 from trimtab.platform.settings_model import Settings
+
+log = logger(__name__)
 
 _SERVED = "served"
 _ELSEWHERE = "if they are on PostgreSQL, set DATABASE_URL to that database"
@@ -49,10 +53,14 @@ def demand_no_others(settings: Settings) -> None:
 
 def note_served(settings: Settings) -> None:
     """Leave in the data folder where its control plane is asked, for commands in other terminals:
-    they know nothing of a port that was given to `serve`."""
-    fresh = settings.home / f"{_SERVED}.new"
-    fresh.write_text(settings.public_origin(), "ascii")
-    fresh.replace(settings.home / _SERVED)
+    they know nothing of a port that was given to `serve`. Where there is no room for it, a control
+    plane does without."""
+    fresh = settings.home / f"{_SERVED}.{os.getpid()}"  # another one may start at the same time
+    try:
+        fresh.write_text(settings.public_origin(), "utf-8")
+        fresh.replace(settings.home / _SERVED)
+    except OSError as error:
+        log.warning("where this is asked could not be noted", why=str(error))
 
 
 def served_at(settings: Settings) -> str:
@@ -60,9 +68,12 @@ def served_at(settings: Settings) -> str:
     leave it open, where the last one that was started here has noted."""
     port = Settings.model_fields["port"].default
     file = settings.home / _SERVED
-    if settings.origin is not None or settings.port != port or not file.exists():
+    if settings.origin is not None or settings.port != port:
         return settings.public_origin()
-    noted = file.read_text("ascii", errors="replace").strip()
+    try:
+        noted = file.read_text("utf-8", errors="replace").strip()
+    except OSError:  # nothing was noted, or not for whoever asks
+        return settings.public_origin()
     return noted if noted.startswith(("http://", "https://")) else settings.public_origin()
 
 
