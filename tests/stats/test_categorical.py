@@ -12,6 +12,7 @@ from trimtab.stats.categorical import (
     category_shares,
     chi_squared,
     expected_categories,
+    g_test,
     new_categories,
     total_variation,
     vanished_categories,
@@ -159,3 +160,30 @@ def test_counts_that_are_none_are_refused() -> None:
         expected_categories(good, 0, level=0.01)
     with pytest.raises(InvalidInput):
         vanished_categories(good, good, level=0.99)
+
+
+def test_g_agrees_with_scipy_and_takes_arrays(rng: np.random.Generator) -> None:
+    r, c = drawn(rng, 8000), drawn(rng, 4000)
+    table = np.array([[r[k] for k in NAMES], [c[k] for k in NAMES]])
+    expected = scipy.stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
+    ours = g_test(r, c)
+    assert ours.statistic == pytest.approx(expected.statistic, rel=1e-9)
+    assert ours.dof == 7
+    assert ours.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert g_test(table[0], table[1]) == ours
+    assert chi_squared(table[0], table[1]) == chi_squared(r, c)
+    assert total_variation(table[0], table[1]) == total_variation(r, c)
+    assert categorical_psi(table[0], table[1]) == categorical_psi(r, c)
+    assert g_test({"a": 30, "b": 30}, {"a": 30, "b": 30}) == (0.0, 1, 1.0)
+    with pytest.raises(TooFewValues):
+        g_test({"a": 3, "b": 3}, {"a": 3, "b": 3})
+
+
+def test_g_false_alarms_and_power(rng: np.random.Generator, measure: Measure) -> None:
+    calm = measure(g_test(drawn(rng, 2000), drawn(rng, 400)).p_value <= 0.05 for _ in range(1500))
+    assert calm.low <= 0.05 <= calm.high + 0.01, calm
+    other = SHARES + np.array([-0.1, 0.1, 0, 0, 0, 0, 0, 0])
+    moved = measure(
+        g_test(drawn(rng, 2000), drawn(rng, 400, other)).p_value <= 0.05 for _ in range(300)
+    )
+    assert moved.low > 0.88, moved

@@ -5,8 +5,10 @@ Only numpy and the kernel are loaded. One page for each family of methods:
 
     sample         what may be measured: finite values, counts, levels
     special        incomplete beta and gamma functions, quantiles
+    counts         rows of two sides over the same bins or categories, and what chance does
     univariate     a numeric column against its reference
     categorical    a column of categories against its reference
+    homogeneity    the same shares? for columns of which most categories are rare
     intervals      rates and means with their uncertainty
     rates          rare events: exact tests, and evidence that survives repeated looks
     multiplicity   many questions at once

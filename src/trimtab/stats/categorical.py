@@ -1,29 +1,34 @@
 """A column of categories against its reference, from counts per category.
 
-Counts are enough, so raw rows need not travel, and counts of parts add up.
+Counts are enough, so raw rows need not travel, and counts of parts add up. A side is a mapping
+from category to rows or, where names are not asked for, an aligned whole-number array.
 """
 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trimtab.kernel.errors import InvalidInput, TooFewValues
+from trimtab.kernel.errors import TooFewValues
+from trimtab.stats.counts import (
+    Countable,
+    CountArray,
+    aligned,
+    aligned_names,
+    mean_deviation,
+    pooled,
+    total_count,
+)
+from trimtab.stats.counts import Counts as Counts  # whoever asks about categories needs it
 from trimtab.stats.sample import checked_level
 from trimtab.stats.special import chi2_sf
 from trimtab.stats.univariate import psi_from_counts
 
-Counts: TypeAlias = Mapping[str, int]
-"""Rows per category; a category that is not named was counted zero times."""
-
 
 class ChiSquared(NamedTuple):
-    """Result of `chi_squared`: the statistic, its degrees of freedom and the p-value."""
+    """Result of `chi_squared` and `g_test`: the statistic, its degrees of freedom, the p-value."""
 
     statistic: float
     dof: int
@@ -36,36 +41,104 @@ def category_shares(counts: Counts) -> dict[str, float]:
     Raises:
         TooFewValues: nothing was counted.
         InvalidInput: a count is negative or not whole.
+
+    Example:
+        >>> category_shares({"a": 3, "b": 1})
+        {'a': 0.75, 'b': 0.25}
     """
-    total = _total(counts, "counts")
+    total = total_count(counts, "counts")
     return {name: count / total for name, count in counts.items()}
 
 
-def total_variation(reference_counts: Counts, current_counts: Counts) -> float:
+def total_variation(reference_counts: Countable, current_counts: Countable) -> float:
     """The share of rows that would have to change category: 0 (same) to 1 (none in common).
+
+    It is never 0 for two samples, and far from 0 when there are many categories: compare it
+    with `total_variation_noise`.
+
+    Args:
+        reference_counts: Shape (k,), or rows per category, in the reference.
+        current_counts: The same form, now.
 
     Raises:
         TooFewValues: nothing was counted on one side.
-        InvalidInput: a count is negative or not whole.
+        InvalidInput: a count is negative or not whole, or the sides do not share categories.
+
+    Example:
+        >>> total_variation({"a": 3, "b": 1}, {"a": 1, "c": 1})
+        0.5
     """
-    r, c, _ = _aligned(reference_counts, current_counts)
+    r, c = aligned(reference_counts, current_counts)
     return float(0.5 * np.abs(r / r.sum() - c / c.sum()).sum())
 
 
-def categorical_psi(reference_counts: Counts, current_counts: Counts) -> float:
+def total_variation_noise(
+    reference_counts: Countable, current_counts: Countable, *, level: float | None = None
+) -> float:
+    """The total variation to be expected if no share had changed, or a limit that noise keeps.
+
+    Given how often each category occurs on both sides together, chance deals its rows out to
+    the two sides. The expectation over these deals is exact, also where most categories are
+    rare. What lies beyond it is the part of the rows that moved, or more: two samples of one
+    law with 5,000 categories and 20,000 rows each differ by about a fifth.
+
+    Args:
+        reference_counts: Shape (k,), or rows per category, in the reference, n in all.
+        current_counts: The same form, now, m in all.
+        level: Without it, the expectation. With it, what noise exceeds with at most that
+            probability, whatever the shares: the expectation plus
+            sqrt(log(1 / level) (1/n + 1/m) / 2). It errs towards calm.
+
+    Returns:
+        A share of the rows, from 0 to 1, on the scale of `total_variation`.
+
+    Raises:
+        TooFewValues: nothing was counted on one side.
+        InvalidInput: a count is negative or not whole, the sides do not share categories, or
+            the level is no false-alarm rate.
+
+    Source: the mean absolute deviation of the hypergeometric law (`counts.mean_deviation`);
+    McDiarmid (1989) and, for draws without replacement, El-Yaniv and Pechyony (2009) for the
+    limit.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> before, now = rng.multinomial(20_000, np.full(5_000, 1 / 5_000), size=2)
+        >>> round(total_variation(before, now), 2), round(total_variation_noise(before, now), 2)
+        (0.28, 0.28)
+    """
+    r, c = aligned(reference_counts, current_counts)
+    n, m = int(r.sum()), int(c.sum())
+    expected = 0.5 * (1.0 / n + 1.0 / m) * float(mean_deviation(r + c, n).sum())
+    if level is None:
+        return expected
+    reach = math.sqrt(-math.log(checked_level(level)) * (1.0 / n + 1.0 / m) / 2.0)
+    return min(1.0, expected + reach)
+
+
+def categorical_psi(reference_counts: Countable, current_counts: Countable) -> float:
     """Population stability index over the categories of both sides, in nats.
 
     Half a count is added to every category, so a new or vanished one weighs heavily but never
-    infinitely. What noise alone does: `psi_noise` with the number of categories as bins.
+    infinitely. What noise alone does: `psi_noise` with the number of categories as bins, while
+    each holds five rows or more; with rare categories ask `homogeneity`.
+
+    Args:
+        reference_counts: Shape (k,), or rows per category, in the reference.
+        current_counts: The same form, now.
 
     Raises:
         TooFewValues: nothing was counted on one side, or there is only one category.
-        InvalidInput: a count is negative or not whole.
+        InvalidInput: a count is negative or not whole, or the sides do not share categories.
 
     Source: Jeffreys (1946); the half count is Jeffreys' prior.
+
+    Example:
+        >>> round(categorical_psi({"a": 700, "b": 300}, {"a": 500, "b": 500}), 3)
+        0.169
     """
-    r, c, names = _aligned(reference_counts, current_counts)
-    if len(names) < 2:
+    r, c = aligned(reference_counts, current_counts)
+    if r.size < 2:
         raise TooFewValues("one single category on both sides has no shares to compare")
     return psi_from_counts(r, c)
 
@@ -89,8 +162,12 @@ def new_categories(
 
     Source: the conditional binomial test of two counts, Przyborowski and Wilenski (1940),
     with Bonferroni's correction over the categories.
+
+    Example:
+        >>> new_categories({"a": 10_000}, {"a": 900, "typo": 1, "new": 40}, level=0.01)
+        {'new': 40}
     """
-    r, c, names = _aligned(reference_counts, current_counts)
+    r, c, names = aligned_names(reference_counts, current_counts)
     limit = _log_limit(level, len(names))
     log_share = math.log(c.sum() / (r.sum() + c.sum()))
     found = {
@@ -120,8 +197,12 @@ def vanished_categories(
         InvalidInput: a count is negative or not whole, or the level is no false-alarm rate.
 
     Source: as `new_categories`.
+
+    Example:
+        >>> vanished_categories({"a": 8000, "b": 12_000, "c": 10}, {"b": 300}, level=0.01)
+        {'a': 119.9...}
     """
-    _total(current_counts, "current_counts")
+    total_count(current_counts, "current_counts")
     expected = expected_categories(reference_counts, sum(current_counts.values()), level=level)
     return {name: rows for name, rows in expected.items() if not current_counts.get(name, 0)}
 
@@ -139,8 +220,12 @@ def expected_categories(
     Raises:
         TooFewValues: nothing was counted in the reference, or `n_current` is 0.
         InvalidInput: a count is negative or not whole, or the level is no false-alarm rate.
+
+    Example:
+        >>> list(expected_categories({"a": 8000, "b": 12_000, "c": 10}, 300, level=0.01))
+        ['b', 'a']
     """
-    total = _total(reference_counts, "reference_counts")
+    total = total_count(reference_counts, "reference_counts")
     if n_current < 1:
         raise TooFewValues("no rows to expect a category in", field="n_current")
     limit = _log_limit(checked_level(level), len(reference_counts))
@@ -154,77 +239,85 @@ def expected_categories(
 
 
 def chi_squared(
-    reference_counts: Counts, current_counts: Counts, *, min_expected: float = 5.0
+    reference_counts: Countable, current_counts: Countable, *, min_expected: float = 5.0
 ) -> ChiSquared:
     """Pearson's test that both sides have the same shares.
 
     Categories whose expected count on the smaller side is below `min_expected` are pooled into
-    one; if the pool is still too small, it takes in the smallest other category.
+    one; if the pool is still too small, it takes in the smallest other category. Where most
+    categories are pooled, a change among them is not seen: `homogeneity` keeps them apart.
 
     Args:
-        reference_counts: Rows per category in the reference.
-        current_counts: Rows per category now.
+        reference_counts: Shape (k,), or rows per category, in the reference.
+        current_counts: The same form, now.
         min_expected: Smallest expected count of a cell; Cochran's rule is 5.
 
     Raises:
         TooFewValues: nothing was counted on one side, or fewer than two categories are left
             after pooling.
-        InvalidInput: a count is negative or not whole.
+        InvalidInput: a count is negative or not whole, or the sides do not share categories.
 
     Source: Pearson (1900); Cochran (1954) for the pooling.
+
+    Example:
+        >>> found = chi_squared({"a": 700, "b": 300}, {"a": 60, "b": 40})
+        >>> found.dof, round(found.statistic, 3), round(found.p_value, 3)
+        (1, 4.257, 0.039)
     """
-    r, c, _ = _aligned(reference_counts, current_counts)
-    table = _pooled(np.stack([r, c]), min_expected)
-    if table.shape[1] < 2:
-        raise TooFewValues(
-            f"fewer than two categories expect {min_expected:g} rows",
-            remedy="use a longer window",
-        )
+    table = _enough(reference_counts, current_counts, min_expected)
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     statistic = float(((table - expected) ** 2 / expected).sum())
     dof = table.shape[1] - 1
     return ChiSquared(statistic, dof, chi2_sf(statistic, dof))
 
 
-def _pooled(table: NDArray[np.int64], min_expected: float) -> NDArray[np.int64]:
-    """Columns with enough expected rows, and one column of all the rest."""
-    columns = table[:, np.argsort(-table.sum(axis=0), kind="stable")]
-    smaller_share = table.sum(axis=1).min() / table.sum()
-    expected = columns.sum(axis=0) * smaller_share
-    keep = int((expected >= min_expected).sum())
-    while 0 < keep < columns.shape[1] and expected[keep:].sum() < min_expected:
-        keep -= 1
-    rest = columns[:, keep:].sum(axis=1, keepdims=True)
-    return np.concatenate([columns[:, :keep], rest], axis=1) if rest.any() else columns[:, :keep]
+def g_test(
+    reference_counts: Countable, current_counts: Countable, *, min_expected: float = 5.0
+) -> ChiSquared:
+    """Likelihood-ratio test that both sides have the same shares.
+
+    Twice the log-likelihood that is lost by giving both sides the same shares. Unlike
+    Pearson's statistic it adds up over tables that are split, and it weighs a category that
+    has vanished more. Pooling as `chi_squared`. Where hundreds of categories expect between 5
+    and 10 rows it alarms too often and Pearson's does not: then raise `min_expected`, or ask
+    `homogeneity.permuted_homogeneity`.
+
+    Args:
+        reference_counts: Shape (k,), or rows per category, in the reference.
+        current_counts: The same form, now.
+        min_expected: Smallest expected count of a cell on the smaller side.
+
+    Raises:
+        TooFewValues: nothing was counted on one side, or fewer than two categories are left
+            after pooling.
+        InvalidInput: a count is negative or not whole, or the sides do not share categories.
+
+    Source: Wilks (1938); Woolf (1957).
+
+    Example:
+        >>> found = g_test({"a": 700, "b": 300}, {"a": 60, "b": 40})
+        >>> found.dof, round(found.statistic, 3), round(found.p_value, 3)
+        (1, 4.086, 0.043)
+    """
+    table = _enough(reference_counts, current_counts, min_expected)
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    some = table > 0
+    statistic = 2.0 * float((table[some] * np.log(table[some] / expected[some])).sum())
+    dof = table.shape[1] - 1
+    return ChiSquared(max(0.0, statistic), dof, chi2_sf(max(0.0, statistic), dof))
 
 
-def _aligned(
-    reference_counts: Counts, current_counts: Counts
-) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """Both sides over the categories that either has, without those that neither has."""
-    _total(reference_counts, "reference_counts")
-    _total(current_counts, "current_counts")
-    names = [
-        name
-        for name in dict.fromkeys([*reference_counts, *current_counts])
-        if reference_counts.get(name, 0) or current_counts.get(name, 0)
-    ]
-    r = np.array([reference_counts.get(name, 0) for name in names], dtype=np.int64)
-    c = np.array([current_counts.get(name, 0) for name in names], dtype=np.int64)
-    return r, c, names
-
-
-def _total(counts: Counts, field: str) -> int:
-    try:
-        numbers = [operator.index(count) for count in counts.values()]
-    except TypeError as error:
-        raise InvalidInput("a count is not a whole number", field=field) from error
-    if min(numbers, default=0) < 0:
-        raise InvalidInput("a count is negative", field=field)
-    total = sum(numbers)
-    if total == 0:
-        raise TooFewValues("nothing was counted", field=field)
-    return total
+def _enough(
+    reference_counts: Countable, current_counts: Countable, min_expected: float
+) -> CountArray:
+    """Shape (2, k): the two sides, sparse categories pooled; two columns or more."""
+    table = pooled(np.stack(aligned(reference_counts, current_counts)), min_expected=min_expected)
+    if table.shape[1] < 2:
+        raise TooFewValues(
+            f"fewer than two categories expect {min_expected:g} rows",
+            remedy="use a longer window",
+        )
+    return table
 
 
 def _log_limit(level: float | None, categories: int) -> float:
