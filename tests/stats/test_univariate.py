@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
+import scipy.spatial.distance
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 from trimtab.kernel.errors import InvalidInput, TooFewValues
 from trimtab.stats.intervals import Interval
 from trimtab.stats.univariate import (
+    jensen_shannon,
+    jensen_shannon_from_counts,
+    jensen_shannon_noise,
     kolmogorov_smirnov,
     population_stability_index,
     psi_from_counts,
     psi_noise,
+    psi_null,
     quantile_edges,
     spread,
     wasserstein,
@@ -117,6 +122,77 @@ def test_noise_is_asked_for_with_a_false_alarm_rate() -> None:
         psi_noise(10, 1000, 0, level=0.01)
 
 
+@pytest.mark.parametrize("n", [500, 1000, 10_000, 100_000])
+def test_simulated_psi_has_the_mean_and_the_quantiles_of_its_law(
+    n: int, rng: np.random.Generator, measure: Measure
+) -> None:
+    shares = np.full(10, 0.1)
+    found = np.array(
+        [
+            psi_from_counts(r, c)
+            for r, c in zip(
+                rng.multinomial(n, shares, size=2000),
+                rng.multinomial(n, shares, size=2000),
+                strict=True,
+            )
+        ]
+    )
+    law = psi_null(10, n, n)
+    assert found.mean() == pytest.approx(law.mean, rel=0.05)
+    assert law.mean == pytest.approx(9 * 2 / n)
+    seen = measure(law.p_value(psi) <= 0.05 for psi in found)
+    assert seen.low <= 0.05 <= seen.high, seen
+    assert law.quantile(0.95) == psi_noise(10, n, n, level=0.05)
+    assert law.p_value(law.quantile(0.95)) == pytest.approx(0.05, rel=1e-9)
+
+
+def test_the_law_of_psi_needs_bins_and_values() -> None:
+    with pytest.raises(InvalidInput):
+        psi_null(1, 100, 100)
+    with pytest.raises(TooFewValues):
+        psi_null(10, 0, 100)
+    with pytest.raises(InvalidInput):
+        psi_null(10, 100, 100).p_value(-0.1)
+    with pytest.raises(InvalidInput):
+        psi_null(10, 100, 100).quantile(1.0)
+
+
+# -- Jensen and Shannon ---------------------------------------------------------------------
+
+
+def test_jensen_shannon_agrees_with_scipy(rng: np.random.Generator) -> None:
+    for shift in (0.0, 0.3, 5.0):
+        r, c = rng.normal(size=1000), rng.normal(shift, 1, size=700)
+        edges = np.quantile(r, np.linspace(0, 1, 11))
+        edges[0], edges[-1] = -np.inf, np.inf
+        before, now = np.histogram(r, edges)[0], np.histogram(c, edges)[0]
+        expected = scipy.spatial.distance.jensenshannon(before, now, base=2)
+        found = jensen_shannon(r, c)
+        assert found.distance == pytest.approx(expected, rel=1e-9)
+        assert found.divergence == pytest.approx(expected**2, rel=1e-9)
+        assert jensen_shannon_from_counts(before, now) == found
+    same = np.array([5, 0, 3])
+    assert jensen_shannon_from_counts(same, same * 4) == (0.0, 0.0)
+    with pytest.raises(TooFewValues):
+        jensen_shannon(np.arange(99.0), np.arange(200.0))
+    with pytest.raises(InvalidInput):
+        jensen_shannon_from_counts(same, np.array([1, -1, 1]))
+
+
+def test_jensen_shannon_false_alarms_and_power(rng: np.random.Generator, measure: Measure) -> None:
+    limit = jensen_shannon_noise(10, 5000, 500, level=0.05)
+    calm = measure(
+        jensen_shannon(rng.normal(size=5000), rng.normal(size=500)).divergence > limit
+        for _ in range(800)
+    )
+    assert calm.low <= 0.05 <= calm.high + 0.01, calm
+    moved = measure(
+        jensen_shannon(rng.normal(size=5000), rng.normal(0.3, 1, size=500)).divergence > limit
+        for _ in range(200)
+    )
+    assert moved.low > 0.95, moved
+
+
 # -- Kolmogorov and Smirnov -----------------------------------------------------------------
 
 
@@ -129,11 +205,39 @@ def test_ks_agrees_with_scipy(rng: np.random.Generator, n: int, m: int, decimals
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # scipy's exact method gives up
             exact = scipy.stats.ks_2samp(r, c, method="exact" if n * m < 10_000 else "asymp")
-        ours = kolmogorov_smirnov(r, c)
+        ours = kolmogorov_smirnov(r, c, exact_up_to=0)
         assert ours.statistic == pytest.approx(exact.statistic, abs=1e-12)
         assert ours.p_value == pytest.approx(exact.pvalue, abs=0.08 if n < 50 else 0.03)
         if exact.pvalue < 0.1:  # where it is judged
             assert ours.p_value == pytest.approx(exact.pvalue, abs=0.02)
+
+
+@pytest.mark.parametrize(("n", "m"), [(8, 8), (8, 31), (60, 60), (100, 99), (97, 103), (40, 400)])
+def test_the_exact_p_value_agrees_with_scipy(n: int, m: int, rng: np.random.Generator) -> None:
+    for shift in (0.0, 0.4, 1.0, 4.0):
+        r, c = rng.normal(size=n), rng.normal(shift, 1, size=m)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            expected = scipy.stats.ks_2samp(r, c, method="exact").pvalue
+        assert kolmogorov_smirnov(r, c, exact_up_to=n * m).p_value == pytest.approx(
+            expected, rel=1e-9
+        )
+    assert kolmogorov_smirnov(r, r).p_value == 1.0
+
+
+def test_the_switch_to_the_asymptotic_law_is_an_argument(rng: np.random.Generator) -> None:
+    r, c = rng.normal(size=20), rng.normal(0.5, 1, size=20)
+    exact = kolmogorov_smirnov(r, c)
+    assert kolmogorov_smirnov(r, c, exact_up_to=400) == exact
+    assert kolmogorov_smirnov(r, c, exact_up_to=399).p_value != exact.p_value
+
+
+def test_exact_ks_false_alarms(rng: np.random.Generator, measure: Measure) -> None:
+    calm = measure(
+        kolmogorov_smirnov(rng.normal(size=30), rng.normal(size=47)).p_value <= 0.05
+        for _ in range(800)
+    )
+    assert calm.low <= 0.05 <= calm.high + 0.01, calm
 
 
 def test_ks_false_alarms_and_power(rng: np.random.Generator, measure: Measure) -> None:
