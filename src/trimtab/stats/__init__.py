@@ -11,7 +11,8 @@ Only numpy and the kernel are loaded. One page for each family of methods:
     homogeneity    the same shares? for columns of which most categories are rare
     intervals      rates and means with their uncertainty
     rates          rare events: exact tests, and evidence that survives repeated looks
-    multiplicity   many questions at once
+    multiplicity   many questions at once: features, tenants, families of them
+    online         the same question window after window
     confusion      predictions against labels
     rescale        was a unit changed?
     sequential     a series of window values
