@@ -36,6 +36,7 @@ def test_the_contracts_are_kept() -> None:
         ("import trimtab", (*HEAVY, "httpx", "typer")),
         ("import trimtab.kernel.events, trimtab.kernel.errors", (*HEAVY, "httpx")),
         ("import trimtab.stats.univariate, trimtab.stats.rescale", (*CONTROL, "pydantic", "httpx")),
+        ("import trimtab.profiles.sources", (*CONTROL, "pydantic", "httpx", "scipy", "numba")),
         (
             "import trimtab.artifacts.verifying, trimtab.artifacts.inspection",
             (*CONTROL, "pydantic"),

@@ -1,0 +1,328 @@
+"""Columns of Arrow into profiles: chunk after chunk, in bounded memory.
+
+Whatever speaks Arrow (pandas, polars, DuckDB, PyArrow itself) is read through the one protocol
+that they share, `__arrow_c_stream__`, without naming any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trimtab.kernel.errors import InvalidInput
+from trimtab.profiles.category import BUCKETS, MAX_CATEGORIES, CategoryProfile, bucket_of, of_counts
+from trimtab.profiles.counting import NumericCounter
+from trimtab.profiles.grid import LOGARITHMIC, Grid, fit
+from trimtab.profiles.numeric import NumericProfile, empty
+from trimtab.profiles.table import Profile, TableProfile
+from trimtab.stats.sample import Sample
+
+_STRAYS = 0.05  # share of a chunk out of the window that calls for a window of its own
+_LOOKED_AT = 4096
+
+
+class SpeaksArrow(Protocol):
+    """A table of any library that exports Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Like: TypeAlias = Mapping[str, Profile]
+"""Profiles that the columns of the same names are counted like: by their kind and grid."""
+
+
+class NumericColumn:
+    """A numeric column, counted chunk after chunk.
+
+    Without a grid it makes one of the first values, and another where the values have gone
+    elsewhere, as in a table that is sorted by the column.
+    """
+
+    def __init__(self, grid: Grid | None, *, whole: bool):
+        self._fixed = grid is not None
+        self._whole = whole
+        self._nulls = 0
+        self._done: list[NumericProfile] = []
+        self._counter = None if grid is None else NumericCounter(grid, whole=whole)
+
+    def add(self, chunk: pa.Array) -> None:
+        """Count a chunk of numbers."""
+        values, there = numbers(chunk)
+        nulls = 0 if there is None else values.size - int(np.count_nonzero(there))
+        if nulls == values.size:
+            self._nulls += nulls
+            return
+        step = max(1, values.size // _LOOKED_AT)
+        some = values[::step] if there is None else values[::step][there[::step]]
+        if not self._fixed and (self._counter is None or _strays(self._counter.grid, some)):
+            self._begin_anew(values if there is None else values[there])
+        counter = self._counter or NumericCounter(LOGARITHMIC, whole=self._whole)
+        self._counter = counter
+        if there is None:
+            counter.add(values)
+            return
+        fill = next((x for x in some[:_LOOKED_AT].tolist() if counter.holds(x)), None)
+        if fill is None:
+            self._nulls += nulls
+            counter.add(values[there])
+        else:
+            np.copyto(values, fill, where=~there)
+            counter.add(values, fill=fill, filled=nulls)
+
+    def profile(self) -> NumericProfile:
+        """What was counted."""
+        parts = list(self._done)
+        if self._counter is not None:
+            parts.append(self._counter.profile())
+        if not parts:
+            parts.append(empty(LOGARITHMIC, whole=self._whole))
+        found = parts[0]
+        for part in parts[1:]:
+            found = found.merged(part)
+        return found.with_missing_rows(self._nulls)
+
+    def _begin_anew(self, values: Sample) -> None:
+        if not np.isfinite(values).any():
+            return
+        if self._counter is not None:
+            self._done.append(self._counter.profile())
+        self._counter = NumericCounter(fit(values), whole=self._whole)
+
+
+class CategoryColumn:
+    """A column of categories, counted chunk after chunk."""
+
+    def __init__(self) -> None:
+        self._rows = self._nulls = 0
+        self._counts: dict[str, int] = {}
+        self._buckets: NDArray[np.int64] | None = None
+
+    def add(self, chunk: pa.Array) -> None:
+        """Count a chunk of texts, dictionary codes, booleans or whole numbers."""
+        self._rows += len(chunk)
+        names, counts, nulls = _categories(chunk)
+        self._nulls += nulls
+        if self._buckets is None:
+            for name, count in zip(names, counts, strict=True):
+                self._counts[name] = self._counts.get(name, 0) + count
+            if len(self._counts) <= MAX_CATEGORIES:
+                return
+            self._buckets = np.zeros(BUCKETS, dtype=np.int64)
+            names, counts = list(self._counts), list(self._counts.values())
+            self._counts.clear()
+        places = np.array([bucket_of(name) for name in names], dtype=np.int64)
+        np.add.at(self._buckets, places, np.array(counts, dtype=np.int64))
+
+    def profile(self) -> CategoryProfile:
+        """What was counted."""
+        if self._buckets is not None:
+            return CategoryProfile(self._rows, self._nulls, {}, self._buckets.copy())
+        return of_counts(self._counts, rows=self._rows, nulls=self._nulls)
+
+
+ColumnCounter: TypeAlias = NumericColumn | CategoryColumn
+
+
+def counter_for(kind: pa.DataType, like: Profile | None) -> ColumnCounter:
+    """What counts a column of this type; as its likeness was counted, where that can be.
+
+    Raises:
+        InvalidInput: values of this type are not compared; the message says which.
+    """
+    why = unfit(kind)
+    if why is not None:
+        raise InvalidInput(why)
+    if is_text(kind):
+        return CategoryColumn()
+    if isinstance(like, CategoryProfile):
+        return CategoryColumn()
+    if pa.types.is_boolean(kind) and like is None:
+        return CategoryColumn()
+    grid = like.grid if isinstance(like, NumericProfile) else None
+    return NumericColumn(grid, whole=pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def unfit(kind: pa.DataType) -> str | None:
+    """Why a column of this type is not compared; None where it is."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return unfit(kind.value_type)
+    if types.is_temporal(kind):
+        return "times are not compared; use it with --time"
+    numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    if numeric or types.is_boolean(kind) or types.is_null(kind) or is_text(kind):
+        return None
+    return f"values of type {kind} are not compared"
+
+
+def profile_batches(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, like: Like | None = None
+) -> TableProfile:
+    """The profile of record batches of one schema, one batch in memory at a time."""
+    counters, skipped = counters_for(schema, like)
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        for name, counter in counters.items():
+            counter.add(batch.column(name))
+    return TableProfile(rows, {n: c.profile() for n, c in counters.items()}, skipped)
+
+
+def counters_for(
+    schema: pa.Schema, like: Like | None
+) -> tuple[dict[str, ColumnCounter], dict[str, str]]:
+    """A counter for each column that can be compared, and why the others cannot.
+
+    Raises:
+        InvalidInput: two columns have one name.
+    """
+    if len(set(schema.names)) != len(schema.names):
+        twice = next(name for name in schema.names if schema.names.count(name) > 1)
+        raise InvalidInput(f"there are two columns named {twice}", field=twice)
+    counters: dict[str, ColumnCounter] = {}
+    skipped: dict[str, str] = {}
+    for field in schema:
+        why = unfit(field.type)
+        if why is None:
+            counters[field.name] = counter_for(field.type, (like or {}).get(field.name))
+        else:
+            skipped[field.name] = why
+    return counters, skipped
+
+
+def profile_of(data: SpeaksArrow, *, like: Like | None = None) -> TableProfile:
+    """The profile of a table of any library that exports Arrow: pandas, polars, PyArrow.
+
+    Args:
+        data: Has `__arrow_c_stream__`; read once, batch by batch.
+        like: Profiles to count the columns of the same names like. Comparing is then exact.
+
+    Raises:
+        InvalidInput: it does not export Arrow, or two columns have one name.
+    """
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise InvalidInput(
+            f"a {type(data).__name__} does not export Arrow",
+            remedy="give a data frame of pandas 2.2, polars 1 or newer, or a pyarrow.Table",
+        )
+    with pa.RecordBatchReader.from_stream(data) as reader:
+        return profile_batches(reader.schema, reader, like=like)
+
+
+def numbers(chunk: pa.Array) -> tuple[Sample, NDArray[np.bool_] | None]:
+    """The values of a chunk as float64, and which of them are there; None for all.
+
+    With nulls the values are a copy that may be written to; where a value is not there, it is
+    anything.
+    """
+    if pa.types.is_null(chunk.type):
+        return np.zeros(len(chunk)), np.zeros(len(chunk), dtype=np.bool_)
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.dictionary_decode()
+    if chunk.type not in _VIEWS:
+        chunk = chunk.cast(pa.float64(), safe=False)
+    values = _buffered(chunk)
+    if not chunk.null_count:
+        return values.astype(np.float64, copy=False), None
+    return values.astype(np.float64), _there(chunk)
+
+
+def _buffered(chunk: pa.Array) -> NDArray[Any]:
+    """The values of a chunk where they lie."""
+    end = chunk.offset + len(chunk)
+    data = chunk.buffers()[1]
+    if data is None:
+        return np.zeros(len(chunk))
+    return np.frombuffer(data, dtype=_VIEWS[chunk.type], count=end)[chunk.offset :]
+
+
+_VIEWS = {
+    pa.float64(): np.float64,
+    pa.float32(): np.float32,
+    pa.int64(): np.int64,
+    pa.int32(): np.int32,
+    pa.int16(): np.int16,
+    pa.int8(): np.int8,
+    pa.uint8(): np.uint8,
+    pa.uint16(): np.uint16,
+    pa.uint32(): np.uint32,
+    pa.uint64(): np.uint64,
+}
+
+
+def _there(chunk: pa.Array) -> NDArray[np.bool_]:
+    """Which values of a chunk with nulls are not null, shape (n,)."""
+    bits = np.frombuffer(chunk.buffers()[0], dtype=np.uint8)
+    end = chunk.offset + len(chunk)
+    return np.unpackbits(bits, count=end, bitorder="little")[chunk.offset :].view(np.bool_)
+
+
+def _categories(chunk: pa.Array) -> tuple[list[str], list[int], int]:
+    """The names in a chunk with their rows, and how many rows are null."""
+    if pa.types.is_null(chunk.type):
+        return [], [], len(chunk)
+    if not pa.types.is_dictionary(chunk.type):
+        chunk = _as_text(chunk).dictionary_encode()
+    names = _as_text(chunk.dictionary).to_pylist()
+    codes, nulls = _codes(chunk.indices)
+    counts = np.bincount(codes, minlength=len(names)).tolist()
+    found = [(name, n) for name, n in zip(names, counts, strict=True) if n]
+    # A dictionary may hold null itself.
+    nulls += sum(n for name, n in found if name is None)
+    found = [(name, n) for name, n in found if name is not None]
+    return [name for name, _ in found], [n for _, n in found], nulls
+
+
+def encoded(column: pa.Array) -> tuple[list[str], NDArray[np.int64]]:
+    """The different texts of a column in the order in which they first come, and for each row
+    the place of its own among them, shape (n,); -1 where it is null."""
+    if pa.types.is_null(column.type):
+        return [], np.full(len(column), -1, dtype=np.int64)
+    texts = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    coded = _as_text(texts).dictionary_encode()
+    codes = _buffered(coded.indices).astype(np.int64)
+    if coded.indices.null_count:
+        codes[~_there(coded.indices)] = -1
+    return coded.dictionary.to_pylist(), codes
+
+
+def _codes(indices: pa.Array) -> tuple[NDArray[Any], int]:
+    """The codes of a dictionary column that are there, and how many are null."""
+    codes = _buffered(indices)
+    return (codes[_there(indices)] if indices.null_count else codes), indices.null_count
+
+
+def _as_text(values: pa.Array) -> pa.Array:
+    """Texts as they are; numbers as the shortest text that means them: 1 and 1.0 are 1."""
+    if is_text(values.type):
+        return values.cast(pa.large_string())
+    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        floats = values.cast(pa.float64(), safe=False)
+        whole = pc.all(pc.or_kleene(pc.equal(floats, pc.floor(floats)), pc.is_nan(floats)))
+        if whole.as_py() and pc.all(pc.is_finite(floats)).as_py():
+            return floats.cast(pa.int64(), safe=False).cast(pa.large_string())
+        floats = pc.if_else(pc.is_nan(floats), pa.scalar(None, pa.float64()), floats)
+        return floats.cast(pa.large_string())
+    return values.cast(pa.large_string())
+
+
+def is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _strays(grid: Grid, values: Sample) -> bool:
+    """Whether too many values lie out of a grid's window to count them well."""
+    if grid.logarithmic:
+        return False
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return False
+    return float(((finite < grid.low) | (finite >= grid.high)).mean()) > _STRAYS

@@ -1,0 +1,254 @@
+"""Where a table lies: a file, a folder of files, a stored profile, a frame in memory.
+
+Every source answers the same three questions: which columns it has, what its profile is, and
+what its rows are, some columns at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.profiles import codec
+from trimtab.profiles.arrow import Like, SpeaksArrow, profile_batches
+from trimtab.profiles.csv import CsvFile, TypeWidened
+from trimtab.profiles.parquet import Told, chosen, profile_parquet
+from trimtab.profiles.table import TableProfile, merged
+
+_BATCH_ROWS = 1 << 18
+_PACKED = b"x"  # how what zlib has packed begins
+
+
+class Source(Protocol):
+    """A table that can be profiled."""
+
+    @property
+    def title(self) -> str:
+        """What people call it: a path, an address."""
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """Its columns and their types; None of a stored profile, which has no rows."""
+
+    def profile(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        like: Like | None = None,
+        cores: int | None = None,
+        told: Told | None = None,
+    ) -> TableProfile:
+        """Its profile; as `parquet.profile_parquet`."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Its rows, some columns and some rows at a time."""
+
+
+class ParquetSource:
+    """A Parquet file, or the folder of a table in several."""
+
+    def __init__(self, paths: Sequence[Path], title: str):
+        self.title = title
+        self._paths = paths
+        try:
+            self.schema = pq.read_schema(paths[0])
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidInput(f"{paths[0]} is not a readable Parquet file: {error}") from error
+
+    def profile(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        like: Like | None = None,
+        cores: int | None = None,
+        told: Told | None = None,
+    ) -> TableProfile:
+        """Its profile; further files are counted like the first."""
+        parts: list[TableProfile] = []
+        for path in self._paths:
+            known = {**parts[0].columns, **(like or {})} if parts else like
+            parts.append(profile_parquet(path, columns=columns, like=known, cores=cores, told=told))
+        return merged(parts)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Its rows, in the order of the files."""
+        for path in self._paths:
+            file = pq.ParquetFile(path)
+            chosen(file.schema_arrow, columns)
+            try:
+                yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
+            except (pa.ArrowException, OSError) as error:
+                raise InvalidInput(f"{path} cannot be read: {error}") from error
+
+
+class Batched(Protocol):
+    """Rows that come in batches of Arrow."""
+
+    schema: pa.Schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns of all rows, from the beginning."""
+
+
+class BatchSource:
+    """Rows that come in batches: of a CSV file, an Arrow file, a frame in memory."""
+
+    def __init__(self, title: str, table: Batched):
+        self.title = title
+        self._table = table
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns and their types, as far as they are known."""
+        return self._table.schema
+
+    def profile(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        like: Like | None = None,
+        cores: int | None = None,
+        told: Told | None = None,
+    ) -> TableProfile:
+        """Its profile, in one pass; in another one where a type turned out too narrow."""
+        while True:
+            wanted = chosen(self.schema, columns)
+            try:
+                return profile_batches(wanted, self.batches(wanted.names), like=like)
+            except TypeWidened:
+                continue  # at most twice a column: numbers, then text
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns of all rows."""
+        return self._table.batches(columns)
+
+
+class StoredProfile:
+    """A profile that was kept; its rows are gone."""
+
+    schema = None
+
+    def __init__(self, title: str, profile: TableProfile):
+        self.title = title
+        self._profile = profile
+
+    def profile(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        like: Like | None = None,
+        cores: int | None = None,
+        told: Told | None = None,
+    ) -> TableProfile:
+        """The profile, or some columns of it."""
+        whole = self._profile
+        if columns is None:
+            return whole
+        for name in columns:
+            if name not in whole.columns:
+                raise InvalidInput(f"the profile {self.title} has no column {name}", field=name)
+        return TableProfile(whole.rows, {name: whole.columns[name] for name in columns})
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Refused: there are none.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(
+            f"{self.title} is a profile: its rows are gone, and cannot be told apart any more",
+            remedy="give the data instead of its profile",
+        )
+
+
+def frame_source(data: SpeaksArrow, title: str = "data") -> Source:
+    """A data frame of any library that exports Arrow.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise InvalidInput(
+            f"a {type(data).__name__} does not export Arrow",
+            remedy="give a data frame of pandas 2.2, polars 1 or newer, or a pyarrow.Table",
+        )
+    with pa.RecordBatchReader.from_stream(data) as reader:
+        return BatchSource(title, _Frame(reader.read_all()))
+
+
+def open_source(name: str) -> Source:
+    """The table at a path: Parquet, CSV, Arrow or a stored profile, told by their content; or a
+    folder of Parquet files.
+
+    Raises:
+        NotFound: nothing is there.
+        InvalidInput: it is none of these, or damaged.
+    """
+    path = Path(name)
+    if path.is_dir():
+        files = sorted(path.rglob("*.parquet"))
+        if not files:
+            raise InvalidInput(f"{name} is a folder without Parquet files")
+        return ParquetSource(files, name)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {name}", remedy="look at its name and folder") from error
+    except OSError as error:
+        raise InvalidInput(f"{name} cannot be read: {error.strerror}") from error
+    if not head:
+        raise InvalidInput(f"{name} is empty", remedy="it has no rows, and not even a header")
+    return _told_by(head, path, name)
+
+
+def _told_by(head: bytes, path: Path, name: str) -> Source:
+    if head.startswith(b"PAR1"):
+        return ParquetSource([path], name)
+    if head.startswith(b"ARROW1"):
+        return BatchSource(name, _ArrowFile(path, name))
+    if head.startswith(_PACKED) or head.lstrip().startswith(b'{"format":'):
+        return StoredProfile(name, codec.from_bytes(path.read_bytes()))
+    if path.suffix.lower() in (".parquet", ".pq", ".arrow", ".feather", ".profile"):
+        raise InvalidInput(f"{name} is not what its name says", remedy="it may be cut or damaged")
+    if b"\0" in head:
+        raise InvalidInput(
+            f"{name} is no table that can be read",
+            remedy="give Parquet, CSV, Arrow, or a profile made by `trimtab profile`",
+        )
+    delimiter = "\t" if ".tsv" in path.suffixes else ","
+    return BatchSource(name, CsvFile(path, delimiter=delimiter))
+
+
+class _ArrowFile:
+    """An Arrow file, mapped."""
+
+    def __init__(self, path: Path, name: str):
+        self._path = path
+        try:
+            with pa.memory_map(str(path)) as source:
+                self.schema = pa.ipc.open_file(source).schema
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidInput(f"{name} is not a readable Arrow file: {error}") from error
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(str(self._path)) as source:
+            file = pa.ipc.open_file(source)
+            for number in range(file.num_record_batches):
+                yield file.get_batch(number).select(list(columns))
+
+
+class _Frame:
+    """A table in memory."""
+
+    def __init__(self, table: pa.Table):
+        self._table = table
+        self.schema = table.schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from self._table.select(list(columns)).to_batches()

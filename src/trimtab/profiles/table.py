@@ -1,0 +1,57 @@
+"""The profile of a table: its columns, and what could not be profiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TypeAlias
+
+from trimtab.kernel.errors import InvalidInput
+from trimtab.profiles.category import CategoryProfile
+from trimtab.profiles.numeric import NumericProfile
+
+Profile: TypeAlias = NumericProfile | CategoryProfile
+
+
+@dataclass(frozen=True, eq=False)
+class TableProfile:
+    """What is kept of a table: `columns` by name in the table's own order, each of all `rows`;
+    `skipped` are those that cannot be compared, with the reason."""
+
+    rows: int
+    columns: Mapping[str, Profile]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def merged(self, other: TableProfile) -> TableProfile:
+        """The profile of the rows of both. A column that one side lacks is null there.
+
+        Raises:
+            InvalidInput: a column has numbers on one side and categories on the other.
+        """
+        names = dict.fromkeys([*self.columns, *other.columns])
+        columns = {name: _merged(name, self, other) for name in names}
+        skipped = {**other.skipped, **self.skipped}
+        return TableProfile(
+            self.rows + other.rows,
+            columns,
+            {name: why for name, why in sorted(skipped.items()) if name not in columns},
+        )
+
+
+def merged(profiles: Iterable[TableProfile]) -> TableProfile:
+    """The profile of the rows of all; of none, that of no rows."""
+    return reduce(TableProfile.merged, profiles, TableProfile(0, {}))
+
+
+def _merged(name: str, one: TableProfile, other: TableProfile) -> Profile:
+    a, b = one.columns.get(name), other.columns.get(name)
+    if isinstance(a, NumericProfile) and isinstance(b, NumericProfile):
+        return a.merged(b)
+    if isinstance(a, CategoryProfile) and isinstance(b, CategoryProfile):
+        return a.merged(b)
+    if a is None and b is not None:
+        return b.with_missing_rows(one.rows)
+    if b is None and a is not None:
+        return a.with_missing_rows(other.rows)
+    raise InvalidInput(f"column {name} has numbers on one side, categories on the other")
