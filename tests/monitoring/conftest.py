@@ -47,7 +47,7 @@ def reference_bytes() -> bytes:
 @pytest.fixture(scope="session")
 def reference(reference_bytes: bytes) -> Reference:
     return Reference.from_parquet(
-        reference_bytes, KINDS, max_rows=20_000, tenant_column="airline", digest="sha256:ab"
+        reference_bytes, KINDS, tenant_column="airline", digest="sha256:ab"
     )
 
 

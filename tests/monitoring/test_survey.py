@@ -13,10 +13,14 @@ import pytest
 from trimtab.demo.story import MILES_TO_KILOMETRES, Fault
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict
+from trimtab.monitoring.columns import profiled, profiled_groups
 from trimtab.monitoring.reference import Reference, References
 from trimtab.monitoring.survey import survey
 from trimtab.observations.frame import Frame
 from trimtab.policies.operation import Monitoring
+from trimtab.profiles import codec
+from trimtab.profiles.numeric import NumericProfile
+from trimtab.profiles.table import Profile, merged
 
 Day = Callable[..., Frame]
 CALM = date(2015, 5, 12)
@@ -102,10 +106,32 @@ def test_the_order_of_rows_is_that_of_time(
     ]
 
 
-def test_a_large_reference_is_taken_at_even_steps(reference_bytes: bytes) -> None:
-    small = Reference.from_parquet(reference_bytes, KINDS, max_rows=1000, tenant_column="airline")
-    assert small.rows == 1000
-    assert set(small.tenants) == {"AA", "DL", "EV", "OO", "UA", "US", "WN"}
+def test_a_large_reference_is_read_in_parts_to_the_same_numbers(
+    reference: Reference, reference_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimtab.monitoring.reference._BATCH_ROWS", 997)
+    parts = Reference.from_parquet(reference_bytes, KINDS, tenant_column="airline")
+    assert set(parts.tenants) == {"AA", "DL", "EV", "OO", "UA", "US", "WN"}
+    for one, other in [(parts, reference), (parts.tenants["WN"], reference.tenants["WN"])]:
+        assert one.rows == other.rows
+        before, after = (quantiles(kept.features["distance_miles"]) for kept in (one, other))
+        assert before == pytest.approx(after, abs=1.0)
+
+
+def quantiles(profile: Profile) -> list[float]:
+    assert isinstance(profile, NumericProfile)
+    return [profile.quantile(share) for share in (0.05, 0.5, 0.95)]
+
+
+def test_the_fleet_is_its_tenants_together(
+    reference: Reference, day: Day, demands: Monitoring
+) -> None:
+    frame = day(CALM)
+    whole = profiled(frame.features, reference.features)
+    codes = np.unique(frame.tenant.astype(str), return_inverse=True)[1].astype(np.int64)
+    parts = profiled_groups(frame.features, codes, codes.max() + 1, reference.features)
+    assert len(parts) > 1
+    assert codec.to_bytes(merged(parts)) == codec.to_bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +146,7 @@ def test_a_reference_that_cannot_be_read_is_refused(
     content: bytes | None, kinds: dict[str, str], field: str, reference_bytes: bytes
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
-        Reference.from_parquet(content or reference_bytes, kinds, max_rows=1000)
+        Reference.from_parquet(content or reference_bytes, kinds)
     assert caught.value.field == field
 
 

@@ -1,19 +1,20 @@
-"""A column as it can be measured: numbers or categories, and what was missing counted apart."""
+"""The columns of a window as profiles: numbers or categories, counted like the reference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
-from trimtab.stats.sample import Sample, split_nulls
+from trimtab.profiles.arrow import tail_of
+from trimtab.profiles.groups import profiles_by_group
+from trimtab.profiles.numeric import NumericProfile
+from trimtab.profiles.table import Profile, TableProfile, Tail
 
 Column: TypeAlias = NDArray[Any]
 """Shape (n,): floats (missing: nan) or text (missing: None), in order of time."""
@@ -26,74 +27,75 @@ class FeatureKind(StrEnum):
     CATEGORY = "category"
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """A numeric column. `values` are finite, shape (n,), in the order given; an infinite one
-    counts as missing, for no model was trained on it."""
-
-    values: Sample
-    missing: int
-
-    @property
-    def known(self) -> int:
-        """Values that can be measured."""
-        return int(self.values.size)
+def kind_of(profile: Profile) -> FeatureKind:
+    """How the feature of a profile is measured."""
+    numeric = isinstance(profile, NumericProfile)
+    return FeatureKind.NUMERIC if numeric else FeatureKind.CATEGORY
 
 
-@dataclass(frozen=True)
-class Categories:
-    """A column of categories: rows per category."""
-
-    counts: Mapping[str, int]
-    missing: int
-
-    @property
-    def known(self) -> int:
-        """Values that can be measured."""
-        return sum(self.counts.values())
-
-
-Measured: TypeAlias = Numbers | Categories
-
-
-def missing_share(column: Measured) -> float:
+def missing_share(profile: Profile) -> float:
     """Share of the rows without a value; of no rows at all, all are missing."""
-    rows = column.known + column.missing
-    return column.missing / rows if rows else 1.0
+    return profile.missing / profile.rows if profile.rows else 1.0
 
 
-def measured(column: Column, kind: FeatureKind) -> Measured:
-    """`column` as `kind`.
+def profiled(columns: Mapping[str, Column], like: Mapping[str, Profile]) -> TableProfile:
+    """The profile of the columns that `like` has, each counted like it.
+
+    Args:
+        columns: Shape (n,) each, rows in order of time.
+        like: Profiles by name; columns that it does not name are left alone.
+    """
+    size = next((len(column) for column in columns.values()), 0)
+    (found,) = profiled_groups(columns, np.zeros(size, dtype=np.int64), 1, like)
+    return found
+
+
+def profiled_groups(
+    columns: Mapping[str, Column],
+    codes: NDArray[np.int64],
+    groups: int,
+    like: Mapping[str, Profile],
+) -> list[TableProfile]:
+    """The same within each group of rows.
+
+    Args:
+        columns: Shape (n,) each, rows in order of time.
+        codes: Shape (n,), the group of each row, from 0; -1 for none.
+        groups: How many groups there are.
+        like: As for `profiled`.
+    """
+    chosen = {name: column for name, column in columns.items() if name in like}
+    counted = {
+        name: profiles_by_group(as_arrow(column), codes, groups, like=like[name])
+        for name, column in chosen.items()
+    }
+    rows = np.bincount(codes[codes >= 0], minlength=groups).tolist()
+    members: Sequence[NDArray[np.intp]] = [np.flatnonzero(codes == g) for g in range(groups)]
+    return [
+        TableProfile(
+            rows[group],
+            {name: parts[group] for name, parts in counted.items()},
+            tails=tails({name: column[members[group]] for name, column in chosen.items()}),
+        )
+        for group in range(groups)
+    ]
+
+
+def as_arrow(column: Column) -> pa.Array:
+    """A column as Arrow; NaN stays NaN, None is null.
 
     Raises:
-        InvalidInput: the values are of another kind.
+        InvalidInput: it holds other things than numbers, or than texts.
     """
-    return _numbers(column) if kind is FeatureKind.NUMERIC else _categories(column)
-
-
-def _numbers(column: Column) -> Numbers:
-    if column.dtype.kind not in "fiub":
-        raise InvalidInput("numbers are expected, text has come")
-    values, nulls, infinite = split_nulls(column)
-    return Numbers(values, nulls + infinite)
-
-
-def _categories(column: Column) -> Categories:
     if column.dtype.kind in "fiub":
-        return _coded(column)
+        return pa.array(column)
     try:
-        texts = pa.array(column, type=pa.string())
+        return pa.array(column, type=pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InvalidInput("categories are expected, something else has come") from error
-    missing = texts.null_count
-    found = pc.value_counts(texts.drop_null())
-    pairs = zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
-    return Categories(dict(sorted(pairs)), missing)
+        raise InvalidInput("a column holds neither numbers nor texts alone") from error
 
 
-def _coded(column: Column) -> Categories:
-    """Categories that are written as numbers."""
-    values, nulls, infinite = split_nulls(column)
-    codes, counts = np.unique(values, return_counts=True)
-    names = {f"{code:.17g}": int(count) for code, count in zip(codes, counts, strict=True)}
-    return Categories(names, nulls + infinite)
+def tails(columns: Mapping[str, Column]) -> dict[str, Tail]:
+    """How the columns of numbers end, rows in order of time."""
+    ends = {name: tail_of(column) for name, column in columns.items() if column.dtype.kind == "f"}
+    return {name: tail for name, tail in ends.items() if tail is not None}

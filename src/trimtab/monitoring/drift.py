@@ -13,19 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
-from trimtab.kernel.errors import InvalidInput, TooFewValues
-from trimtab.monitoring.columns import (
-    Categories,
-    Column,
-    FeatureKind,
-    Measured,
-    Numbers,
-    measured,
-    missing_share,
-)
-from trimtab.monitoring.reference import Baseline, CategoryBaseline, NumericBaseline, Reference
+from trimtab.kernel.verdict import Verdict
+from trimtab.monitoring.columns import Column, FeatureKind, kind_of, missing_share, profiled
+from trimtab.monitoring.reference import Reference
 from trimtab.monitoring.structure import (
     Finding,
     Structural,
@@ -34,25 +24,26 @@ from trimtab.monitoring.structure import (
     unreadable,
 )
 from trimtab.policies.operation import Detector, Effects, Monitoring
-from trimtab.stats.categorical import categorical_psi, chi_squared, total_variation
+from trimtab.profiles.category import CategoryProfile
+from trimtab.profiles.comparison import category_distance, numeric_distance
+from trimtab.profiles.numeric import NumericProfile
+from trimtab.profiles.table import Profile, TableProfile, Tail
 from trimtab.stats.multiplicity import benjamini_hochberg
-from trimtab.stats.univariate import (
-    bin_counts,
-    kolmogorov_smirnov,
-    psi_from_counts,
-    psi_noise,
-    wasserstein,
-)
+from trimtab.stats.univariate import psi_null
 
 SCORE = "score"
 """Name under which the model's answers are looked at, beside its inputs."""
 
 
 class Scope(StrEnum):
-    """Whose rows: small windows are noisier and have effects of their own."""
+    """Whose rows, and how many looks there will be: each has effects of its own."""
 
     GLOBAL = "global"
+    """A window of the fleet, one of many."""
     TENANT = "tenant"
+    """A window of one tenant: smaller, and noisier."""
+    DATASET = "dataset"
+    """A whole data set, compared once."""
 
 
 class DriftType(StrEnum):
@@ -90,15 +81,19 @@ class Vote:
 class Measures:
     """How far a feature is from its reference; None where a number cannot be given.
 
-    `ks_d`, `category_mass` and null rates are shares, 0 to 1; `psi` and `psi_noise` (what
-    sampling alone stays below) are nats; `wasserstein_scaled` is in standard deviations of the
-    reference. `p_value` is of the Kolmogorov-Smirnov or the chi-squared test; `p_adjusted` is
-    the same as one question among those of all features of the look.
+    `ks_d`, `category_mass` (beyond what chance moves between categories) and null rates are
+    shares, 0 to 1; `psi` and `psi_noise` (what sampling alone stays below) are nats;
+    `wasserstein` is in the feature's own unit, `wasserstein_scaled` in standard deviations of
+    the reference; `jensen_shannon` is a distance, 0 to 1. `p_value` is of the
+    Kolmogorov-Smirnov or the chi-squared test; `p_adjusted` is the same as one question among
+    those of all features of the look.
     """
 
     ks_d: float | None = None
     category_mass: float | None = None
+    wasserstein: float | None = None
     wasserstein_scaled: float | None = None
+    jensen_shannon: float | None = None
     psi: float | None = None
     psi_noise: float | None = None
     p_value: float | None = None
@@ -139,6 +134,26 @@ class FeatureDrift:
         """Whether anything here asks for attention."""
         return self.confirmed or bool(self.structural)
 
+    @property
+    def changed(self) -> bool:
+        """Whether it has moved, or something is structurally wrong with it."""
+        return bool(self.moved) or bool(self.structural)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail: it has changed. Inconclusive: nobody could look. Pass: it has not changed."""
+        if self.changed:
+            return Verdict.FAIL
+        return Verdict.INCONCLUSIVE if self.moved is None else Verdict.PASS
+
+    @property
+    def magnitude(self) -> float:
+        """The share of the rows that is affected, 0 to 1: D, or the mass that moved between
+        categories, or the value of a structural finding."""
+        shares = [self.measures.ks_d, self.measures.category_mass]
+        shares += [min(1.0, one.value) for one in self.structural]
+        return max((share for share in shares if share is not None), default=0.0)
+
 
 def look_at(
     reference: Reference,
@@ -158,34 +173,80 @@ def look_at(
         scope: Whose effects and fewest rows apply.
         score: Shape (n,), the model's answers; compared when the reference has its own.
     """
+    like = dict(reference.features)
+    given = dict(columns)
+    if score is not None and reference.score is not None:
+        like[SCORE], given[SCORE] = reference.score, score
+    return judge(reference, profiled(given, like), demands, scope)
+
+
+def judge(
+    reference: Reference, current: TableProfile, demands: Monitoring, scope: Scope
+) -> tuple[FeatureDrift, ...]:
+    """The same for columns that have been counted: judged as one family of questions.
+
+    Args:
+        reference: What is compared with.
+        current: The columns now, best counted like the reference's; the model's answers, where
+            both sides have them, under `SCORE`.
+        demands: The monitoring slice of the policy.
+        scope: Whose effects and fewest rows apply.
+    """
+    return judged(measured(reference, current, demands, scope), demands, scope)
+
+
+def measured(
+    reference: Reference, current: TableProfile, demands: Monitoring, scope: Scope
+) -> list[FeatureDrift]:
+    """How far each feature is; nothing is judged yet. As for `judge`."""
     least = min_rows(demands, scope)
     looks = [
-        _look(name, baseline, columns.get(name), demands, least)
-        for name, baseline in reference.features.items()
+        _look(name, before, current, demands, least) for name, before in reference.features.items()
     ]
-    if score is not None and reference.score is not None:
-        found = _look(SCORE, reference.score, score, demands, least)
+    if reference.score is not None and SCORE in current.columns:
+        found = _look(SCORE, reference.score, current, demands, least)
         looks.append(dataclasses.replace(found, drift_type=DriftType.PREDICTION))
-    effects = demands.effects_global if scope is Scope.GLOBAL else demands.effects_tenant
+    return looks
+
+
+def judged(
+    looks: Sequence[FeatureDrift], demands: Monitoring, scope: Scope
+) -> tuple[FeatureDrift, ...]:
+    """Measured looks (of one window, or of many at once) as one family: among all that are
+    called moved, the expected share of false ones is bounded."""
+    effects = effects_of(demands, scope)
     return tuple(_judged(look, effects, demands) for look in _adjusted(looks, demands))
 
 
 def min_rows(demands: Monitoring, scope: Scope) -> int:
     """The fewest rows that are judged."""
-    return demands.min_rows_global if scope is Scope.GLOBAL else demands.min_rows_tenant
+    return {
+        Scope.GLOBAL: demands.min_rows_global,
+        Scope.TENANT: demands.min_rows_tenant,
+        Scope.DATASET: demands.min_rows_dataset,
+    }[scope]
+
+
+def effects_of(demands: Monitoring, scope: Scope) -> Effects:
+    """The smallest effects that matter."""
+    return {
+        Scope.GLOBAL: demands.effects_global,
+        Scope.TENANT: demands.effects_tenant,
+        Scope.DATASET: demands.effects_dataset,
+    }[scope]
 
 
 def _look(
-    name: str, baseline: Baseline, column: Column | None, demands: Monitoring, least: int
+    name: str, before: Profile, window: TableProfile, demands: Monitoring, least: int
 ) -> FeatureDrift:
     """Measure one feature; nothing is judged yet."""
-    kind = FeatureKind.NUMERIC if isinstance(baseline, NumericBaseline) else FeatureKind.CATEGORY
-    before = baseline.numbers if isinstance(baseline, NumericBaseline) else baseline.categories
+    current = window.columns.get(name)
+    kind = kind_of(before)
     blank = FeatureDrift(
         feature=name,
         kind=kind,
         drift_type=DriftType.DATA,
-        rows=0 if column is None else len(column),
+        rows=0 if current is None else current.rows,
         n_reference=before.known,
         n_current=0,
         null_rate_reference=missing_share(before),
@@ -200,31 +261,44 @@ def _look(
         undecided=(),
         insufficient="nothing was measured",
     )
-    if column is None:
+    if current is None:
         broken = unreadable(Finding.MISSING_COLUMN, "the feature did not come")
         return dataclasses.replace(blank, structural=(broken,))
-    try:
-        current = measured(column, kind)
-    except InvalidInput as error:
-        broken = unreadable(Finding.TYPE_CHANGED, error.message)
+    if kind_of(current) is not kind:
+        why = "numbers are expected, text has come"
+        if kind is FeatureKind.CATEGORY:
+            why = "categories are expected, numbers have come"
+        broken = unreadable(Finding.TYPE_CHANGED, why)
         return dataclasses.replace(blank, structural=(broken,))
+    return _compared(blank, before, current, window.tails.get(name), demands, least)
+
+
+def _compared(
+    blank: FeatureDrift,
+    before: Profile,
+    current: Profile,
+    tail: Tail | None,
+    demands: Monitoring,
+    least: int,
+) -> FeatureDrift:
     why = _too_few(before, current, least)
-    rows = current.known + current.missing
     findings = (
-        structural_findings(baseline, current, demands, min_rows=least) if rows >= least else ()
+        structural_findings(before, current, demands, min_rows=least, tail=tail)
+        if current.rows >= least
+        else ()
     )
     return dataclasses.replace(
         blank,
         n_current=current.known,
         null_rate_current=missing_share(current),
-        measures=Measures() if why else _measure(baseline, current, demands),
+        measures=Measures() if why else _measure(before, current, demands),
         structural=findings,
-        undecided=undecided_categories(baseline, current, demands),
+        undecided=undecided_categories(before, current, demands),
         insufficient=why,
     )
 
 
-def _too_few(before: Measured, current: Measured, least: int) -> str | None:
+def _too_few(before: Profile, current: Profile, least: int) -> str | None:
     if before.known < least:
         return f"the reference has {before.known} values, {least - before.known} more are needed"
     if current.known < least:
@@ -232,47 +306,45 @@ def _too_few(before: Measured, current: Measured, least: int) -> str | None:
     return None
 
 
-def _measure(baseline: Baseline, current: Measured, demands: Monitoring) -> Measures:
-    if isinstance(baseline, NumericBaseline) and isinstance(current, Numbers):
-        return _of_numbers(baseline, current, demands.false_discovery_rate)
-    assert isinstance(baseline, CategoryBaseline)
-    assert isinstance(current, Categories)
-    return _of_categories(baseline, current, demands.false_discovery_rate)
+def _measure(before: Profile, current: Profile, demands: Monitoring) -> Measures:
+    if isinstance(before, NumericProfile) and isinstance(current, NumericProfile):
+        return _of_numbers(before, current, demands.false_discovery_rate)
+    assert isinstance(before, CategoryProfile)
+    assert isinstance(current, CategoryProfile)
+    return _of_categories(before, current, demands.false_discovery_rate)
 
 
-def _of_numbers(baseline: NumericBaseline, current: Numbers, level: float) -> Measures:
-    before, now = baseline.numbers.values, current.values
-    ks = kolmogorov_smirnov(before, now)
-    psi = noise = None
-    if baseline.edges is not None and baseline.counts is not None:
-        psi = psi_from_counts(baseline.counts, bin_counts(now, baseline.edges))
-        noise = psi_noise(baseline.counts.size, before.size, now.size, level=level)
-    unit = baseline.spread
+def _of_numbers(before: NumericProfile, current: NumericProfile, level: float) -> Measures:
+    found = numeric_distance(before, current)
+    bins = None if found.bins is None else found.bins.reference.size
     return Measures(
-        ks_d=ks.statistic,
-        wasserstein_scaled=None if unit is None else wasserstein(before, now) / unit,
-        psi=psi,
-        psi_noise=noise,
-        p_value=ks.p_value,
-        direction="up" if np.mean(now) > np.mean(before) else "down",
+        ks_d=found.ks_d,
+        wasserstein=found.wasserstein,
+        wasserstein_scaled=found.wasserstein_scaled,
+        jensen_shannon=found.jensen_shannon,
+        psi=found.psi,
+        psi_noise=_psi_noise(bins, before, current, level),
+        p_value=found.p_value,
+        direction="up" if found.mean_change > 0.0 else "down",
     )
 
 
-def _of_categories(baseline: CategoryBaseline, current: Categories, level: float) -> Measures:
-    before, now = baseline.categories.counts, current.counts
-    names = {**before, **now}
-    if len(names) == 1:  # one category before and after: the shares are the same, exactly
-        return Measures(category_mass=0.0, psi=0.0, psi_noise=0.0, p_value=1.0)
-    try:
-        p_value = chi_squared(before, now).p_value
-    except TooFewValues:
-        p_value = None
+def _of_categories(before: CategoryProfile, current: CategoryProfile, level: float) -> Measures:
+    found = category_distance(before, current)
     return Measures(
-        category_mass=total_variation(before, now),
-        psi=categorical_psi(before, now),
-        psi_noise=psi_noise(len(names), baseline.categories.known, current.known, level=level),
-        p_value=p_value,
+        category_mass=found.mass_moved,
+        jensen_shannon=found.jensen_shannon,
+        psi=found.psi,
+        psi_noise=_psi_noise(found.categories, before, current, level),
+        p_value=found.p_value,
     )
+
+
+def _psi_noise(bins: int | None, before: Profile, current: Profile, level: float) -> float | None:
+    """What sampling alone stays below; nothing at all where there is one single bin."""
+    if bins is None or bins < 2:
+        return None if bins is None else 0.0
+    return psi_null(bins, before.known, current.known).quantile(1.0 - level)
 
 
 def _adjusted(looks: Sequence[FeatureDrift], demands: Monitoring) -> list[FeatureDrift]:

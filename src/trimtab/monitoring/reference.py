@@ -2,83 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from io import BytesIO
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from trimtab.kernel.errors import InvalidInput, TooFewValues
-from trimtab.monitoring.columns import Categories, Column, FeatureKind, Numbers, measured
-from trimtab.stats.sample import Sample
-from trimtab.stats.univariate import bin_counts, quantile_edges
+from trimtab.kernel.errors import InvalidInput
+from trimtab.monitoring.columns import Column, FeatureKind, as_arrow
+from trimtab.profiles.arrow import Like, encoded, profile_batches, unfit
+from trimtab.profiles.category import CategoryProfile
+from trimtab.profiles.groups import profiles_by_group
+from trimtab.profiles.numeric import NumericProfile
+from trimtab.profiles.table import Profile, TableProfile, merged
 
-
-@dataclass(frozen=True)
-class NumericBaseline:
-    """A numeric feature of the reference; `numbers.values` are sorted."""
-
-    numbers: Numbers
-    bins: int
-
-    @cached_property
-    def edges(self) -> Sample | None:
-        """Edges of the bins for the stability index; None where no index can be given."""
-        try:
-            return quantile_edges(self.numbers.values, bins=self.bins)
-        except TooFewValues:
-            return None
-
-    @cached_property
-    def counts(self) -> NDArray[np.int64] | None:
-        """Rows per bin."""
-        return None if self.edges is None else bin_counts(self.numbers.values, self.edges)
-
-    @cached_property
-    def spread(self) -> float | None:
-        """Standard deviation, the unit of the scaled Wasserstein distance; None of a constant."""
-        values = self.numbers.values
-        if not values.size or values[0] == values[-1]:
-            return None
-        return float(values.std())
-
-    def share_of(self, value: float) -> float:
-        """Share of the reference that has this very value, half a row added."""
-        values = self.numbers.values
-        first = int(np.searchsorted(values, value, side="left"))
-        last = int(np.searchsorted(values, value, side="right"))
-        return (last - first + 0.5) / (values.size + 1.0)
-
-
-@dataclass(frozen=True)
-class CategoryBaseline:
-    """A feature of categories."""
-
-    categories: Categories
-
-    def share_of(self, name: str) -> float:
-        """Share of the known rows in this category, half a row added."""
-        return (self.categories.counts.get(name, 0) + 0.5) / (self.categories.known + 1.0)
-
-
-Baseline: TypeAlias = NumericBaseline | CategoryBaseline
+_BATCH_ROWS = 1 << 18
+_AS_CATEGORY = CategoryProfile(0, 0, {})
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The reference data of one version, whole and by tenant.
+    """The profile of one version's reference data, whole and by tenant.
 
-    Immutable and free of any database: whoever loads it may keep it under `digest`.
+    Immutable, small and free of any database: whoever loads it may keep it under `digest`.
     """
 
     rows: int
-    features: Mapping[str, Baseline]
-    score: NumericBaseline | None = None
+    features: Mapping[str, Profile]
+    score: NumericProfile | None = None
     tenants: Mapping[str, Reference] = field(default_factory=dict)
     """The same by tenant; empty when the reference does not tell its tenants apart."""
     digest: str = ""
@@ -92,7 +44,6 @@ class Reference:
         scores: Column | None = None,
         tenants: Column | None = None,
         digest: str = "",
-        bins: int = 10,
     ) -> Reference:
         """A reference from columns.
 
@@ -103,7 +54,6 @@ class Reference:
             tenants: Shape (n,), whose row each is. With it, a tenant is compared with its own
                 rows: a tenant that differs from the fleet has not drifted.
             digest: Of the bytes it was read from.
-            bins: Equal-frequency bins of the stability index.
 
         Raises:
             InvalidInput: a column is missing, or of another kind or length.
@@ -111,23 +61,19 @@ class Reference:
         for name in kinds:
             if name not in columns:
                 raise InvalidInput(f"the reference has no column {name}", field=name)
-        size = len(columns[next(iter(kinds))]) if kinds else 0
-        whole = cls._of(columns, kinds, scores, bins, digest)
-        if tenants is None:
-            return whole
-        if len(tenants) != size:
-            raise InvalidInput(f"{len(tenants)} tenants for {size} rows", field="tenants")
-        parts = {
-            str(name): cls._of(
-                {feature: columns[feature][tenants == name] for feature in kinds},
-                kinds,
-                None if scores is None else scores[tenants == name],
-                bins,
-                digest,
-            )
-            for name in sorted({t for t in tenants.tolist() if t is not None})
-        }
-        return cls(whole.rows, whole.features, whole.score, parts, digest)
+        sizes = {len(columns[name]) for name in kinds}
+        if len(sizes) != 1:
+            raise InvalidInput(f"columns of {sorted(sizes)} rows", field="reference")
+        if tenants is not None and len(tenants) not in sizes:
+            raise InvalidInput(f"{len(tenants)} tenants for {sizes.pop()} rows", field="tenants")
+        arrays = {name: as_arrow(columns[name]) for name in kinds}
+        extra = {_SCORE: scores, _TENANT: tenants}
+        arrays |= {name: as_arrow(one) for name, one in extra.items() if one is not None}
+        table = pa.table(arrays)
+        names = _Names(
+            kinds, None if scores is None else _SCORE, None if tenants is None else _TENANT
+        )
+        return cls._read(lambda: iter(table.to_batches()), table.schema, names, digest)
 
     @classmethod
     def from_parquet(
@@ -135,58 +81,85 @@ class Reference:
         content: bytes,
         kinds: Mapping[str, str],
         *,
-        max_rows: int,
         tenant_column: str | None = None,
         score_column: str | None = None,
         digest: str = "",
-        bins: int = 10,
     ) -> Reference:
-        """A reference from the bytes of a Parquet file.
-
-        Of more than `max_rows` rows, so many are taken at even steps: the rows of a training
-        table are in order of time, and all of its time is to be heard.
+        """A reference from the bytes of a Parquet file, some rows at a time.
 
         Raises:
             InvalidInput: it is not Parquet, or as `from_columns`.
         """
-        extra = [name for name in (tenant_column, score_column) if name is not None]
-        wanted = list(dict.fromkeys([*kinds, *extra]))
+        names = _Names(kinds, score_column, tenant_column)
         try:
-            file = pq.ParquetFile(BytesIO(content))
-            missing = [name for name in wanted if name not in file.schema_arrow.names]
+            file = pq.ParquetFile(pa.BufferReader(content))
+            schema = file.schema_arrow
+            missing = [name for name in names.all if name not in schema.names]
             if missing:
                 raise InvalidInput(f"the reference has no column {missing[0]}", field=missing[0])
-            table = file.read(columns=wanted)
+            return cls._read(
+                lambda: file.iter_batches(_BATCH_ROWS, columns=names.all, use_threads=False),
+                schema,
+                names,
+                digest,
+            )
         except (pa.ArrowException, OSError) as error:
             raise InvalidInput("the reference is not a Parquet file", field="reference") from error
-        if table.num_rows > max_rows:
-            steps = np.linspace(0, table.num_rows - 1, max_rows).astype(np.int64)
-            table = table.take(pa.array(steps))
-        columns = {name: _column(table[name]) for name in table.column_names}
-        return cls.from_columns(
-            columns,
-            kinds,
-            scores=None if score_column is None else columns[score_column],
-            tenants=None if tenant_column is None else columns[tenant_column],
-            digest=digest,
-            bins=bins,
-        )
+
+    @classmethod
+    def _read(
+        cls,
+        batches: Callable[[], Iterator[pa.RecordBatch]],
+        schema: pa.Schema,
+        names: _Names,
+        digest: str,
+    ) -> Reference:
+        chosen = pa.schema([schema.field(name) for name in names.counted])
+        for one in chosen:
+            why = unfit(one.type)
+            if why is not None:
+                raise InvalidInput(f"reference column {one.name}: {why}", field=one.name)
+        like: Like = {
+            name: _AS_CATEGORY for name, kind in names.kinds.items() if kind == "category"
+        }
+        whole = profile_batches(chosen, _selected(batches(), chosen), like=like)
+        for name, kind in names.kinds.items():
+            _expect(name, whole.columns[name], FeatureKind(kind))
+        parts: dict[str, Reference] = {}
+        if names.tenant is not None:
+            found = _by_tenant(batches(), names.tenant, whole.columns)
+            parts = {name: cls._of(part, names, {}, digest) for name, part in sorted(found.items())}
+        return cls._of(whole, names, parts, digest)
 
     @classmethod
     def _of(
-        cls,
-        columns: Mapping[str, Column],
-        kinds: Mapping[str, str],
-        scores: Column | None,
-        bins: int,
-        digest: str,
+        cls, profile: TableProfile, names: _Names, parts: Mapping[str, Reference], digest: str
     ) -> Reference:
-        sizes = {len(columns[name]) for name in kinds}
-        if len(sizes) != 1:
-            raise InvalidInput(f"columns of {sorted(sizes)} rows", field="reference")
-        features = {n: _baseline(n, columns[n], FeatureKind(k), bins) for n, k in kinds.items()}
-        score = None if scores is None else _numeric(measured(scores, FeatureKind.NUMERIC), bins)
-        return cls(sizes.pop(), features, score, {}, digest)
+        score = None if names.score is None else profile.columns[names.score]
+        if score is not None and not isinstance(score, NumericProfile):
+            raise InvalidInput("reference scores are no numbers", field=names.score)
+        features = {name: profile.columns[name] for name in names.kinds}
+        return cls(profile.rows, features, score, parts, digest)
+
+
+_SCORE, _TENANT = "\0score", "\0tenant"  # of columns that are handed over without a name
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Which columns are which."""
+
+    kinds: Mapping[str, str]
+    score: str | None
+    tenant: str | None
+
+    @property
+    def counted(self) -> list[str]:
+        return list(dict.fromkeys([*self.kinds, *([self.score] if self.score else [])]))
+
+    @property
+    def all(self) -> list[str]:
+        return list(dict.fromkeys([*self.counted, *([self.tenant] if self.tenant else [])]))
 
 
 @dataclass(frozen=True)
@@ -209,26 +182,31 @@ class References:
         return self.fleet.tenants.get(tenant)
 
 
-def _baseline(name: str, column: Column, kind: FeatureKind, bins: int) -> Baseline:
-    try:
-        found = measured(column, kind)
-    except InvalidInput as error:
-        raise InvalidInput(f"reference column {name}: {error.message}", field=name) from error
-    return CategoryBaseline(found) if isinstance(found, Categories) else _numeric(found, bins)
+def _by_tenant(
+    batches: Iterator[pa.RecordBatch], tenant: str, like: Like
+) -> dict[str, TableProfile]:
+    """The rows of each tenant, counted like the whole."""
+    parts: dict[str, list[TableProfile]] = {}
+    for batch in batches:
+        names, codes = encoded(batch.column(tenant))
+        columns = {
+            name: profiles_by_group(batch.column(name), codes, len(names), like=one)
+            for name, one in like.items()
+        }
+        rows = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
+        for code, name in enumerate(names):
+            part = TableProfile(rows[code], {n: found[code] for n, found in columns.items()})
+            parts.setdefault(name, []).append(part)
+    return {name: merged(found) for name, found in parts.items()}
 
 
-def _numeric(found: Any, bins: int) -> NumericBaseline:
-    return NumericBaseline(Numbers(np.sort(found.values), found.missing), bins)
+def _selected(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.select(schema.names)
 
 
-def _column(column: pa.ChunkedArray) -> Column:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return np.asarray(column.cast(pa.string()).to_pylist(), dtype=object)
-    try:
-        numbers = column.cast(pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InvalidInput(f"a column of {kind} cannot be measured", field="reference") from error
-    return np.asarray(numbers.to_numpy(), dtype=np.float64)
+def _expect(name: str, profile: Profile, kind: FeatureKind) -> None:
+    numeric = isinstance(profile, NumericProfile)
+    if numeric != (kind is FeatureKind.NUMERIC):
+        what = "numbers are expected, text has come"
+        raise InvalidInput(f"reference column {name}: {what}", field=name)

@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
-from trimtab.monitoring.columns import Categories, Measured, Numbers, missing_share
-from trimtab.monitoring.reference import Baseline, CategoryBaseline, NumericBaseline
+from trimtab.monitoring.columns import missing_share
 from trimtab.policies.operation import Monitoring
+from trimtab.profiles.category import CategoryProfile
+from trimtab.profiles.numeric import NumericProfile
+from trimtab.profiles.table import Profile, Tail
 from trimtab.stats.categorical import Counts, new_categories, vanished_categories
 from trimtab.stats.intervals import difference_of_rates
-from trimtab.stats.sample import Sample
 
 _NAME_LENGTH = 80
 _NAMES_SHOWN = 10
@@ -55,30 +54,39 @@ class Structural:
 
 
 def structural_findings(
-    baseline: Baseline, current: Measured, demands: Monitoring, *, min_rows: int
+    baseline: Profile,
+    current: Profile,
+    demands: Monitoring,
+    *,
+    min_rows: int,
+    tail: Tail | None = None,
 ) -> tuple[Structural, ...]:
     """All that is structurally wrong with a column that came in its own kind.
 
     `demands.false_discovery_rate` bounds the chance that noise makes a finding; the
-    tolerances say how large a real one must be.
+    tolerances say how large a real one must be. `tail` says how the column ends, where the
+    order of its rows is known.
     """
     found = [_null_rate(baseline, current, demands)]
-    if isinstance(baseline, CategoryBaseline) and isinstance(current, Categories):
-        found += _categories(baseline, current, demands) if current.known else []
-    elif isinstance(baseline, NumericBaseline) and isinstance(current, Numbers) and current.known:
-        stuck = _constant(baseline, current, demands)
-        found.append(stuck or _frozen(baseline, current.values, demands, min_rows))
+    if isinstance(baseline, CategoryProfile) and isinstance(current, CategoryProfile):
+        named = baseline.named and current.named
+        found += _categories(baseline, current, demands) if current.known and named else []
+    elif isinstance(baseline, NumericProfile) and isinstance(current, NumericProfile):
+        stuck = _constant(baseline, current, demands) if current.known else None
+        found.append(stuck or _frozen(baseline, tail, demands, min_rows))
     return tuple(one for one in found if one is not None)
 
 
 def undecided_categories(
-    baseline: Baseline, current: Measured, demands: Monitoring
+    baseline: Profile, current: Profile, demands: Monitoring
 ) -> tuple[str, ...]:
     """Categories that did not come, where chance may be why: neither gone nor there."""
-    if not isinstance(baseline, CategoryBaseline) or not isinstance(current, Categories):
+    if not isinstance(baseline, CategoryProfile) or not isinstance(current, CategoryProfile):
+        return ()
+    if not (baseline.named and current.named):
         return ()
     expected = _expected(baseline, demands)
-    gone = _vanished(expected, baseline.categories.counts, current, demands)
+    gone = _vanished(expected, baseline.counts, current, demands)
     return tuple(n for n in expected if not current.counts.get(n) and n not in gone)
 
 
@@ -87,9 +95,8 @@ def unreadable(finding: Finding, reason: str) -> Structural:
     return Structural(finding, value=1.0, limit=0.0, items=(), reason=reason)
 
 
-def _null_rate(baseline: Baseline, current: Measured, demands: Monitoring) -> Structural | None:
-    before = baseline.categories if isinstance(baseline, CategoryBaseline) else baseline.numbers
-    n_before, n_now = before.known + before.missing, current.known + current.missing
+def _null_rate(before: Profile, current: Profile, demands: Monitoring) -> Structural | None:
+    n_before, n_now = before.rows, current.rows
     if not n_before or not n_now:
         return None
     limit = demands.max_null_rate_increase_share
@@ -113,13 +120,13 @@ def _null_rate(baseline: Baseline, current: Measured, demands: Monitoring) -> St
 
 
 def _categories(
-    baseline: CategoryBaseline, current: Categories, demands: Monitoring
+    baseline: CategoryProfile, current: CategoryProfile, demands: Monitoring
 ) -> list[Structural | None]:
-    before = baseline.categories.counts
+    before = baseline.counts
     if not before:
         return []
     expected = _expected(baseline, demands)
-    found: list[Structural | None] = [_new(baseline.categories, current, demands)]
+    found: list[Structural | None] = [_new(baseline, current, demands)]
     for name in _vanished(expected, before, current, demands):
         shown = name[:_NAME_LENGTH]
         found.append(
@@ -135,7 +142,9 @@ def _categories(
     return found
 
 
-def _new(before: Categories, current: Categories, demands: Monitoring) -> Structural | None:
+def _new(
+    before: CategoryProfile, current: CategoryProfile, demands: Monitoring
+) -> Structural | None:
     """Unseen categories together, beyond the mass that is to be expected: about the share of
     the reference's rows that stand alone in their category (Good, 1953)."""
     unseen = {n: c for n, c in current.counts.items() if n not in before.counts}
@@ -156,15 +165,14 @@ def _new(before: Categories, current: Categories, demands: Monitoring) -> Struct
     )
 
 
-def _expected(baseline: CategoryBaseline, demands: Monitoring) -> dict[str, float]:
+def _expected(baseline: CategoryProfile, demands: Monitoring) -> dict[str, float]:
     """Categories whose absence would be a finding, with their share of the reference."""
-    known = baseline.categories.known
-    shares = {name: count / known for name, count in baseline.categories.counts.items()}
+    shares = {name: count / baseline.known for name, count in baseline.counts.items()}
     return {n: s for n, s in shares.items() if s >= demands.min_vanished_category_mass}
 
 
 def _vanished(
-    expected: dict[str, float], before: Counts, current: Categories, demands: Monitoring
+    expected: dict[str, float], before: Counts, current: CategoryProfile, demands: Monitoring
 ) -> list[str]:
     if not expected or not current.known:
         return []
@@ -173,40 +181,48 @@ def _vanished(
 
 
 def _constant(
-    baseline: NumericBaseline, current: Numbers, demands: Monitoring
+    baseline: NumericProfile, current: NumericProfile, demands: Monitoring
 ) -> Structural | None:
-    values = current.values
-    if values.min() != values.max() or _by_chance(baseline, values, values.size, demands):
+    if current.low is None or not current.constant:
+        return None
+    if _by_chance(baseline, current.low, current.known, demands):
         return None
     return Structural(
         Finding.CONSTANT,
         value=1.0,
-        limit=baseline.share_of(float(values[0])),
+        limit=_share_near(baseline, current.low),
         items=(),
-        reason=f"all {values.size} rows have the value {values[0]:g}",
+        reason=f"all {current.known} rows have the value {current.low:g}",
     )
 
 
 def _frozen(
-    baseline: NumericBaseline, values: Sample, demands: Monitoring, min_rows: int
+    baseline: NumericProfile, tail: Tail | None, demands: Monitoring, min_rows: int
 ) -> Structural | None:
     """The last rows are all alike: enough of them to be judged as a window of their own, so
     that values that come sorted or in batches do not look stuck."""
-    changed = np.flatnonzero(values != values[-1])
-    run = int(values.size - 1 - changed[-1]) if changed.size else int(values.size)
-    if run < min_rows or _by_chance(baseline, values, run, demands):
+    if tail is None or tail.run < min_rows:
+        return None
+    if _by_chance(baseline, tail.value, tail.run, demands):
         return None
     return Structural(
         Finding.FROZEN,
-        value=float(run),
+        value=float(tail.run),
         limit=float(min_rows),
         items=(),
-        reason=f"the last {run} rows all have the value {values[-1]:g}",
+        reason=f"the last {tail.run} rows all have the value {tail.value:g}",
     )
 
 
-def _by_chance(baseline: NumericBaseline, values: Sample, run: int, demands: Monitoring) -> bool:
-    """Whether `run` rows with the last value may be alike by chance: p^run, p being its share
-    in the reference."""
-    share = baseline.share_of(float(values[-1]))
+def _by_chance(baseline: NumericProfile, value: float, run: int, demands: Monitoring) -> bool:
+    """Whether `run` rows with one value may be alike by chance: p^run, p being at most the
+    share of the reference in the value's cell."""
+    if baseline.constant and baseline.low == value:
+        return True
+    share = _share_near(baseline, value)
     return run * math.log(share) > math.log(demands.false_discovery_rate)
+
+
+def _share_near(baseline: NumericProfile, value: float) -> float:
+    """Share of the reference in the cell of a value, half a row added."""
+    return (baseline.rows_near(value) + 0.5) / (baseline.known + 1.0)

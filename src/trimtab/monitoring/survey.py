@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.kernel.events import plain
 from trimtab.kernel.verdict import Verdict
-from trimtab.monitoring.drift import FeatureDrift, Scope, look_at, min_rows
+from trimtab.monitoring.columns import profiled_groups, tails
+from trimtab.monitoring.drift import SCORE, FeatureDrift, Scope, judge, min_rows
 from trimtab.monitoring.model import Drift
 from trimtab.monitoring.performance import grouped
 from trimtab.monitoring.reference import Reference, References
 from trimtab.observations.frame import Frame
 from trimtab.policies.operation import Monitoring
+from trimtab.profiles.table import TableProfile, merged
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,42 @@ def survey(frame: Frame | None, references: References, demands: Monitoring) -> 
     """
     if frame is None or not len(frame):
         return Survey(without_rows(0))
-    order = np.argsort(frame.at, kind="stable")
-    codes, tenants = grouped(frame.tenant[order])
-    fleet = _look(frame, order, references.fleet, demands, Scope.GLOBAL)
+    rows = frame.where(np.argsort(frame.at, kind="stable"))
+    codes, tenants = grouped(rows.tenant)
+    sizes = np.bincount(codes, minlength=len(tenants)).tolist()
+    whole, parts = _counted(rows, codes, len(tenants), references.fleet)
+    fleet = _look(whole, len(rows), references.fleet, demands, Scope.GLOBAL)
     found: dict[str, Look] = {}
     short: dict[str, int] = {}
     for code, tenant in enumerate(tenants):
         if tenant is None:
             continue
-        chosen = order[codes == code]
-        if chosen.size < min_rows(demands, Scope.TENANT):
-            short[tenant] = int(chosen.size)
-        else:
-            found[tenant] = _look(frame, chosen, references.of(tenant), demands, Scope.TENANT)
+        if sizes[code] < min_rows(demands, Scope.TENANT):
+            short[tenant] = sizes[code]
+            continue
+        reference, part = references.of(tenant), parts[code]
+        if tenant in references.dedicated:  # counted like its own reference, not the fleet's
+            part, _ = _counted(rows.where(codes == code), None, 1, reference)
+        found[tenant] = _look(part, sizes[code], reference, demands, Scope.TENANT)
     return Survey(fleet, found, short)
+
+
+def _counted(
+    rows: Frame,
+    codes: NDArray[np.int64] | None,
+    groups: int,
+    reference: Reference | None,
+) -> tuple[TableProfile, list[TableProfile]]:
+    """The profile of all rows, which is that of the groups merged, and those of the groups."""
+    if reference is None:
+        return TableProfile(len(rows), {}), [TableProfile(0, {})] * groups
+    like, columns = dict(reference.features), dict(rows.features)
+    if reference.score is not None:
+        like[SCORE], columns[SCORE] = reference.score, rows.score
+    if codes is None:
+        codes = np.zeros(len(rows), dtype=np.int64)
+    parts = profiled_groups(columns, codes, groups, like)
+    return replace(merged(parts), tails=tails(columns)), parts
 
 
 def without_rows(rows: int, needed: int = 0) -> Look:
@@ -69,20 +94,19 @@ def without_rows(rows: int, needed: int = 0) -> Look:
 
 
 def _look(
-    frame: Frame,
-    chosen: np.ndarray[tuple[int], np.dtype[np.int64]],
+    current: TableProfile,
+    rows: int,
     reference: Reference | None,
     demands: Monitoring,
     scope: Scope,
 ) -> Look:
     if reference is None:
         why = "there is no reference data to compare with"
-        return Look(int(chosen.size), (), Drift(Verdict.INCONCLUSIVE, why, [], ""))
-    columns = {name: column[chosen] for name, column in frame.features.items()}
-    features = look_at(reference, columns, demands, scope, score=frame.score[chosen])
+        return Look(rows, (), Drift(Verdict.INCONCLUSIVE, why, [], ""))
+    features = judge(reference, current, demands, scope)
     verdict, reason = _verdict(features)
     drift = Drift(verdict, reason, [plain(one) for one in features], reference.digest)
-    return Look(int(chosen.size), features, drift)
+    return Look(rows, features, drift)
 
 
 def _verdict(features: Sequence[FeatureDrift]) -> tuple[Verdict, str]:

@@ -37,6 +37,20 @@ class Effects(Slice):
     category_mass: Annotated[u.HarmShare, down("Probability mass that moved between categories.")]
 
 
+class Sensitivity(Slice):
+    """What the smallest effects are multiplied by, where somebody asks for more or less."""
+
+    low_factor: Annotated[u.Factor, free("At low sensitivity.")]
+    medium_factor: Annotated[u.Factor, free("At medium sensitivity.")]
+    high_factor: Annotated[u.Factor, free("At high sensitivity.")]
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if not self.low_factor > self.medium_factor > self.high_factor:
+            raise ValueError("the factors must fall from low to high sensitivity")
+        return self
+
+
 class PsiBands(Slice):
     """Severity of a population stability index; below `low_nats` there is none."""
 
@@ -119,6 +133,7 @@ class Monitoring(Slice):
     ]
     min_rows_global: Annotated[u.Rows, free("Fewest rows of a window over all tenants.")]
     min_rows_tenant: Annotated[u.Rows, free("Fewest rows of a tenant's window.")]
+    min_rows_dataset: Annotated[u.Rows, free("Fewest rows of a whole data set.")]
     label_wait_hours: Annotated[
         u.Hours, free("After its end a window waits so long for its labels before it is judged.")
     ]
@@ -151,6 +166,8 @@ class Monitoring(Slice):
     ]
     effects_global: Effects
     effects_tenant: Effects
+    effects_dataset: Effects
+    sensitivity: Sensitivity
     psi_bands: PsiBands
     triggers: Triggers
     quorum: Quorum

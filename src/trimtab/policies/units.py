@@ -85,6 +85,7 @@ PercentPoints = Annotated[float, Field(ge=0, le=50), Unit("percentage points", (
 Nats = Annotated[float, Field(gt=0, le=1), Unit("nats", ("nats",))]
 Scaled = Annotated[float, Field(gt=0, le=10), Unit("reference standard deviations", ("scaled",))]
 Ratio = Annotated[float, Field(ge=1, le=100), Unit("ratio", ("ratio",))]
+Factor = Annotated[float, Field(gt=0, le=10), Unit("factor", ("factor",))]
 Weight = Annotated[float, Field(gt=0, le=100), Unit("votes", ("votes",))]
 # Of an interval: at one half it would say nothing, at one it would be everything.
 Confidence = Annotated[float, Field(gt=0.5, lt=1), Unit("share, 0 to 1", ("confidence",))]

@@ -19,7 +19,7 @@ from trimtab.profiles.category import BUCKETS, MAX_CATEGORIES, CategoryProfile, 
 from trimtab.profiles.counting import NumericCounter
 from trimtab.profiles.grid import LOGARITHMIC, Grid, fit
 from trimtab.profiles.numeric import NumericProfile, empty
-from trimtab.profiles.table import Profile, TableProfile
+from trimtab.profiles.table import Profile, TableProfile, Tail
 from trimtab.stats.sample import Sample
 
 _STRAYS = 0.05  # share of a chunk out of the window that calls for a window of its own
@@ -47,12 +47,15 @@ class NumericColumn:
         self._fixed = grid is not None
         self._whole = whole
         self._nulls = 0
+        self.tail: Tail | None = None
+        """How the column ends, as far as it was counted."""
         self._done: list[NumericProfile] = []
         self._counter = None if grid is None else NumericCounter(grid, whole=whole)
 
     def add(self, chunk: pa.Array) -> None:
         """Count a chunk of numbers."""
         values, there = numbers(chunk)
+        self.tail = _tail(self.tail, values, there)
         nulls = 0 if there is None else values.size - int(np.count_nonzero(there))
         if nulls == values.size:
             self._nulls += nulls
@@ -170,7 +173,18 @@ def profile_batches(
         rows += batch.num_rows
         for name, counter in counters.items():
             counter.add(batch.column(name))
-    return TableProfile(rows, {n: c.profile() for n, c in counters.items()}, skipped)
+    return TableProfile(
+        rows, {name: c.profile() for name, c in counters.items()}, skipped, tails_of(counters)
+    )
+
+
+def tails_of(counters: Mapping[str, ColumnCounter]) -> dict[str, Tail]:
+    """How the numeric ones of these columns end."""
+    return {
+        name: counter.tail
+        for name, counter in counters.items()
+        if isinstance(counter, NumericColumn) and counter.tail is not None
+    }
 
 
 def counters_for(
@@ -316,6 +330,30 @@ def is_text(kind: pa.DataType) -> bool:
         kind = kind.value_type
     types = pa.types
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def tail_of(values: Sample) -> Tail | None:
+    """How a column of floats ends; None if its last value is not finite, or it has none."""
+    return _tail(None, values, None)
+
+
+def _tail(before: Tail | None, values: Sample, there: NDArray[np.bool_] | None) -> Tail | None:
+    """How a column ends with one more chunk; cheap, because few columns end in a long run."""
+    if not values.size:
+        return before
+    value, run, step = float(values[-1]), 0, _LOOKED_AT // 64
+    if not np.isfinite(value) or (there is not None and not there[-1]):
+        return None
+    while run < values.size:
+        part = slice(max(0, values.size - run - step), values.size - run)
+        other = values[part] != value
+        if there is not None:
+            other |= ~there[part]
+        if other.any():
+            return Tail(value, run + int(np.argmax(other[::-1])))
+        run += other.size
+        step = min(2 * step, 1 << 16)
+    return Tail(value, run + (before.run if before and before.value == value else 0))
 
 
 def _strays(grid: Grid, values: Sample) -> bool:

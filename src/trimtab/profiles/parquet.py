@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trimtab.kernel.errors import InvalidInput
-from trimtab.profiles.arrow import Like, counter_for, counters_for, is_text
-from trimtab.profiles.table import Profile, TableProfile
+from trimtab.profiles.arrow import Like, counter_for, counters_for, is_text, tails_of
+from trimtab.profiles.table import Profile, TableProfile, Tail
 
 Told = Callable[[int, int], None]
 """Hears how many columns are done, and of how many."""
@@ -51,6 +51,7 @@ def profile_parquet(
     _, skipped = counters_for(schema, like)
     names = [name for name in fields if name not in skipped]
     found: dict[str, Profile] = {}
+    tails: dict[str, Tail] = {}
     workers = min(cores or len(os.sched_getaffinity(0)), len(names)) if files.path else 1
     lock = threading.Lock()
 
@@ -61,6 +62,7 @@ def profile_parquet(
         profile = counter.profile()
         with lock:
             found[name] = profile
+            tails.update(tails_of({name: counter}))
             done = len(found)
             if told is not None:
                 told(done, len(names))
@@ -74,7 +76,7 @@ def profile_parquet(
                 count(name)
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(f"{files.title} cannot be read: {error}") from error
-    return TableProfile(files.rows, {name: found[name] for name in names}, skipped)
+    return TableProfile(files.rows, {name: found[name] for name in names}, skipped, tails)
 
 
 class _Files:

@@ -14,14 +14,27 @@ from trimtab.profiles.numeric import NumericProfile
 Profile: TypeAlias = NumericProfile | CategoryProfile
 
 
+@dataclass(frozen=True)
+class Tail:
+    """The last `run` rows of a numeric column all have the finite `value`."""
+
+    value: float
+    run: int
+
+
 @dataclass(frozen=True, eq=False)
 class TableProfile:
     """What is kept of a table: `columns` by name in the table's own order, each of all `rows`;
-    `skipped` are those that cannot be compared, with the reason."""
+    `skipped` are those that cannot be compared, with the reason.
+
+    `tails` say how numeric columns end, where rows were counted in their order. They belong to
+    the look, not to the profile: they are neither stored nor merged.
+    """
 
     rows: int
     columns: Mapping[str, Profile]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    tails: Mapping[str, Tail] = field(default_factory=dict)
 
     def merged(self, other: TableProfile) -> TableProfile:
         """The profile of the rows of both. A column that one side lacks is null there.

@@ -39,9 +39,6 @@ from trimtab.registry.model import Model, Version
 from trimtab.workflows import late
 from trimtab.workflows.parts import ENVIRONMENT, Parts, policy_of
 
-REFERENCE_ROWS = 20_000
-"""Rows of a reference that are kept in memory; a larger one is thinned at even steps."""
-
 REFERENCE_BYTES = 1 << 30
 TENANT_COLUMN = "tenant"
 """A column of this name in reference data tells whose each row is."""
@@ -210,13 +207,12 @@ class Watch:
 def read_reference(content: bytes, model: Model, digest: str) -> Reference:
     """Reference data as it was handed in; with a column of tenants, told apart by them."""
     kinds = {feature.name: feature.kind for feature in model.features}
-    options: dict[str, Any] = {"max_rows": REFERENCE_ROWS, "digest": digest}
     try:
-        return Reference.from_parquet(content, kinds, tenant_column=TENANT_COLUMN, **options)
+        return Reference.from_parquet(content, kinds, tenant_column=TENANT_COLUMN, digest=digest)
     except InvalidInput as error:
         if error.field != TENANT_COLUMN:
             raise
-        return Reference.from_parquet(content, kinds, **options)
+        return Reference.from_parquet(content, kinds, digest=digest)
 
 
 def rows_between(
