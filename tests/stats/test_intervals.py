@@ -10,8 +10,11 @@ from trimtab.kernel.errors import InvalidInput, TooFewValues
 from trimtab.stats.intervals import (
     Interval,
     clopper_pearson,
+    difference_of_quantiles,
     difference_of_rates,
     mean_difference,
+    quantile_interval,
+    ratio_of_rates,
     wilson,
 )
 
@@ -99,3 +102,75 @@ def test_nothing_is_claimed_of_nothing() -> None:
         mean_difference(np.ones(5), np.ones(5), confidence=0.95)
     with pytest.raises(TooFewValues):
         mean_difference(np.ones(1), np.ones(5), confidence=0.95)
+
+
+def test_a_ratio_by_its_quadratic(rng: np.random.Generator) -> None:
+    """Donner and Zou: the limits solve (p1 - r p2)^2 = arms of the two intervals."""
+    for s, n, t, m in ((30, 1000, 10, 1000), (3, 50, 40, 60), (1, 400, 2, 90), (50, 50, 20, 40)):
+        a, b = wilson(s, n, confidence=0.95), wilson(t, m, confidence=0.95)
+        found = ratio_of_rates(s, n, t, m, confidence=0.95)
+        p, q = a.estimate, b.estimate
+        assert found.estimate == pytest.approx(p / q)
+        low, high = found.low, found.high
+        assert (p - low * q) ** 2 == pytest.approx(
+            (p - a.low) ** 2 + low**2 * (b.high - q) ** 2, rel=1e-9
+        )
+        assert (high * q - p) ** 2 == pytest.approx(
+            (a.high - p) ** 2 + high**2 * (q - b.low) ** 2, rel=1e-9
+        )
+        assert low < found.estimate < high
+    assert ratio_of_rates(0, 100, 5, 100, confidence=0.95).low == 0.0
+    with pytest.raises(TooFewValues):
+        ratio_of_rates(5, 100, 0, 100, confidence=0.95)
+
+
+def test_ratios_hold_the_truth_and_tell_rates_apart(
+    rng: np.random.Generator, measure: Measure
+) -> None:
+    def interval(rate: float) -> Interval:
+        s, t = int(rng.binomial(1000, rate)), int(rng.binomial(4000, 0.02))
+        return ratio_of_rates(s, 1000, t, 4000, confidence=0.95)
+
+    held = measure(
+        found.low <= 1.0 <= found.high for found in (interval(0.02) for _ in range(1500))
+    )
+    assert held.high > 0.945, held
+    assert held.estimate < 0.985
+    apart = measure(interval(0.06).low > 1.0 for _ in range(200))
+    assert apart.low > 0.95, apart
+
+
+def test_a_quantile_is_held_by_order_statistics(rng: np.random.Generator, measure: Measure) -> None:
+    for n, q in ((20, 0.5), (100, 0.5), (200, 0.9)):
+        found = quantile_interval(np.arange(1.0, n + 1), q=q, confidence=0.95)
+        low, high = int(found.low), int(found.high)
+        law = scipy.stats.binom(n, q)
+        assert law.cdf(low - 1) <= 0.025 < law.cdf(low)
+        assert law.sf(high - 1) <= 0.025 < law.sf(high - 2)
+        truth = scipy.stats.expon.ppf(q)
+        held = measure(
+            (f := quantile_interval(rng.exponential(size=n), q=q, confidence=0.95)).low
+            <= truth
+            <= f.high
+            for _ in range(600)
+        )
+        assert held.high >= 0.95, held
+    with pytest.raises(TooFewValues):
+        quantile_interval(np.arange(5.0), q=0.5, confidence=0.95)
+    assert quantile_interval(np.arange(6.0), q=0.5, confidence=0.95).low == 0.0
+    with pytest.raises(InvalidInput):
+        quantile_interval(np.arange(50.0), q=1.0, confidence=0.95)
+
+
+def test_differences_of_medians_hold_the_truth_and_find_a_shift(
+    rng: np.random.Generator, measure: Measure
+) -> None:
+    def interval(shift: float) -> Interval:
+        a, b = rng.lognormal(0, 1, 150) + shift, rng.lognormal(0, 1, 400)
+        return difference_of_quantiles(a, b, q=0.5, confidence=0.95)
+
+    held = measure(f.low <= 0.0 <= f.high for f in (interval(0.0) for _ in range(1000)))
+    assert held.high > 0.95, held
+    assert held.estimate < 0.985
+    apart = measure(interval(0.6).low > 0.0 for _ in range(200))
+    assert apart.low > 0.9, apart
