@@ -9,11 +9,13 @@ Only numpy and the kernel are loaded. One page for each family of methods:
     univariate     a numeric column against its reference
     categorical    a column of categories against its reference
     homogeneity    the same shares? for columns of which most categories are rare
-    intervals      rates and means with their uncertainty
+    shift          nulls, labels and predictions: the same tests under their own names
+    intervals      rates, means and quantiles with their uncertainty
     rates          rare events: exact tests, and evidence that survives repeated looks
     multiplicity   many questions at once: features, tenants, families of them
     online         the same question window after window
     confusion      predictions against labels
+    calibration    predicted probabilities against labels
     rescale        was a unit changed?
     sequential     a series of window values
 """
