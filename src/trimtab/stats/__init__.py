@@ -9,6 +9,7 @@ Only numpy and the kernel are loaded. One page for each family of methods:
     univariate     a numeric column against its reference
     categorical    a column of categories against its reference
     homogeneity    the same shares? for columns of which most categories are rare
+    multivariate   several columns at once: distances between clouds of points
     shift          nulls, labels and predictions: the same tests under their own names
     intervals      rates, means and quantiles with their uncertainty
     rates          rare events: exact tests, and evidence that survives repeated looks
