@@ -10,6 +10,8 @@ Only numpy and the kernel are loaded. One page for each family of methods:
     categorical    a column of categories against its reference
     homogeneity    the same shares? for columns of which most categories are rare
     multivariate   several columns at once: distances between clouds of points
+    reconstruction do the columns still hang together? principal axes
+    classifier     can a classifier tell today's rows from those of the reference?
     shift          nulls, labels and predictions: the same tests under their own names
     intervals      rates, means and quantiles with their uncertainty
     rates          rare events: exact tests, and evidence that survives repeated looks
