@@ -15,6 +15,7 @@ Only numpy and the kernel are loaded. One page for each family of methods:
     shift          nulls, labels and predictions: the same tests under their own names
     intervals      rates, means and quantiles with their uncertainty
     rates          rare events: exact tests, and evidence that survives repeated looks
+    anytime        a mean with an interval that holds at every look
     multiplicity   many questions at once: features, tenants, families of them
     online         the same question window after window
     confusion      predictions against labels
