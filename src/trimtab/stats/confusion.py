@@ -20,6 +20,11 @@ class Confusion:
 
     Raises:
         InvalidInput: a count is negative or not whole.
+
+    Example:
+        >>> counts = Confusion.from_arrays([1, 1, 0, 0, 1], [1, 0, 0, 1, 1])
+        >>> counts, counts.accuracy()
+        (Confusion(tp=2, fp=1, tn=1, fn=1), 0.6)
     """
 
     tp: int = 0
@@ -95,6 +100,10 @@ def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
         InvalidInput: different lengths, or values outside their range.
 
     Source: Brier (1950), for two outcomes.
+
+    Example:
+        >>> round(brier([0.9, 0.2, 0.6], [1, 0, 0]), 4)
+        0.1367
     """
     p, y = _scored(probabilities, labels)
     if p.min() < 0.0 or p.max() > 1.0:
@@ -114,6 +123,10 @@ def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
         InvalidInput: different lengths, NaN or infinite scores, or other labels.
 
     Source: Mann and Whitney (1947); Hanley and McNeil (1982).
+
+    Example:
+        >>> roc_auc([0.9, 0.2, 0.6, 0.1], [1, 0, 0, 0])
+        1.0
     """
     s, y = _scored(scores, labels)
     positive, negative = np.sort(s[y]), np.sort(s[~y])

@@ -40,6 +40,10 @@ def binomial_tail(successes: int, trials: int, rate: float) -> float:
     Raises:
         TooFewValues: no trials.
         InvalidInput: impossible counts, or a rate outside 0..1.
+
+    Example:
+        >>> round(binomial_tail(8, 100, 0.03), 4)
+        0.0106
     """
     s, n = checked_counts(successes, trials)
     if n == 0:
@@ -75,6 +79,10 @@ def ratio_test(
         InvalidInput: impossible counts, or a ratio that is not positive.
 
     Source: Przyborowski and Wilenski (1940), the conditional test of two counts.
+
+    Example:
+        >>> round(ratio_test(12, 500, 45, 4500, ratio=1.0), 4)
+        0.0097
     """
     s, n = checked_counts(canary_successes, canary_trials)
     base_s, base_n = checked_counts(active_successes, active_trials)
@@ -104,6 +112,10 @@ def rate_exceeds_evalue(
 
     Raises:
         InvalidInput: impossible counts, a limit outside 0..1, or a spread not above 1.
+
+    Example:
+        >>> round(rate_exceeds_evalue(30, 200, limit=0.05))
+        210086
     """
     return _rate_evalue(successes, trials, limit=limit, spread=spread, beyond=1.0)
 
@@ -116,6 +128,10 @@ def rate_below_evalue(successes: int, trials: int, *, limit: float, spread: floa
 
     Raises:
         InvalidInput: impossible counts, a limit outside 0..1, or a spread not above 1.
+
+    Example:
+        >>> round(rate_below_evalue(5, 400, limit=0.05))
+        1630
     """
     return _rate_evalue(successes, trials, limit=limit, spread=spread, beyond=-1.0)
 
@@ -157,6 +173,11 @@ def ratio_exceeds_evalue(
     is at most exp(p_active * (ratio * n_c * (u - 1) - n_a * (1 - v))) = 1, where u and v are
     the factors for an event of the canary and of the baseline; so it is safe for any rates,
     not only for small ones.
+
+    Example:
+        >>> looks = [3, 9], [50, 100], [9, 18], [450, 900]
+        >>> round(ratio_exceeds_evalue(*looks, ratio=1.0))
+        229
     """
     looks = _looks(canary_successes, canary_trials, active_successes, active_trials)
     return _ratio_evalue(looks, ratio=ratio, spread=spread, beyond=1.0)
@@ -178,6 +199,10 @@ def ratio_below_evalue(
     Raises:
         InvalidInput: impossible counts, different lengths, a ratio that is not positive, or
             a spread not above 1.
+
+    Example:
+        >>> round(ratio_below_evalue(2, 500, 90, 4500, ratio=2.0))
+        45756
     """
     looks = _looks(canary_successes, canary_trials, active_successes, active_trials)
     return _ratio_evalue(looks, ratio=ratio, spread=spread, beyond=-1.0)
@@ -211,6 +236,10 @@ def events_needed(
     Raises:
         InvalidInput: an argument outside its range, or a rate that equals the limit or needs
             more than a billion rows.
+
+    Example:
+        >>> events_needed(0.05, 0.0, power=0.9, confidence=0.99)
+        113
     """
     checked_open(limit, low=0.0, high=1.0, field="limit")
     checked_open(power, low=0.0, high=1.0, field="power")

@@ -98,6 +98,13 @@ def scale_change(
     Source: quantile-quantile fit, Wilk and Gnanadesikan (1968); least absolute deviations as a
     weighted median, Laplace (1793); the interval is a bootstrap of the quantiles, drawn as
     Brownian bridges (Doss and Gill 1992), so its cost does not grow with the rows.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> feet = rng.lognormal(8.0, 0.4, size=3000)
+        >>> metres = 0.3048 * rng.lognormal(8.0, 0.4, size=1000)
+        >>> round(scale_change(feet, metres).factor, 2)
+        0.31
     """
     r, c = _sorted_pair(reference, current)
     checked_confidence(confidence)
@@ -147,6 +154,14 @@ def mixture_scale_change(
         InvalidInput: NaN or infinite values, or a largest factor not above 1.
 
     Source: minimum Cramér-von Mises distance, Wolfowitz (1957).
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> before, now = rng.lognormal(8.0, 0.4, size=(2, 3000))
+        >>> now[:600] *= 10.0
+        >>> found = mixture_scale_change(before, now)
+        >>> round(found.factor), round(found.share, 1)
+        (10, 0.2)
     """
     r, c = _sorted_pair(reference, current)
     if not largest_factor > 1.0 or math.isinf(largest_factor):

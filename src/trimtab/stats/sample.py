@@ -31,6 +31,10 @@ def checked(values: ArrayLike, *, at_least: int, field: str | None = None) -> Sa
     Raises:
         InvalidInput: not numeric, not one-dimensional, or a value is NaN or infinite.
         TooFewValues: fewer than `at_least` values.
+
+    Example:
+        >>> checked([1, 2.5], at_least=2)
+        array([1. , 2.5])
     """
     try:
         sample = np.asarray(values, dtype=np.float64)
@@ -66,6 +70,10 @@ def split_nulls(values: ArrayLike | Iterable[object]) -> tuple[Sample, int, int]
 
     Raises:
         InvalidInput: a value that is neither a number nor missing.
+
+    Example:
+        >>> split_nulls([1.0, None, float("nan"), float("inf")])
+        (array([1.]), 2, 1)
     """
     masked = 0
     raw: Any = values
@@ -91,6 +99,10 @@ def checked_counts(successes: SupportsIndex, trials: SupportsIndex) -> tuple[int
 
     Raises:
         InvalidInput: not integers, negative, or more successes than trials.
+
+    Example:
+        >>> checked_counts(3, 10)
+        (3, 10)
     """
     try:
         s, n = operator.index(successes), operator.index(trials)
@@ -110,6 +122,10 @@ def checked_level(level: float) -> float:
 
     Raises:
         InvalidInput: outside that range.
+
+    Example:
+        >>> checked_level(0.05)
+        0.05
     """
     if not 0.0 < level <= 0.5:
         raise InvalidInput(
@@ -125,6 +141,10 @@ def checked_confidence(confidence: float) -> float:
 
     Raises:
         InvalidInput: outside that range.
+
+    Example:
+        >>> checked_confidence(0.95)
+        0.95
     """
     if not 0.5 <= confidence < 1.0:
         raise InvalidInput(
@@ -140,6 +160,10 @@ def checked_open(value: float, *, low: float, high: float, field: str) -> float:
 
     Raises:
         InvalidInput: NaN, or not strictly between.
+
+    Example:
+        >>> checked_open(0.3, low=0.0, high=1.0, field="rate")
+        0.3
     """
     if math.isnan(value) or not low < value < high:
         raise InvalidInput(f"{field} is {value}, expected between {low} and {high}", field=field)

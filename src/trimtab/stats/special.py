@@ -31,12 +31,21 @@ def normal_quantile(p: float) -> float:
 
     Raises:
         InvalidInput: `p` is not strictly between 0 and 1.
+
+    Example:
+        >>> round(normal_quantile(0.975), 6)
+        1.959964
     """
     return _NORMAL.inv_cdf(checked_open(p, low=0.0, high=1.0, field="p"))
 
 
 def normal_sf(x: float) -> float:
-    """Probability that a standard normal variable exceeds `x`, accurate far out."""
+    """Probability that a standard normal variable exceeds `x`, accurate far out.
+
+    Example:
+        >>> round(normal_sf(1.96), 6)
+        0.024998
+    """
     return 0.5 * math.erfc(x / math.sqrt(2.0))
 
 
@@ -45,6 +54,10 @@ def beta_i(a: float, b: float, x: float) -> float:
 
     Raises:
         InvalidInput: `a` or `b` is not positive and finite, or `x` is outside 0..1.
+
+    Example:
+        >>> round(beta_i(2.0, 3.0, 0.5), 6)
+        0.6875
     """
     _positive(a, "a")
     _positive(b, "b")
@@ -58,6 +71,10 @@ def beta_quantile(p: float, a: float, b: float) -> float:
 
     Raises:
         InvalidInput: `a` or `b` is not positive and finite, or `p` is outside 0..1.
+
+    Example:
+        >>> round(beta_quantile(0.6875, 2.0, 3.0), 6)
+        0.5
     """
     _positive(a, "a")
     _positive(b, "b")
@@ -71,6 +88,10 @@ def gamma_p(a: float, x: float) -> float:
 
     Raises:
         InvalidInput: `a` is not positive and finite, or `x` is negative.
+
+    Example:
+        >>> round(gamma_p(2.0, 3.0), 6)
+        0.800852
     """
     return _gamma_tails(_positive(a, "a"), _not_negative(x))[0]
 
@@ -80,6 +101,10 @@ def gamma_q(a: float, x: float) -> float:
 
     Raises:
         InvalidInput: `a` is not positive and finite, or `x` is negative.
+
+    Example:
+        >>> round(gamma_q(2.0, 3.0), 6)
+        0.199148
     """
     return _gamma_tails(_positive(a, "a"), _not_negative(x))[1]
 
@@ -89,6 +114,10 @@ def chi2_sf(x: float, dof: float) -> float:
 
     Raises:
         InvalidInput: `dof` is not positive and finite, or `x` is negative.
+
+    Example:
+        >>> round(chi2_sf(3.841459, 1), 6)
+        0.05
     """
     return gamma_q(dof / 2.0, x / 2.0)
 
@@ -98,6 +127,10 @@ def chi2_quantile(p: float, dof: float) -> float:
 
     Raises:
         InvalidInput: `dof` is not positive and finite, or `p` is not strictly between 0 and 1.
+
+    Example:
+        >>> round(chi2_quantile(0.95, 1), 6)
+        3.841459
     """
     a = _positive(dof, "dof") / 2.0
     checked_open(p, low=0.0, high=1.0, field="p")
@@ -114,6 +147,10 @@ def t_sf(t: float, dof: float) -> float:
 
     Raises:
         InvalidInput: `dof` is not positive and finite, or `t` is NaN.
+
+    Example:
+        >>> round(t_sf(2.0, 10), 6)
+        0.036694
     """
     _positive(dof, "dof")
     if math.isnan(t):
@@ -130,6 +167,10 @@ def t_quantile(p: float, dof: float) -> float:
 
     Raises:
         InvalidInput: `dof` is not positive and finite, or `p` is not strictly between 0 and 1.
+
+    Example:
+        >>> round(t_quantile(0.975, 10), 6)
+        2.228139
     """
     _positive(dof, "dof")
     checked_open(p, low=0.0, high=1.0, field="p")
@@ -147,6 +188,10 @@ def kolmogorov_sf(x: float) -> float:
 
     Raises:
         InvalidInput: `x` is negative or NaN.
+
+    Example:
+        >>> round(kolmogorov_sf(1.358), 4)
+        0.05
     """
     _not_negative(x)
     if x < 0.04:  # the probability of staying below is under 1e-300
