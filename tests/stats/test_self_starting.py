@@ -8,11 +8,11 @@ import pytest
 import scipy.stats
 
 from trimtab.kernel.errors import InvalidInput
-from trimtab.stats.sequential import PageHinkley
+from trimtab.stats.self_starting import SelfStartingPageHinkley
 
 
-def detector(threshold: float = 5.0, warm_up: int = 20) -> PageHinkley:
-    return PageHinkley(allowance=0.5, threshold=threshold, warm_up=warm_up)
+def detector(threshold: float = 5.0, warm_up: int = 20) -> SelfStartingPageHinkley:
+    return SelfStartingPageHinkley(allowance=0.5, threshold=threshold, warm_up=warm_up)
 
 
 def run_length(values: np.ndarray, threshold: float, warm_up: int = 20) -> int:
@@ -46,7 +46,7 @@ def test_the_first_score_after_a_short_warm_up_is_standard_normal() -> None:
     rng = np.random.default_rng(12)
     scores = []
     for values in rng.normal(1e3, 5, size=(4000, 4)):
-        watch = PageHinkley(allowance=0.0, threshold=99.0, warm_up=3)
+        watch = SelfStartingPageHinkley(allowance=0.0, threshold=99.0, warm_up=3)
         for value in values:
             watch.update(float(value))
         scores.append(watch.up - watch.down)
@@ -87,8 +87,8 @@ def test_nan_is_refused_and_blinds_nothing() -> None:
         clean.update(float(value))
         if number % 10 == 0:
             for bad in (math.nan, math.inf, -math.inf):
-                with pytest.raises(InvalidInput):
-                    offered.update(bad)
+                stood = offered.alarmed
+                assert offered.update(bad) is stood
         offered.update(float(value))
     assert offered.alarmed_at == clean.alarmed_at > 0
     assert offered.refused == 30
@@ -103,7 +103,7 @@ def test_state_survives_a_restart_anywhere() -> None:
     for value in values:
         steady.update(float(value))
         restarted.update(float(value))
-        restarted = PageHinkley.from_state(json.loads(json.dumps(restarted.to_state())))
+        restarted = SelfStartingPageHinkley.from_state(json.loads(json.dumps(restarted.to_state())))
     assert restarted == steady
     assert restarted.alarmed
 
@@ -141,7 +141,7 @@ def test_bad_settings_and_states_are_refused() -> None:
         (0.5, 5.0, 2),
     ):
         with pytest.raises(InvalidInput):
-            PageHinkley(allowance=allowance, threshold=threshold, warm_up=warm_up)
+            SelfStartingPageHinkley(allowance=allowance, threshold=threshold, warm_up=warm_up)
     good = detector().to_state()
     for broken in (
         {},
@@ -151,6 +151,18 @@ def test_bad_settings_and_states_are_refused() -> None:
         {**good, "count": -1},
     ):
         with pytest.raises(InvalidInput):
-            PageHinkley.from_state(broken)
+            SelfStartingPageHinkley.from_state(broken)
     with pytest.raises(InvalidInput):
-        PageHinkley.from_state({**good, "up": "high"})  # type: ignore[dict-item]  # on purpose
+        SelfStartingPageHinkley.from_state({**good, "up": "high"})
+
+
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_a_batch_is_the_same_as_one_by_one(size: int) -> None:
+    values = np.random.default_rng(19).normal(0, 1, 300)
+    values[200:] += 1.5
+    values[::9] = np.nan
+    one, many = detector(), detector()
+    alarmed = [i for i, value in enumerate(values) if one.update(float(value))][:1]
+    found = [i + at for at in range(0, 300, size) for i in many.update_many(values[at : at + size])]
+    assert found == alarmed != []
+    assert many == one
