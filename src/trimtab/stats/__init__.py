@@ -1,7 +1,8 @@
 """Numbers, without thresholds: arrays go in, numbers or small frozen results come out.
 
 Nothing here knows a tier, a policy, a column name or a database; whoever asks also judges.
-Only numpy and the kernel are loaded. One page for each family of methods:
+Only numpy and the kernel are loaded; the first batch of a detector on streams also loads numba,
+where it is installed. One page for each family of methods:
 
     sample         what may be measured: finite values, counts, levels
     special        incomplete beta and gamma functions, quantiles
@@ -21,5 +22,10 @@ Only numpy and the kernel are loaded. One page for each family of methods:
     confusion      predictions against labels
     calibration    predicted probabilities against labels
     rescale        was a unit changed?
-    sequential     a series of window values
+    self_starting  a series of window values, in whatever unit
+    page_hinkley   a stream of numbers whose unit is known
+    adwin          a stream of numbers, its window as long as nothing changes
+    ddm            a stream of errors, as DDM judges it
+    error_rate     a stream of errors, however rare, with a stated false-alarm rate
+    streams        what these five share: what is refused, batches, states
 """
