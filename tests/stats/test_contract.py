@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.stats.detectors import DETECTORS, Detector
 
 import trimtab.stats
 from trimtab.kernel.errors import InvalidInput
@@ -82,13 +85,33 @@ def test_what_is_not_finite_is_refused(
         DISTANCES[name](r, np.append(c, bad))
 
 
+def pages() -> list[str]:
+    """The name of every page of the room, the private ones too."""
+    found = sorted(path.stem for path in Path(trimtab.stats.__path__[0]).glob("*.py"))
+    assert len(found) >= 15
+    return [page for page in found if page != "__init__"]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_the_examples_of_a_page_are_true(page: str) -> None:
+    module = importlib.import_module(f"trimtab.stats.{page}")
+    assert doctest.testmod(module, raise_on_error=False).failed == 0
+
+
+@pytest.mark.parametrize("make", DETECTORS.values(), ids=DETECTORS)
+def test_every_detector_has_an_example_and_says_when_not_to_use_it(
+    make: Callable[[], Detector],
+) -> None:
+    said = type(make()).__doc__ or ""
+    for part in (">>> ", "When not to use it: ", "Source: ", "Raises:", "`refused`"):
+        assert part in said, part
+
+
 def test_the_room_loads_numpy_and_the_kernel_only() -> None:
-    pages = sorted(path.stem for path in Path(trimtab.stats.__path__[0]).glob("[a-z]*.py"))
-    assert len(pages) >= 10
     program = "\n".join(
         [
             "import json, sys",
-            *(f"import trimtab.stats.{page}" for page in pages),
+            *(f"import trimtab.stats.{page}" for page in pages()),
             "tops = {n.split('.')[0] for n in sys.modules} - set(sys.stdlib_module_names)",
             "rooms = [n for n in sys.modules if n.startswith('trimtab.')]",
             "print(json.dumps([sorted(tops), sorted(rooms)]))",
