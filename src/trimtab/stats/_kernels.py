@@ -28,8 +28,11 @@ Numbers: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
 Kernel: TypeAlias = Callable[..., tuple[Any, ...]]
 
-LOWEST, LARGEST = -1e140, 1e140
-"""Magnitude from which a value is refused like an infinity: sums of squares must stay finite."""
+LARGEST = 1e140
+"""Settings lie below it."""
+TOO_LARGE = 1e280
+"""Square from which a value is refused like an infinity: sums of squares must stay finite. Asked
+of the square since that is one comparison, and False for NaN as well."""
 REFUSED, CALM, WARNING, ALARM = -1, 0, 1, 2
 
 
@@ -53,7 +56,7 @@ def page_hinkley(
     """Page-Hinkley over a batch; the settings, then the state, which is returned."""
     for i in range(len(values)):
         value = values[i]
-        if not LOWEST < value < LARGEST:
+        if not value * value < TOO_LARGE:
             refused += 1
             levels[i] = REFUSED
             continue
@@ -100,7 +103,7 @@ def ddm(
     room = 1e-14 * (1.0 + calm)
     for i in range(len(values)):
         value = values[i]
-        if not LOWEST < value < LARGEST:
+        if not value * value < TOO_LARGE:
             refused += 1
             levels[i] = REFUSED
             continue
@@ -138,7 +141,7 @@ def foreign(values: Values) -> tuple[int]:
     count = 0
     for i in range(len(values)):
         value = values[i]
-        count += (value != 0.0) & (value != 1.0) & (value > LOWEST) & (value < LARGEST)
+        count += (value != 0.0) & (value != 1.0) & (value * value < TOO_LARGE)
     return (count,)
 
 
@@ -166,7 +169,7 @@ def error_rate(
     watching = bound < 1.0
     for i in range(start, len(values)):
         value = values[i]
-        if not LOWEST < value < LARGEST:
+        if not value * value < TOO_LARGE:
             refused += 1
             levels[i] = REFUSED
             continue
@@ -318,7 +321,7 @@ def adwin(
     wait = clock - count % clock
     for i in range(len(values)):
         value = values[i]
-        if not LOWEST < value < LARGEST:
+        if not value * value < TOO_LARGE:
             refused += 1
             levels[i] = REFUSED
             continue

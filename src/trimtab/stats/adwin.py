@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.stats import _kernels, streams
-from trimtab.stats._kernels import LARGEST, LOWEST
+from trimtab.stats._kernels import TOO_LARGE
 
 ROWS = 48
 """Sizes of buckets, 1 to 2**47 values: more than any stream holds."""
@@ -130,9 +130,9 @@ class ADWIN:
 
     def update(self, value: float) -> bool:
         """Take the next value in; whether it raised an alarm."""
-        if value.__class__ is not float:
+        if type(value) is not float:
             value = streams.number(value)
-        if not LOWEST < value < LARGEST:
+        if not value * value < TOO_LARGE:
             self.refused += 1
             return False
         if self.alarmed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.stats import _kernels, streams
-from trimtab.stats._kernels import LARGEST, LOWEST
+from trimtab.stats._kernels import LARGEST, TOO_LARGE
 
 MODES = ("both", "up", "down")
 
@@ -85,9 +85,9 @@ class PageHinkley:
 
     def update(self, value: float) -> bool:
         """Take the next value in; whether it raised an alarm."""
-        if value.__class__ is not float:
+        if type(value) is not float:
             value = streams.number(value)
-        if not LOWEST < value < LARGEST:
+        if not value * value < TOO_LARGE:
             self.refused += 1
             return False
         if self.alarmed:
@@ -95,16 +95,17 @@ class PageHinkley:
         self.count = count = self.count + 1
         self.mean = mean = self.mean + (1.0 / count) * (value - self.mean)
         step = value - mean
-        self.up = up = self.alpha * self.up + step - self.delta
-        self.down = down = self.alpha * self.down + step + self.delta
+        alpha, delta = self.alpha, self.delta
+        self.up = up = alpha * self.up + step - delta
+        self.down = down = alpha * self.down + step + delta
         if up < self.lowest:
             self.lowest = up
-        elif up - self.lowest > self.threshold:
-            self.alarmed = self.mode != "down" and count >= self.min_instances
+        elif up - self.lowest > self.threshold and self._counts("down"):
+            self.alarmed = True
         if down > self.highest:
             self.highest = down
-        elif self.highest - down > self.threshold and not self.alarmed:
-            self.alarmed = self.mode != "up" and count >= self.min_instances
+        elif self.highest - down > self.threshold and self._counts("up"):
+            self.alarmed = True
         return self.alarmed
 
     def update_many(self, values: streams.Batch) -> streams.Indices:
@@ -160,3 +161,7 @@ class PageHinkley:
         self.count = 0
         self.mean = self.up = self.lowest = self.down = self.highest = 0.0
         self.alarmed = False
+
+    def _counts(self, ignored: str) -> bool:
+        """Whether a sum beyond the threshold is an alarm; not in the mode that ignores it."""
+        return self.mode != ignored and self.count >= self.min_instances

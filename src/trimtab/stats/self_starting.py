@@ -84,7 +84,7 @@ class SelfStartingPageHinkley:
 
     def update(self, value: float) -> bool:
         """Take the next value in; whether the alarm stands after it."""
-        if value.__class__ is not float:
+        if type(value) is not float:
             value = streams.number(value)
         if not streams.measurable(value):
             self.refused += 1

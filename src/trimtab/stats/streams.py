@@ -1,7 +1,7 @@
 """What detectors on streams share: how values come in, and how a state is kept.
 
 A stream is not stopped by what cannot be measured. A missing value (None, NaN, masked), an
-infinity, or a magnitude of 1e140 or more, whose square would soon be one, is counted in
+infinity, or a magnitude of some 1e140, whose squares would soon be one, is counted in
 `refused` and changes nothing else: the next value is judged as if it had not come. So no such
 value blinds a detector, one by one or in a batch. Whoever asks also looks at `refused` and at
 `ready`: a stream of nothing else is not calm.
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.stats import _kernels
-from trimtab.stats._kernels import LARGEST, LOWEST, Levels, Values
+from trimtab.stats._kernels import TOO_LARGE, Levels, Values
 
 State: TypeAlias = dict[str, Any]
 """Everything that a detector needs to go on elsewhere: plain values, ready for JSON."""
@@ -106,7 +106,7 @@ def alarms(levels: Levels) -> Indices:
 
 def measurable(value: float) -> bool:
     """Whether a value is taken in; False for NaN, too."""
-    return LOWEST < value < LARGEST
+    return value * value < TOO_LARGE
 
 
 def to_state(detector: _Dataclass) -> State:
