@@ -23,6 +23,7 @@ NAMES = (
     "ingest",
     "download",
     "startup",
+    "streams",
 )
 
 
