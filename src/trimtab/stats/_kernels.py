@@ -393,7 +393,7 @@ def _interpreted(plain: Kernel) -> Kernel:
 
 @functools.cache
 def _compiled(plain: Kernel) -> Kernel:
-    import numba  # here: half a second and 60 MB, for those alone who run a batch
+    import numba  # here: a second or two, for those alone who run a batch
 
     for part in _PARTS:
         numba.extending.register_jitable(part)

@@ -40,7 +40,7 @@ class ErrorRateCusum:
 
     Args:
         warm_up: Values that only teach, 1 or more. With n values and no error the baseline is
-            about 6 / n at a level of 0.01.
+            about 5 / n at a level of 0.01.
         ratio: Smallest rise that is worth an alarm, as a ratio of odds, above 1.
         run_length: Evidence at which the alarm is raised: values per false alarm, at least.
         level: Chance, over the whole life, that the baseline was set too low.
