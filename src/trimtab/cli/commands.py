@@ -65,6 +65,71 @@ def demo(
 
 
 @app.command()
+def drift(
+    reference: Annotated[str, typer.Argument(help="The table when all was well.")],
+    current: Annotated[str, typer.Argument(help="The table now: file, folder, profile, address.")],
+    features: Annotated[str | None, typer.Option(help="Only these columns: a,b.")] = None,
+    policy_name: Annotated[
+        str, typer.Option("--policy", help="Preset, or a file: where the limits come from.")
+    ] = "standard",
+    tier: Annotated[int, typer.Option(min=1, max=4, help="Risk tier; 1 is the highest.")] = 1,
+    by: Annotated[str | None, typer.Option(help="Compare each value of this column apart.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of time, for --window.")] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Compare window by window: 1d, 12h, 1w, or 200 rows.")
+    ] = None,
+    sensitivity: Annotated[str, typer.Option(help="low, medium or high.")] = "medium",
+    algorithms: Annotated[str, typer.Option(help="Detectors that vote: all, or ks,psi.")] = "all",
+    quorum: Annotated[
+        float | None, typer.Option(min=0.1, help="Votes that confirm; else the policy's.")
+    ] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="File for all numbers; - prints them.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="File for a report with pictures, to send around.")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use; else all.")] = None,
+) -> None:
+    """Has the data moved? Exit 0: no, 1: yes, 3: too little to tell, 2: cannot be compared."""
+    from trimtab.cli.drift import Asked
+    from trimtab.cli.drift import drift as run
+
+    asked = Asked(
+        reference=reference,
+        current=current,
+        features=features,
+        policy=policy_name,
+        tier=tier,
+        by=by,
+        time=time,
+        window=window,
+        sensitivity=sensitivity,
+        algorithms=algorithms,
+        quorum=quorum,
+        json=as_json,
+        html=html,
+        cores=cores,
+    )
+    raise typer.Exit(run(asked))
+
+
+@app.command()
+def profile(
+    source: Annotated[str, typer.Argument(help="A table: file, folder, address.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    like: Annotated[
+        str | None, typer.Option(help="Count like this table or profile: exact when compared.")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use; else all.")] = None,
+) -> None:
+    """Keep what drift needs of a table: small, and without its rows."""
+    from trimtab.cli.drift import keep
+
+    keep(source, output, like=like, cores=cores)
+
+
+@app.command()
 def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     no_work: Annotated[

@@ -1,0 +1,251 @@
+"""Profiles of the parts of a table: its segments, its windows of time or of rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trimtab.kernel.errors import InvalidInput
+from trimtab.profiles.arrow import Like, encoded
+from trimtab.profiles.groups import profiles_by_group
+from trimtab.profiles.sources import Source
+from trimtab.profiles.table import TableProfile
+
+_MICROSECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LENGTH = re.compile(r"(\d+)\s*(m|h|d|w|rows?)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONDAY = 4 * 86_400_000_000  # 1970 began on a Thursday; weeks begin on Mondays
+_UNITS = (("seconds", 1e11, 1e6), ("milliseconds", 1e14, 1e3), ("microseconds", 1e17, 1.0))
+_MOST_PARTS = 100_000
+
+_Numbers: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How rows fall into windows: by so many microseconds of a column of time, or by so many
+    rows in their order."""
+
+    length: int
+    time: str | None
+
+    @classmethod
+    def parse(cls, text: str, time: str | None) -> Windows:
+        """From `1d`, `12h`, `30m`, `1w`, or, for rows, `200` or `200 rows`.
+
+        Raises:
+            InvalidInput: it is none of these, or a stretch of time without a column of time.
+        """
+        found = _LENGTH.fullmatch(text.strip())
+        if found is None or int(found[1]) == 0:
+            raise InvalidInput(
+                f"{text!r} is no window", field="window", remedy="say 1d, 12h, 30m, 1w or 200 rows"
+            )
+        unit = found[2] or "rows"
+        if unit.startswith("row"):
+            return cls(int(found[1]), None)
+        if time is None:
+            raise InvalidInput(
+                "a window of time needs a column of time",
+                field="window",
+                remedy="name it with --time, or give a window in rows: 200",
+            )
+        return cls(int(found[1]) * _MICROSECONDS[unit] * 1_000_000, time)
+
+    def name(self, number: int) -> tuple[str, str]:
+        """Begin and end of a window: moments, or numbers of rows."""
+        if self.time is None:
+            return str(number * self.length), str((number + 1) * self.length)
+        begin = _EPOCH + timedelta(microseconds=number * self.length + self._offset)
+        return begin.isoformat(), (begin + timedelta(microseconds=self.length)).isoformat()
+
+    @property
+    def _offset(self) -> int:
+        weeks = self.time is not None and self.length % (_MICROSECONDS["w"] * 1_000_000) == 0
+        return _MONDAY if weeks else 0
+
+    def numbers(self, batch: pa.RecordBatch, first_row: int) -> tuple[_Numbers, int]:
+        """The window of each row, shape (n,), and how many rows have no time.
+
+        Raises:
+            InvalidInput: the column of time holds no times, or mixes their units.
+        """
+        if self.time is None:
+            rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int64)
+            return rows // self.length, 0
+        moments, there = microseconds(batch.column(self.time), self.time)
+        numbers = (moments - self._offset) // self.length
+        numbers[~there] = np.iinfo(np.int64).min
+        return numbers, int(there.size - there.sum())
+
+
+@dataclass(frozen=True)
+class PartProfile:
+    """One part: its segment, its window, and what is kept of it."""
+
+    segment: str | None
+    begin: str | None
+    end: str | None
+    profile: TableProfile
+
+
+def profile_parts(
+    source: Source,
+    columns: Sequence[str],
+    *,
+    like: Like,
+    by: str | None = None,
+    windows: Windows | None = None,
+) -> tuple[list[PartProfile], int]:
+    """The profiles of the parts of a table, in the order of segments and of time; some rows are
+    in memory at a time.
+
+    Args:
+        source: Has rows.
+        columns: Those to count.
+        like: Profiles to count them like.
+        by: The column whose values are the segments.
+        windows: How rows fall into windows.
+
+    Returns:
+        The parts, and how many rows are in none: without a time, or without a segment.
+
+    Raises:
+        InvalidInput: there is no such column, or more than 100,000 parts.
+    """
+    extra = [name for name in (by, windows.time if windows else None) if name is not None]
+    _known(source, extra)
+    found: dict[tuple[str, int], TableProfile] = {}
+    rows = lost = 0
+    for batch in source.batches(list(dict.fromkeys([*columns, *extra]))):
+        names, segments = _segments(batch, by)
+        numbers, _ = windows.numbers(batch, rows) if windows else (_zeros(batch), 0)
+        rows += batch.num_rows
+        inside = (segments >= 0) & (numbers != np.iinfo(np.int64).min)
+        lost += int(inside.size - inside.sum())
+        for key, profile in _counted(batch, columns, like, names, segments, numbers, inside):
+            known = found.get(key)
+            found[key] = profile if known is None else known.merged(profile)
+        if len(found) > _MOST_PARTS:
+            raise InvalidInput(
+                f"more than {_MOST_PARTS} parts", remedy="take longer windows, or fewer segments"
+            )
+    return [_named(key, found[key], by, windows) for key in sorted(found)], lost
+
+
+def _counted(
+    batch: pa.RecordBatch,
+    columns: Sequence[str],
+    like: Like,
+    names: Sequence[str],
+    segments: _Numbers,
+    numbers: _Numbers,
+    inside: NDArray[np.bool_],
+) -> Iterator[tuple[tuple[str, int], TableProfile]]:
+    pairs = np.stack([segments[inside], numbers[inside]])
+    keys, places = np.unique(pairs, axis=1, return_inverse=True)
+    codes = np.full(inside.size, -1, dtype=np.int64)
+    codes[inside] = places.ravel()
+    count = keys.shape[1]
+    profiles = {
+        name: profiles_by_group(batch.column(name), codes, count, like=like.get(name))
+        for name in columns
+    }
+    sizes = np.bincount(codes[inside], minlength=count).tolist()
+    for place in range(count):
+        key = (names[keys[0, place]], int(keys[1, place]))
+        yield key, TableProfile(sizes[place], {n: found[place] for n, found in profiles.items()})
+
+
+def _segments(batch: pa.RecordBatch, by: str | None) -> tuple[list[str], _Numbers]:
+    if by is None:
+        return [""], _zeros(batch)
+    return encoded(batch.column(by))
+
+
+def _zeros(batch: pa.RecordBatch) -> _Numbers:
+    return np.zeros(batch.num_rows, dtype=np.int64)
+
+
+def _named(
+    key: tuple[str, int], profile: TableProfile, by: str | None, windows: Windows | None
+) -> PartProfile:
+    begin, end = windows.name(key[1]) if windows else (None, None)
+    return PartProfile(None if by is None else key[0], begin, end, profile)
+
+
+def _known(source: Source, names: Sequence[str]) -> None:
+    schema = source.schema
+    for name in names:
+        if schema is not None and name not in schema.names:
+            raise InvalidInput(
+                f"{source.title} has no column {name}",
+                field=name,
+                remedy=f"there are {', '.join(schema.names[:20])}",
+            )
+
+
+def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_]]:
+    """A column of times in microseconds since 1970, UTC, shape (n,), and where there is one.
+
+    Times are dates and timestamps (without a zone: UTC), texts in ISO 8601, or whole numbers
+    since 1970, whose unit is told by their size.
+
+    Raises:
+        InvalidInput: it holds other things, or numbers of several units.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.dictionary_decode(), kind.value_type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _since_1970(column, name)
+    try:
+        moments = column.cast(pa.timestamp("us", tz="UTC" if _zoned(kind) else None), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InvalidInput(
+            f"column {name} holds no times: {error}",
+            field=name,
+            remedy="give dates, timestamps, ISO 8601, or numbers since 1970",
+        ) from error
+    there = np.asarray(pc.is_valid(moments))
+    numbers = np.asarray(pc.fill_null(moments.cast(pa.int64()), 0)).astype(np.int64)
+    return numbers, there
+
+
+def _zoned(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) and kind.tz is not None
+
+
+def _since_1970(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_]]:
+    values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    there = np.isfinite(values)
+    sizes = np.abs(values[there])
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return np.zeros(values.size, dtype=np.int64), there
+    units = {_unit(float(size)) for size in (sizes.min(), sizes.max())}
+    if len(units) > 1:
+        names = " and ".join(sorted(unit for unit, _ in units))
+        raise InvalidInput(
+            f"column {name} mixes units of time: {names}",
+            field=name,
+            remedy="write all of its times in one unit",
+        )
+    ((_, factor),) = units
+    return np.where(there, values * factor, 0.0).astype(np.int64), there
+
+
+def _unit(size: float) -> tuple[str, float]:
+    """The unit in which a moment of our time is a number of this size, and its microseconds."""
+    for unit, below, factor in _UNITS:
+        if size < below:
+            return unit, factor
+    return "nanoseconds", 1e-3
