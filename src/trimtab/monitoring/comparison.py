@@ -236,6 +236,7 @@ def _parts(
             part.profile,
             demands,
             scope,
+            windows=len(parts),
         )
         for part in parts
     ]

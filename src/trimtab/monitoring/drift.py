@@ -27,7 +27,7 @@ from trimtab.policies.operation import Detector, Effects, Monitoring
 from trimtab.profiles.category import CategoryProfile
 from trimtab.profiles.comparison import category_distance, numeric_distance
 from trimtab.profiles.numeric import NumericProfile
-from trimtab.profiles.table import Profile, TableProfile, Tail
+from trimtab.profiles.table import Profile, TableProfile
 from trimtab.stats.multiplicity import benjamini_hochberg
 from trimtab.stats.univariate import psi_null
 
@@ -196,15 +196,33 @@ def judge(
 
 
 def measured(
-    reference: Reference, current: TableProfile, demands: Monitoring, scope: Scope
+    reference: Reference,
+    current: TableProfile,
+    demands: Monitoring,
+    scope: Scope,
+    *,
+    windows: int = 1,
 ) -> list[FeatureDrift]:
-    """How far each feature is; nothing is judged yet. As for `judge`."""
+    """How far each feature is, and what is structurally wrong; nothing is judged yet.
+
+    Args:
+        reference: As for `judge`.
+        current: As for `judge`.
+        demands: As for `judge`.
+        scope: As for `judge`.
+        windows: How many windows are looked at together. The chance that noise makes any
+            structural finding in any feature of any of them stays at the stated level.
+    """
     least = min_rows(demands, scope)
+    family = windows * max(1, len(reference.features))
+    level = {"false_discovery_rate": demands.false_discovery_rate / family}
+    strict = demands.model_copy(update=level)
     looks = [
-        _look(name, before, current, demands, least) for name, before in reference.features.items()
+        _look(name, before, current, demands, strict, least)
+        for name, before in reference.features.items()
     ]
     if reference.score is not None and SCORE in current.columns:
-        found = _look(SCORE, reference.score, current, demands, least)
+        found = _look(SCORE, reference.score, current, demands, strict, least)
         looks.append(dataclasses.replace(found, drift_type=DriftType.PREDICTION))
     return looks
 
@@ -237,7 +255,12 @@ def effects_of(demands: Monitoring, scope: Scope) -> Effects:
 
 
 def _look(
-    name: str, before: Profile, window: TableProfile, demands: Monitoring, least: int
+    name: str,
+    before: Profile,
+    window: TableProfile,
+    demands: Monitoring,
+    strict: Monitoring,
+    least: int,
 ) -> FeatureDrift:
     """Measure one feature; nothing is judged yet."""
     current = window.columns.get(name)
@@ -270,30 +293,20 @@ def _look(
             why = "categories are expected, numbers have come"
         broken = unreadable(Finding.TYPE_CHANGED, why)
         return dataclasses.replace(blank, structural=(broken,))
-    return _compared(blank, before, current, window.tails.get(name), demands, least)
-
-
-def _compared(
-    blank: FeatureDrift,
-    before: Profile,
-    current: Profile,
-    tail: Tail | None,
-    demands: Monitoring,
-    least: int,
-) -> FeatureDrift:
-    why = _too_few(before, current, least)
+    tail = window.tails.get(name)
     findings = (
-        structural_findings(before, current, demands, min_rows=least, tail=tail)
+        structural_findings(before, current, strict, min_rows=least, tail=tail)
         if current.rows >= least
         else ()
     )
+    why = _too_few(before, current, least)
     return dataclasses.replace(
         blank,
         n_current=current.known,
         null_rate_current=missing_share(current),
         measures=Measures() if why else _measure(before, current, demands),
         structural=findings,
-        undecided=undecided_categories(before, current, demands),
+        undecided=undecided_categories(before, current, strict),
         insufficient=why,
     )
 
@@ -316,11 +329,13 @@ def _measure(before: Profile, current: Profile, demands: Monitoring) -> Measures
 
 def _of_numbers(before: NumericProfile, current: NumericProfile, level: float) -> Measures:
     found = numeric_distance(before, current)
+    # Of a column with two values D says it all; in deviations, a rare one looks large.
+    two_valued = before.whole and max(before.cells.count.size, current.cells.count.size) <= 2
     bins = None if found.bins is None else found.bins.reference.size
     return Measures(
         ks_d=found.ks_d,
         wasserstein=found.wasserstein,
-        wasserstein_scaled=found.wasserstein_scaled,
+        wasserstein_scaled=None if two_valued else found.wasserstein_scaled,
         jensen_shannon=found.jensen_shannon,
         psi=found.psi,
         psi_noise=_psi_noise(bins, before, current, level),
