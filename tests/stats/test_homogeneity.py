@@ -135,3 +135,7 @@ def test_what_cannot_be_tested_is_refused() -> None:
         permuted_homogeneity([5, 5], [5, 5], statistic="cosine")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="billion"):
         permuted_homogeneity([10**9, 5], [5, 5])
+
+
+def test_no_p_value_is_smaller_than_the_deals_can_show() -> None:
+    assert permuted_homogeneity([200, 0], [0, 200], permutations=99).p_value == 0.01

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -178,3 +179,18 @@ def test_points_that_are_none_are_refused(rng: np.random.Generator) -> None:
         mmd(good, good, bandwidth=0.0)
     with pytest.raises(InvalidInput):
         sliced_wasserstein(good, good, projections=1)
+
+
+@pytest.mark.parametrize("judge", [mmd, energy_distance])
+def test_permutations_are_drawn_evenly_from_all_deals(
+    judge: Callable[..., multivariate.Discrepancy], rng: np.random.Generator
+) -> None:
+    points = rng.normal(size=(6, 2))
+    how = {"bandwidth": 1.0} if judge is mmd else {}
+    seen = judge(points[:4], points[4:], permutations=5000, **how)
+    as_far = []
+    for chosen in itertools.combinations(range(6), 4):
+        rest = [i for i in range(6) if i not in chosen]
+        dealt = judge(points[list(chosen)], points[rest], permutations=19, **how)
+        as_far.append(dealt.statistic >= seen.statistic - 1e-12)
+    assert seen.p_value == pytest.approx(np.mean(as_far), abs=0.03)

@@ -136,3 +136,10 @@ def test_what_has_no_axes_is_refused(rng: np.random.Generator) -> None:
     for values in ([1.0] * 4, [1.0] * 9):
         with pytest.raises(TooFewValues):
             calm_range(values, level=0.05)
+
+
+def test_the_range_is_the_prediction_interval(rng: np.random.Generator) -> None:
+    x = rng.normal(size=7)
+    scale = x.std(ddof=1) * np.sqrt(1.0 + 1.0 / 7.0)
+    expected = scipy.stats.t.interval(0.99, 6, loc=x.mean(), scale=scale)
+    assert calm_range(x, level=0.01) == pytest.approx(expected, rel=1e-9)
