@@ -77,6 +77,7 @@ def test_the_bounded_sequence_holds_the_truth_at_every_look(
     assert seen.high >= 0.9, seen
 
 
+@pytest.mark.slow
 def test_an_interval_for_one_look_does_not_survive_many(
     rng: np.random.Generator, measure: Measure
 ) -> None:

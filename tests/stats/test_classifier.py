@@ -56,6 +56,7 @@ def test_areas_agree_with_scikit_learn(rng: np.random.Generator) -> None:
     assert classifier._aucs(scores, labels) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(100, 100), (150, 40)])
 def test_false_alarms(n: int, m: int, rng: np.random.Generator, measure: Measure) -> None:
     calm = measure(

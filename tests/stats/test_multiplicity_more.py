@@ -74,6 +74,7 @@ def test_few_that_moved_are_found(rng: np.random.Generator) -> None:
         assert np.mean(found) > least, judge
 
 
+@pytest.mark.slow
 def test_the_families_that_are_shown_are_right_as_often_as_promised(
     rng: np.random.Generator,
 ) -> None:

@@ -132,6 +132,7 @@ def test_slices_of_a_shift_and_their_stated_error(
     assert few / many == pytest.approx(2.0, rel=0.25)
 
 
+@pytest.mark.slow
 def test_slices_see_what_no_column_shows(rng: np.random.Generator, measure: Measure) -> None:
     def distance(correlation: float) -> float:
         return sliced_wasserstein(

@@ -70,6 +70,7 @@ def test_the_budget_is_not_larger_than_the_level() -> None:
     assert 0.011 < spent <= 0.0125  # half of the level, times one minus the candidates' limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_share_of_false_discoveries_and_power(
     kind: type[Lord] | type[Saffron], rng: np.random.Generator
