@@ -1,0 +1,140 @@
+"""Parts of a table: windows of time and of rows, segments, and times in every clothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trimtab.kernel.errors import InvalidInput
+from trimtab.profiles import codec
+from trimtab.profiles.arrow import profile_of
+from trimtab.profiles.parts import Windows, microseconds, profile_parts
+from trimtab.profiles.sources import frame_source, open_source
+from trimtab.profiles.table import TableProfile, merged
+
+MOMENT = datetime(2024, 2, 29, 12, 30, tzinfo=UTC)
+MICROSECONDS = int(MOMENT.timestamp() * 1e6)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([MOMENT, None], pa.timestamp("us", tz="UTC")),
+        pa.array([MOMENT, None], pa.timestamp("ns", tz="Europe/Zurich")),
+        pa.array([MOMENT.replace(tzinfo=None), None], pa.timestamp("s")),
+        pa.array(["2024-02-29T12:30:00", None]),
+        pa.array(["2024-02-29 12:30:00", None]).dictionary_encode(),
+        pa.array([MICROSECONDS // 10**6, None]),
+        pa.array([MICROSECONDS // 10**3, None]),
+        pa.array([MICROSECONDS, None]),
+        pa.array([MICROSECONDS * 10**3, None]),
+        pa.array([MICROSECONDS / 1e6, np.nan]),
+    ],
+)
+def test_times_are_read_in_every_form(column: pa.Array) -> None:
+    moments, there = microseconds(column, "at")
+    assert there.tolist() == [True, False]
+    assert abs(int(moments[0]) - MICROSECONDS) < 1000
+
+
+def test_dates_are_their_midnight() -> None:
+    moments, _ = microseconds(pa.array([date(1970, 1, 3)]), "day")
+    assert moments.tolist() == [2 * 86_400 * 10**6]
+
+
+def test_two_units_of_time_in_one_column_are_refused() -> None:
+    mixed = pa.array([1_700_000_000, 1_700_000_000_000])
+    with pytest.raises(InvalidInput, match="mixes units of time: milliseconds and seconds"):
+        microseconds(mixed, "at")
+
+
+@pytest.mark.parametrize("column", [pa.array(["soon"]), pa.array([True]), pa.array([[1]])])
+def test_what_is_no_time_is_refused_by_name(column: pa.Array) -> None:
+    with pytest.raises(InvalidInput, match="column at"):
+        microseconds(column, "at")
+
+
+@pytest.mark.parametrize("text", ["", "0", "0d", "1y", "d", "-1d", "1.5h", "rows"])
+def test_a_window_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        Windows.parse(text, "at")
+
+
+def test_a_window_of_time_needs_a_column() -> None:
+    with pytest.raises(InvalidInput, match="needs a column of time"):
+        Windows.parse("1d", None)
+    assert Windows.parse("200", None) == Windows.parse("200 rows", "at")
+
+
+def hours(count: int, **more: Any) -> pa.Table:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    times = [start + timedelta(hours=n) for n in range(count)]
+    values = np.random.default_rng(1).normal(size=count)
+    return pa.table({"at": times, "x": values, **more})
+
+
+def test_days_and_weeks_begin_where_people_expect() -> None:
+    table = hours(24 * 15)
+    like = profile_of(table.select(["x"])).columns
+    days, _ = profile_parts(
+        frame_source(table), ["x"], like=like, windows=Windows.parse("1d", "at")
+    )
+    assert [part.begin for part in days[:2]] == [
+        "2024-01-01T00:00:00+00:00",
+        "2024-01-02T00:00:00+00:00",
+    ]
+    assert {part.profile.rows for part in days} == {24}
+    weeks, _ = profile_parts(
+        frame_source(table), ["x"], like=like, windows=Windows.parse("1w", "at")
+    )
+    begins = [datetime.fromisoformat(str(part.begin)) for part in weeks]
+    assert {begin.strftime("%A") for begin in begins} == {"Monday"}
+    assert [part.profile.rows for part in weeks] == [168, 168, 24]
+
+
+def test_rows_without_a_time_or_a_segment_are_counted_and_in_no_part() -> None:
+    table = hours(48)
+    holes = pa.array([None if n % 4 == 0 else t for n, t in enumerate(table["at"].to_pylist())])
+    sides = pa.array([None if n % 6 == 0 else "ab"[n % 2] for n in range(48)])
+    table = pa.table({"at": holes, "x": table["x"], "side": sides})
+    like = profile_of(table.select(["x"])).columns
+    found, lost = profile_parts(
+        frame_source(table), ["x"], like=like, by="side", windows=Windows.parse("1d", "at")
+    )
+    assert lost == sum(n % 4 == 0 or n % 6 == 0 for n in range(48))
+    assert sum(part.profile.rows for part in found) + lost == 48
+    assert {part.segment for part in found} == {"a", "b"}
+
+
+def test_parts_of_many_row_groups_add_up_to_the_whole(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    table = pa.table(
+        {
+            "x": rng.normal(size=5_000),
+            "c": rng.choice(list("abc"), 5_000),
+            "side": rng.choice(["n", "s", "w"], 5_000),
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=700)
+    source = open_source(str(tmp_path / "t.parquet"))
+    whole = source.profile(columns=["x", "c"])
+    found, lost = profile_parts(
+        source, ["x", "c"], like=whole.columns, by="side", windows=Windows.parse("333", None)
+    )
+    assert lost == 0
+    assert len(found) == 3 * 16
+    together = merged(part.profile for part in found)
+    assert codec.to_bytes(together) == codec.to_bytes(TableProfile(5_000, whole.columns))
+
+
+def test_a_column_that_is_not_there_is_refused_by_name() -> None:
+    table = hours(24)
+    for options in ({"by": "side"}, {"windows": Windows.parse("1d", "when")}):
+        with pytest.raises(InvalidInput, match="has no column"):
+            profile_parts(frame_source(table), ["x"], like={}, **options)
