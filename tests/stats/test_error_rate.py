@@ -123,6 +123,18 @@ def test_a_rise_never_lifts_its_own_baseline() -> None:
     assert watch.bound == before
 
 
+@pytest.mark.parametrize("ratio", [1.05, 3.0, 100.0])
+def test_long_runs_of_bets_are_the_same_one_by_one(ratio: float) -> None:
+    """Long enough that the rate of a run falls below the least that is bet on."""
+    rng = np.random.default_rng(78)
+    one, many = detector(ratio=ratio, run_length=1e9), detector(ratio=ratio, run_length=1e9)
+    for rate in (0.1, 0.13, 0.16, 0.05, 0.3):
+        values = errors(rng, rate, 4000)
+        alarms = [i for i, error in enumerate(values.tolist()) if one.update(error)]
+        assert many.update_many(values).tolist() == alarms
+        assert many == one
+
+
 def test_a_clean_warm_up_is_no_proof_that_errors_do_not_exist() -> None:
     watch = detector(warm_up=1000)
     watch.update_many(np.zeros(1000))

@@ -220,9 +220,9 @@ def test_the_value_after_an_alarm_begins_anew(name: str) -> None:
     assert not watch.ready
     assert not watch.update(math.nan)
     assert watch.alarmed
-    rest = watch.update_many(values[first + 1 :]).tolist()
-    assert rest == fresh.update_many(values[first + 1 :]).tolist()
-    assert watch.to_state() == {**fresh.to_state(), "refused": 1}
+    rest = watch.update_many(np.insert(values[first + 1 :], 0, np.nan)).tolist()
+    assert [index - 1 for index in rest] == fresh.update_many(values[first + 1 :]).tolist()
+    assert watch.to_state() == {**fresh.to_state(), "refused": 2}
 
 
 @pytest.mark.parametrize("scale", [2.0**-40, 2.0**30])
@@ -273,3 +273,19 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same() -> None:
     exec("def broken(values):\n    return nothing_of_this_name", made)
     with pytest.raises(numba.errors.TypingError):
         _kernels._kept(numba, made["broken"], takes)
+
+
+def test_buckets_that_do_not_add_up_to_the_window_are_refused() -> None:
+    watch = DETECTORS["adwin"]()
+    watch.update_many(stream("adwin", 50, seed=14, at=50))
+    good: dict[str, Any] = watch.to_state()
+    for broken in (
+        {"width": good["width"] + 1.0},
+        {"totals": good["totals"][:-1]},
+        {"spreads": good["spreads"][:-1]},
+        {"totals": [[0.0] * 50], "spreads": [[0.0] * 50]},
+        {"totals": [], "spreads": [], "width": 0.0},
+        {"totals": [["0"], *good["totals"][1:]]},
+    ):
+        with pytest.raises(InvalidInput):
+            RESTORE["adwin"]({**good, **broken})
