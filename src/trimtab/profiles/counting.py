@@ -110,13 +110,16 @@ class NumericCounter:
     def _count(self, block: Sample, *, inside: bool) -> _Codes:
         scratch = _scratch()
         codes = scratch.codes[: block.size]
-        self._encode(block, scratch.scaled[: block.size], codes, inside=inside)
+        with np.errstate(over="ignore"):  # far outside of a fine window is clipped all the same
+            self._encode(block, scratch.scaled[: block.size], codes, inside=inside)
         counts = np.bincount(codes, minlength=self._slots + 2)
         if not inside:
             for slot in (0, self._slots + 1):
                 if counts[slot]:
                     self._tails.append(block[codes == slot])
                     self.outside += int(counts[slot])
+        elif counts[-1]:  # just below the end of the window, and rounded up to it
+            counts[-2:] = counts[-2] + counts[-1], 0
         return counts
 
     def _encode(self, block: Sample, scaled: Sample, codes: _Codes, *, inside: bool) -> None:
@@ -128,10 +131,19 @@ class NumericCounter:
     def _window_codes(self, block: Sample, scaled: Sample, codes: _Codes, *, inside: bool) -> None:
         """1 for the first cell of the window, 0 for what lies before it."""
         np.multiply(block, np.ldexp(1.0, -self.grid.level), out=scaled)
-        np.subtract(scaled, float(self.grid.start - 1), out=scaled)
+        before = self.grid.start - 1
+        if before < -1:
+            np.subtract(scaled, float(before), out=scaled)
+            if not inside:
+                np.clip(scaled, 0.0, float(self._slots + 1), out=scaled)
+            np.copyto(codes, scaled, casting="unsafe")
+            return
         if not inside:
-            np.clip(scaled, 0.0, float(self._slots + 1), out=scaled)
+            if before < 0:  # a cast goes towards zero, out of the window into it
+                np.floor(scaled, out=scaled)
+            np.clip(scaled, float(before), float(before + self._slots + 1), out=scaled)
         np.copyto(codes, scaled, casting="unsafe")
+        np.subtract(codes, before, out=codes)
 
     def _bit_codes(self, block: Sample, codes: _Codes, *, inside: bool) -> None:
         """The same for logarithmic cells of positive values: the leading bits of a double are

@@ -30,6 +30,7 @@ OCTAVE_BITS = 7
 LOWEST_LEVEL = -1022 - OCTAVE_BITS
 """Below this a double has no finer steps that logarithmic cells could tell apart."""
 
+_LOWEST_WINDOW = -1022  # below, the scale 2^-level is no double
 _HIGHEST_LEVEL = 1023
 _SAMPLE = 65_536
 _INNER = (0.0005, 0.005, 0.02)  # shares that a window may leave out on either side
@@ -51,12 +52,12 @@ class Cells:
     @property
     def lower(self) -> Sample:
         """Lower edges, shape (k,); they belong to their cells."""
-        return np.asarray(np.ldexp(self.index.astype(np.float64), self.level), dtype=np.float64)
+        return _edges(self.index, self.level)
 
     @property
     def upper(self) -> Sample:
         """Upper edges, shape (k,); they do not belong to their cells."""
-        return np.asarray(np.ldexp(self.index + 1.0, self.level), dtype=np.float64)
+        return _edges(self.index + 1, self.level)
 
     @classmethod
     def joined(
@@ -78,6 +79,12 @@ class Cells:
             np.concatenate([self.index, other.index]),
             np.concatenate([self.count, other.count]),
         )
+
+
+def _edges(index: NDArray[np.int64], level: NDArray[np.int64]) -> Sample:
+    """Where cells begin, shape (k,); infinite beyond the largest double."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.ldexp(index.astype(np.float64), level), dtype=np.float64)
 
 
 NO_CELLS = Cells(*(np.empty(0, dtype=np.int64) for _ in range(3)))
@@ -117,9 +124,9 @@ def _outermost(
     level: NDArray[np.int64], index: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """An order by place, and where in it each cell begins that no other one holds."""
-    lower = np.ldexp(index.astype(np.float64), level)
+    lower = _edges(index, level)
     order = np.lexsort((-level, lower))
-    upper = np.ldexp(index + 1.0, level)[order]
+    upper = _edges(index + 1, level)[order]
     reached = np.maximum.accumulate(upper)
     starts = np.ones(order.size, dtype=bool)
     starts[1:] = lower[order][1:] >= reached[:-1]
@@ -139,9 +146,12 @@ class Grid:
     cells: int
 
     def __post_init__(self) -> None:
-        if not LOWEST_LEVEL <= self.level <= _HIGHEST_LEVEL or self.cells < 0:
+        if self.cells == 0 and (self.level, self.start) == (LOWEST_LEVEL, 0):
+            return
+        if not _LOWEST_WINDOW <= self.level <= _HIGHEST_LEVEL or not 0 < self.cells <= WINDOW_CELLS:
             raise InvalidInput(f"a grid of {self.cells} cells at level {self.level}", field="grid")
-        if max(abs(self.start), abs(self.start + self.cells)) >= 1 << 53:
+        reach = max(abs(self.start), abs(self.start + self.cells))
+        if reach >= 1 << 53 or reach.bit_length() + self.level > _HIGHEST_LEVEL + 2:
             raise InvalidInput("a grid whose cells doubles cannot number", field="grid")
 
     @property
@@ -177,9 +187,10 @@ class Grid:
         level[distance == 0.0] = self.level
         level[inside] = self.level
         index = np.floor(np.ldexp(values, -level)).astype(np.int64)
-        if inside.any():  # by the formula of the kernel, to the last rounding
+        if self.start < 0 and inside.any():  # by the formula of the kernel, to its last rounding
             near = np.ldexp(values[inside], -self.level) - (self.start - 1)
-            index[inside] = near.astype(np.int64) + (self.start - 1)
+            slot = np.minimum(near.astype(np.int64), self.cells)
+            index[inside] = slot + (self.start - 1)
         return level, index
 
     def spanning(self, other: Grid) -> Grid:
@@ -188,8 +199,13 @@ class Grid:
             return self
         if self.logarithmic or other.logarithmic:
             return LOGARITHMIC
-        low, high = min(self.low, other.low), max(self.high, other.high)
-        return _window(low, high, at_least=max(self.level, other.level))
+        level = max(self.level, other.level)
+        while True:  # in whole numbers: rounded, it would hang on who is asked first
+            start = min(_coarser(one.start, level - one.level) for one in (self, other))
+            end = max(-_coarser(-one.start - one.cells, level - one.level) for one in (self, other))
+            if end - start <= WINDOW_CELLS:
+                return Grid(level, start, end - start)
+            level += 1
 
 
 LOGARITHMIC = Grid(LOWEST_LEVEL, 0, 0)
@@ -227,23 +243,27 @@ def fit(values: Sample) -> Grid:
 
 
 def _linear(some: Sample, left_out: float) -> Grid:
-    low, high = (float(q) for q in np.quantile(some, [left_out, 1.0 - left_out]))
-    least, most = float(some.min()), float(some.max())
-    margin = min(_MARGIN * (high - low), np.finfo(np.float64).max / 8)
-    # What a sample has not shown lies a little beyond its extremes.
-    slack = (most - least) / 16 if math.isfinite(most - least) else 0.0
+    reach = np.finfo(np.float64).max / 8  # a window and its margins are doubles
+    near = np.clip(some, -reach, reach)
+    low, high = (float(q) for q in np.quantile(near, [left_out, 1.0 - left_out]))
+    least, most = float(near.min()), float(near.max())
+    margin = _MARGIN * (high - low)
+    slack = (most - least) / 16  # what a sample has not shown lies a little beyond its extremes
     begin, end = max(low - margin, least - slack), min(high + margin, most + slack)
     whole = bool((some == np.floor(some)).all())
     return _window(begin, end, at_least=0 if whole else LOWEST_LEVEL)
 
 
 def _window(low: float, high: float, *, at_least: int) -> Grid:
-    """The finest window of at most `WINDOW_CELLS` cells that holds [low, high]."""
-    width = 2 * ((high / 2 - low / 2) / WINDOW_CELLS)  # halved: the range may be no double
+    """The finest window of at most `WINDOW_CELLS` cells that holds [low, high]; logarithmic
+    cells where it would be finer than any."""
+    width = (high - low) / WINDOW_CELLS
     level = at_least if width == 0.0 else max(at_least, math.frexp(width)[1])
     reach = max(abs(low), abs(high))
     if reach > 0.0:  # cells finer than the doubles there would be empty
         level = max(level, math.frexp(reach)[1] - 52)
+    if level < _LOWEST_WINDOW:
+        return LOGARITHMIC
     while True:
         start = _aligned_floor(low, level)
         end = -_aligned_floor(-high, level)
@@ -251,6 +271,11 @@ def _window(low: float, high: float, *, at_least: int) -> Grid:
             cells = max(end - start, 1 << OCTAVE_BITS)
             return Grid(level, start, cells)
         level += 1
+
+
+def _coarser(index: int, levels: int) -> int:
+    """The last cell, so many levels up, at or below an edge from which larger cells may begin."""
+    return index >> (levels + OCTAVE_BITS) << OCTAVE_BITS
 
 
 def _scaled(index: int, level: int) -> float:

@@ -75,7 +75,7 @@ class NumericProfile:
         """
         if not self.known:
             raise TooFewValues("a column without values has no mean")
-        return float(np.average(self.middles, weights=self.cells.count))
+        return float((self.middles * (self.cells.count / self.known)).sum())
 
     @property
     def deviation(self) -> float:
@@ -121,13 +121,15 @@ class NumericProfile:
     def merged(self, other: NumericProfile) -> NumericProfile:
         """The profile of the rows of both; in any order and grouping the same.
 
-        Where the grids differ, the coarser cells take the finer ones in.
+        Where the grids differ, the coarser cells take the finer ones in. A side without any
+        finite value has no say in the grid, nor in whether the column is whole.
         """
+        sides = [one for one in (self, other) if one.known] or [self, other]
         lows = [one.low for one in (self, other) if one.low is not None]
         highs = [one.high for one in (self, other) if one.high is not None]
         return NumericProfile(
-            grid=self.grid.spanning(other.grid),
-            whole=self.whole and other.whole,
+            grid=sides[0].grid.spanning(sides[-1].grid),
+            whole=all(one.whole for one in sides),
             rows=self.rows + other.rows,
             nulls=self.nulls + other.nulls,
             nans=self.nans + other.nans,
@@ -144,7 +146,7 @@ class NumericProfile:
 
 
 def empty(grid: Grid, *, whole: bool = False) -> NumericProfile:
-    """The profile of no rows at all: merging it changes nothing but the grid."""
+    """The profile of no rows at all: merging it changes nothing."""
     return NumericProfile(grid, whole, 0, 0, 0, 0, 0, None, None, NO_CELLS)
 
 
