@@ -44,8 +44,8 @@ class NumericColumn:
     """
 
     def __init__(self, grid: Grid | None, *, whole: bool):
+        self.whole = whole
         self._fixed = grid is not None
-        self._whole = whole
         self._nulls = 0
         self.tail: Tail | None = None
         """How the column ends, as far as it was counted."""
@@ -62,9 +62,11 @@ class NumericColumn:
             return
         step = max(1, values.size // _LOOKED_AT)
         some = values[::step] if there is None else values[::step][there[::step]]
-        if not self._fixed and (self._counter is None or _strays(self._counter.grid, some)):
+        if not self._fixed and (
+            self._counter is None or not self._counter.settled or _strays(self._counter.grid, some)
+        ):
             self._begin_anew(values if there is None else values[there])
-        counter = self._counter or NumericCounter(LOGARITHMIC, whole=self._whole)
+        counter = self._counter or NumericCounter(LOGARITHMIC, whole=self.whole)
         self._counter = counter
         if there is None:
             counter.add(values)
@@ -83,7 +85,7 @@ class NumericColumn:
         if self._counter is not None:
             parts.append(self._counter.profile())
         if not parts:
-            parts.append(empty(LOGARITHMIC, whole=self._whole))
+            parts.append(empty(LOGARITHMIC, whole=self.whole))
         found = parts[0]
         for part in parts[1:]:
             found = found.merged(part)
@@ -94,7 +96,7 @@ class NumericColumn:
             return
         if self._counter is not None:
             self._done.append(self._counter.profile())
-        self._counter = NumericCounter(fit(values), whole=self._whole)
+        self._counter = NumericCounter(fit(values), whole=self.whole)
 
 
 class CategoryColumn:
@@ -140,9 +142,9 @@ def counter_for(kind: pa.DataType, like: Profile | None) -> ColumnCounter:
     why = unfit(kind)
     if why is not None:
         raise InvalidInput(why)
-    if is_text(kind):
-        return CategoryColumn()
-    if isinstance(like, CategoryProfile):
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if is_text(kind) or isinstance(like, CategoryProfile):
         return CategoryColumn()
     if pa.types.is_boolean(kind) and like is None:
         return CategoryColumn()
@@ -219,13 +221,28 @@ def profile_of(data: SpeaksArrow, *, like: Like | None = None) -> TableProfile:
     Raises:
         InvalidInput: it does not export Arrow, or two columns have one name.
     """
+    with opened(data) as reader:
+        return profile_batches(reader.schema, reader, like=like)
+
+
+def opened(data: SpeaksArrow) -> pa.RecordBatchReader:
+    """The batches of a table of any library that exports Arrow.
+
+    Raises:
+        InvalidInput: it does not, or not what it holds.
+    """
     if not hasattr(data, "__arrow_c_stream__"):
         raise InvalidInput(
             f"a {type(data).__name__} does not export Arrow",
             remedy="give a data frame of pandas 2.2, polars 1 or newer, or a pyarrow.Table",
         )
-    with pa.RecordBatchReader.from_stream(data) as reader:
-        return profile_batches(reader.schema, reader, like=like)
+    try:
+        return pa.RecordBatchReader.from_stream(data)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"the {type(data).__name__} cannot be exported to Arrow: {error}",
+            remedy="each column needs one type, and a name of its own",
+        ) from error
 
 
 def numbers(chunk: pa.Array) -> tuple[Sample, NDArray[np.bool_] | None]:
@@ -317,11 +334,11 @@ def _as_text(values: pa.Array) -> pa.Array:
         return values.cast(pa.large_string())
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         floats = values.cast(pa.float64(), safe=False)
-        whole = pc.all(pc.or_kleene(pc.equal(floats, pc.floor(floats)), pc.is_nan(floats)))
-        if whole.as_py() and pc.all(pc.is_finite(floats)).as_py():
-            return floats.cast(pa.int64(), safe=False).cast(pa.large_string())
-        floats = pc.if_else(pc.is_nan(floats), pa.scalar(None, pa.float64()), floats)
-        return floats.cast(pa.large_string())
+        nothing = pa.scalar(None, pa.float64())
+        floats = pc.if_else(pc.is_nan(floats), nothing, floats)
+        whole = pc.and_(pc.equal(floats, pc.floor(floats)), pc.less(pc.abs(floats), 2.0**63))
+        as_whole = pc.if_else(whole, floats, nothing).cast(pa.int64()).cast(pa.large_string())
+        return pc.coalesce(as_whole, floats.cast(pa.large_string()))
     return values.cast(pa.large_string())
 
 

@@ -85,6 +85,11 @@ class NumericCounter:
             self._low, self._high = min(self._low, low), max(self._high, high)
             self._counts += self._count(block, inside=inside)
 
+    @property
+    def settled(self) -> bool:
+        """Whether there was any finite value."""
+        return self._low <= self._high
+
     def profile(self) -> NumericProfile:
         """What was counted."""
         cells = Cells.joined(*self._window(), self._counts[1:-1])

@@ -43,9 +43,8 @@ def profiles_by_group(
     counter = counter_for(column.type, like)
     if isinstance(counter, CategoryColumn):
         return list(_categories(column, codes, groups))
-    whole = pa.types.is_integer(column.type)
     grid = like.grid if isinstance(like, NumericProfile) else None
-    return list(_numbers(column, codes, groups, grid, whole=whole))
+    return list(_numbers(column, codes, groups, grid, whole=counter.whole))
 
 
 def _numbers(

@@ -63,8 +63,13 @@ def _merged(name: str, one: TableProfile, other: TableProfile) -> Profile:
         return a.merged(b)
     if isinstance(a, CategoryProfile) and isinstance(b, CategoryProfile):
         return a.merged(b)
-    if a is None and b is not None:
+    if b is not None and (a is None or _only_nulls(a)):
         return b.with_missing_rows(one.rows)
-    if b is None and a is not None:
+    if a is not None and (b is None or _only_nulls(b)):
         return a.with_missing_rows(other.rows)
     raise InvalidInput(f"column {name} has numbers on one side, categories on the other")
+
+
+def _only_nulls(profile: Profile) -> bool:
+    """Whether a column might as well be of the other kind."""
+    return profile.nulls == profile.rows
