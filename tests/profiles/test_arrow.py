@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -290,12 +290,13 @@ def test_frames_of_every_library_have_one_profile() -> None:
 
 
 def test_a_frame_that_arrow_cannot_hold_is_refused() -> None:
-    for frame in (
+    refused: list[Any] = [
         pd.DataFrame([[1, 2]], columns=["a", "a"]),
         pd.DataFrame({"a": [1, "x", object()]}),
         pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]),
         {"a": [1]},
-    ):
+    ]
+    for frame in refused:
         with pytest.raises(InvalidInput):
             profile_of(frame)
 
