@@ -12,7 +12,7 @@ import pytest
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict
 from trimtab.monitoring.comparison import Comparison, Counted, compare, nearness, reasons
-from trimtab.monitoring.drift import Scope
+from trimtab.monitoring.drift import Scope, Severity
 from trimtab.monitoring.report import document
 from trimtab.policies.loader import load_preset
 from trimtab.policies.operation import Monitoring
@@ -156,7 +156,9 @@ def test_many_categories_are_not_drift(cardinality: int, rows: int, wanted: Moni
         rng = np.random.default_rng(seed)
         return pa.table({"v": rng.integers(0, cardinality, rows).astype(str)})
 
-    assert look(draw(1), draw(2), wanted).affected == []
+    found = look(draw(1), draw(2), wanted)
+    assert found.affected == []
+    assert {one.severity for one in found.looks} <= {Severity.NONE}  # PSI may be 0.2 by chance
 
 
 def test_too_few_rows_are_said_and_not_guessed(wanted: Monitoring) -> None:

@@ -384,7 +384,7 @@ def _judged(look: FeatureDrift, effects: Effects, demands: Monitoring) -> Featur
     return dataclasses.replace(
         look,
         moved=_moved(look.measures, effects, demands),
-        severity=_severity(look.measures.psi, demands),
+        severity=_severity(look.measures, demands),
         votes=votes,
         votes_cast=cast,
         confirmed=cast >= demands.quorum.min_votes,
@@ -400,10 +400,13 @@ def _moved(measures: Measures, effects: Effects, demands: Monitoring) -> bool:
     return large and _beyond_noise(measures, demands)
 
 
-def _severity(psi: float | None, demands: Monitoring) -> Severity | None:
-    bands = demands.psi_bands
+def _severity(measures: Measures, demands: Monitoring) -> Severity | None:
+    """The band of the index; none where sampling alone reaches it."""
+    psi, bands = measures.psi, demands.psi_bands
     if psi is None:
         return None
+    if measures.psi_noise is not None and psi <= measures.psi_noise:
+        return Severity.NONE
     if psi > bands.high_nats:
         return Severity.HIGH
     if psi >= bands.medium_nats:
