@@ -11,7 +11,6 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
@@ -331,7 +330,9 @@ def _codes(indices: pa.Array) -> tuple[NDArray[Any], int]:
 def _as_text(values: pa.Array) -> pa.Array:
     """Texts as they are; numbers as the shortest text that means them: 1 and 1.0 are 1."""
     if is_text(values.type):
-        return values.cast(pa.large_string())
+        return values
+    import pyarrow.compute as pc  # slow to load, and seldom needed
+
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         floats = values.cast(pa.float64(), safe=False)
         nothing = pa.scalar(None, pa.float64())

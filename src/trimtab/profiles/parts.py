@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
@@ -215,8 +214,8 @@ def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool
             field=name,
             remedy="give dates, timestamps, ISO 8601, or numbers since 1970",
         ) from error
-    there = np.asarray(pc.is_valid(moments))
-    numbers = np.asarray(pc.fill_null(moments.cast(pa.int64()), 0)).astype(np.int64)
+    there = np.asarray(moments.is_valid())
+    numbers = np.asarray(moments.cast(pa.int64()).fill_null(0)).astype(np.int64)
     return numbers, there
 
 
