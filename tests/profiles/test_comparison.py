@@ -10,7 +10,7 @@ import scipy.spatial.distance
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.profiles.drawn import columns, finite, fitted, grids, profiled
+from tests.profiles.drawn import columns, finite, grids, profiled
 
 from trimtab.kernel.errors import InvalidInput, TooFewValues
 from trimtab.profiles.category import CategoryProfile, of_counts
@@ -161,8 +161,9 @@ def test_what_is_said_of_one_column_is_within_a_cell(law: str) -> None:
     tiny = 1e-12 * float(np.abs(x).max())
     assert abs(found.mean - x.mean()) <= half + tiny
     # The triangle inequality: no value is farther than half its cell from where it is taken.
-    moved = float(np.sqrt((width**2 / 4 * found.cells.count).sum() / x.size))
     unit = float(np.abs(x).max())  # squares of 1e-310 are no doubles
+    scaled = width / unit
+    moved = unit * float(np.sqrt((scaled**2 / 4 * found.cells.count).sum() / x.size))
     assert abs(found.deviation - (x / unit).std() * unit) <= moved + 10 * tiny
     ordered = np.sort(x)
     for share in (0.0, 0.01, 0.25, 0.5, 0.75, 0.999, 1.0):

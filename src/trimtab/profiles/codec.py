@@ -6,13 +6,14 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.profiles.category import BUCKETS, CategoryProfile, of_counts
-from trimtab.profiles.grid import Cells, Grid
+from trimtab.profiles.grid import HIGHEST_LEVEL, LOWEST_LEVEL, Cells, Grid
 from trimtab.profiles.numeric import NumericProfile
 from trimtab.profiles.table import Profile, TableProfile
 
@@ -21,6 +22,8 @@ VERSION = 1
 MAX_BYTES = 1 << 28
 """Size that a document may unpack to."""
 
+_MOST = 1 << 53  # beyond, JSON as most programs read it has no whole numbers
+_ROUNDING = 2.0**-40  # of a cell, by which counting may have rounded a value up
 _Document = Mapping[str, Any]
 _COUNTERS = ("rows", "nulls", "nans", "positive_infinities", "negative_infinities")
 
@@ -45,7 +48,7 @@ def from_document(document: Any) -> TableProfile:
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidInput("this is not a profile", remedy="make one: trimtab profile FILE -o P")
-    if document.get("version") != VERSION:
+    if type(document.get("version")) is not int or document["version"] != VERSION:
         raise InvalidInput(
             f"the profile has version {document.get('version')!r}, this program reads {VERSION}",
             remedy="profile the data anew, or use the release that wrote the profile",
@@ -53,9 +56,11 @@ def from_document(document: Any) -> TableProfile:
     try:
         rows = _count(document["rows"])
         columns = {_name(one["name"]): _profile(one, rows) for one in document["columns"]}
-        skipped = {_name(name): str(why) for name, why in document["skipped"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InvalidInput(f"the profile is damaged: {error!r}") from error
+        skipped = {_name(name): _name(why) for name, why in document["skipped"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InvalidInput(f"the profile is damaged: {error!r}"[:300]) from error
+    except RecursionError as error:
+        raise InvalidInput("the profile is damaged: it is nested too deeply") from error
     if len(columns) != len(document["columns"]):
         raise InvalidInput("the profile names a column twice")
     return TableProfile(rows, columns, skipped)
@@ -81,7 +86,7 @@ def from_bytes(content: bytes) -> TableProfile:
             raise InvalidInput(
                 "this is not a profile", remedy="make one: trimtab profile FILE -o P"
             ) from error
-        if not unpacker.eof:
+        if not unpacker.eof or unpacker.unused_data:
             raise InvalidInput("the profile is cut short, or larger than any that is written")
     try:
         document = json.loads(content.decode("utf-8", "surrogatepass"))
@@ -137,39 +142,60 @@ def _category(document: _Document) -> CategoryProfile:
     if document["buckets"] is None:
         counts = {_name(name): _count(n) for name, n in document["counts"].items()}
         return of_counts(counts, rows=rows, nulls=nulls)
-    buckets = np.array([_count(n) for n in document["buckets"]], dtype=np.int64)
-    if buckets.shape != (BUCKETS,) or buckets.sum() + nulls != rows or document["counts"]:
+    counted = [_count(n) for n in document["buckets"]]
+    if len(counted) != BUCKETS or sum(counted) + nulls != rows or document["counts"] != {}:
         raise ValueError("the buckets do not add up")
-    return CategoryProfile(rows, nulls, {}, buckets)
+    return CategoryProfile(rows, nulls, {}, np.array(counted, dtype=np.int64))
 
 
 def _numeric(document: _Document) -> NumericProfile:
     level, start, cells = (_whole(n) for n in document["grid"])
     found = NumericProfile(
         grid=Grid(level, start, cells),
-        whole=bool(document["whole"]),
+        whole=_flag(document["whole"]),
         low=_edge(document["low"]),
         high=_edge(document["high"]),
         cells=_cells(document["cells"]),
         **{name: _count(document[name]) for name in _COUNTERS},
     )
-    if int(found.cells.count.sum()) != found.known or (found.low is None) != (found.known == 0):
+    if sum(found.cells.count.tolist()) != found.known:
         raise ValueError("the cells do not add up to the rows")
+    if (found.low is None, found.high is None) != (found.known == 0, found.known == 0):
+        raise ValueError("extreme values without rows, or rows without them")
+    if found.known and not _within(found):
+        raise ValueError("the extreme values are not in the outermost cells")
     return found
 
 
+def _within(profile: NumericProfile) -> bool:
+    """Whether the extreme values lie in the outermost cells, to the rounding of counting."""
+    lower, upper = profile.cells.lower, profile.cells.upper
+    near = float(np.ldexp(_ROUNDING, int(profile.cells.level.max())))
+    low, high = profile.low, profile.high
+    assert low is not None
+    assert high is not None
+    first = lower[0] - near <= low < upper[0]
+    last = lower[-1] - near <= high < upper[-1]
+    return bool(low <= high and first and last)
+
+
 def _cells(levels: Any) -> Cells:
-    parts: list[list[np.ndarray[Any, np.dtype[np.int64]]]] = [[], [], []]
-    for level, steps, counts in levels:
-        index = np.cumsum(np.array([_whole(n) for n in steps], dtype=np.int64))
-        count = np.array([_count(n) for n in counts], dtype=np.int64)
-        if index.size != count.size or (count == 0).any():
-            raise ValueError("cells and counts differ")
-        parts[0].append(np.full(index.size, _whole(level), dtype=np.int64))
-        parts[1].append(index)
-        parts[2].append(count)
-    joined = [np.concatenate([np.empty(0, dtype=np.int64), *part]) for part in parts]
-    return Cells.joined(joined[0], joined[1], joined[2])
+    level: list[int] = []
+    index: list[int] = []
+    count: list[int] = []
+    for one, steps, counts in levels:
+        if not LOWEST_LEVEL <= _whole(one) <= HIGHEST_LEVEL or len(steps) != len(counts):
+            raise ValueError("cells of no level, or not each with its count")
+        found = list(accumulate(_whole(n) for n in steps))
+        if any(abs(place) >= _MOST for place in found) or not all(_count(n) for n in counts):
+            raise ValueError("a cell out of all doubles, or without rows")
+        level += [one] * len(found)
+        index += found
+        count += counts
+    cells = Cells.joined(*(np.array(part, dtype=np.int64) for part in (level, index, count)))
+    if cells.count.size != len(count):
+        raise ValueError("two cells overlap")
+    return cells
 
 
 def _edge(value: Any) -> float | None:
@@ -186,8 +212,14 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
 def _count(value: Any) -> int:
-    if _whole(value) < 0:
+    if not 0 <= _whole(value) < _MOST:
         raise ValueError(f"a count of {value!r}")
     return int(value)
 

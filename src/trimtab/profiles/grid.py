@@ -30,8 +30,10 @@ OCTAVE_BITS = 7
 LOWEST_LEVEL = -1022 - OCTAVE_BITS
 """Below this a double has no finer steps that logarithmic cells could tell apart."""
 
+HIGHEST_LEVEL = 1023
+"""Of the largest cells whose edges doubles can tell apart."""
+
 _LOWEST_WINDOW = -1022  # below, the scale 2^-level is no double
-_HIGHEST_LEVEL = 1023
 _SAMPLE = 65_536
 _INNER = (0.0005, 0.005, 0.02)  # shares that a window may leave out on either side
 _MARGIN = 0.5  # of their distance, on either side, as far as there are values
@@ -148,10 +150,10 @@ class Grid:
     def __post_init__(self) -> None:
         if self.cells == 0 and (self.level, self.start) == (LOWEST_LEVEL, 0):
             return
-        if not _LOWEST_WINDOW <= self.level <= _HIGHEST_LEVEL or not 0 < self.cells <= WINDOW_CELLS:
+        if not _LOWEST_WINDOW <= self.level <= HIGHEST_LEVEL or not 0 < self.cells <= WINDOW_CELLS:
             raise InvalidInput(f"a grid of {self.cells} cells at level {self.level}", field="grid")
         reach = max(abs(self.start), abs(self.start + self.cells))
-        if reach >= 1 << 53 or reach.bit_length() + self.level > _HIGHEST_LEVEL + 2:
+        if reach >= 1 << 53 or reach.bit_length() + self.level > HIGHEST_LEVEL + 2:
             raise InvalidInput("a grid whose cells doubles cannot number", field="grid")
 
     @property
