@@ -193,7 +193,12 @@ def test_a_question_without_an_answer_is_refused() -> None:
             numeric_distance(*pair)
     with pytest.raises(InvalidInput):
         numeric_distance(some, some, bins=1)
-    for ask in (lambda: none.mean, lambda: none.deviation, lambda: none.quantile(0.5)):
+    asked: list[Callable[[], float]] = [
+        lambda: none.mean,
+        lambda: none.deviation,
+        lambda: none.quantile(0.5),
+    ]
+    for ask in asked:
         with pytest.raises(TooFewValues):
             ask()
     for share in (-0.1, 1.1, float("nan")):

@@ -300,6 +300,8 @@ def _categories(chunk: pa.Array) -> tuple[list[str], list[int], int]:
         chunk = _as_text(chunk).dictionary_encode()
     names = _as_text(chunk.dictionary).to_pylist()
     codes, nulls = _codes(chunk.indices)
+    if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < len(names):
+        raise InvalidInput("a dictionary is damaged: it lacks a value that rows refer to")
     counts = np.bincount(codes, minlength=len(names)).tolist()
     found = [(name, n) for name, n in zip(names, counts, strict=True) if n]
     # A dictionary may hold null itself.

@@ -13,7 +13,7 @@ from trimtab.kernel.errors import InvalidInput
 
 _BLOCK_BYTES = 4 << 20
 _IN_COLUMN = re.compile(r"In CSV column #(\d+)")
-_WIDER = {pa.int64(): pa.float64()}
+_WIDER = {pa.null(): pa.int64(), pa.int64(): pa.float64()}
 """What a column becomes when a value does not fit its type; text, where nothing is named."""
 
 
@@ -37,6 +37,13 @@ class CsvFile:
         self._delimiter = delimiter
         with self._opened() as reader:
             self.schema = reader.schema
+        try:
+            names = self.schema.names
+        except UnicodeDecodeError as error:
+            raise self._not_utf8("its header") from error
+        for name, kind in zip(names, self.schema.types, strict=True):
+            if pa.types.is_binary(kind):
+                raise self._not_utf8(f"column {name}")
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of some columns, block by block.
@@ -80,6 +87,12 @@ class CsvFile:
             if columns is not None and _IN_COLUMN.search(str(error)):
                 raise
             raise self._refusal(error) from error
+
+    def _not_utf8(self, what: str) -> InvalidInput:
+        return InvalidInput(
+            f"{self._path.name} is not in UTF-8: {what}",
+            remedy="write it in UTF-8, or give it as Parquet",
+        )
 
     def _refusal(self, error: Exception) -> InvalidInput:
         return InvalidInput(

@@ -74,7 +74,7 @@ def profile_parquet(
         else:
             for name in names:
                 count(name)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{files.title} cannot be read: {error}") from error
     return TableProfile(files.rows, {name: found[name] for name in names}, skipped, tails)
 
@@ -122,11 +122,13 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
     """The fields that were asked for.
 
     Raises:
-        InvalidInput: there is no such column.
+        InvalidInput: there is no such column, or there are two.
     """
     if columns is None:
         return schema
     for name in columns:
+        if schema.names.count(name) > 1:
+            raise InvalidInput(f"there are two columns named {name}", field=name)
         if name not in schema.names:
             raise InvalidInput(
                 f"there is no column {name}",

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.profiles import codec
-from trimtab.profiles.arrow import Like, SpeaksArrow, profile_batches
+from trimtab.profiles.arrow import Like, SpeaksArrow, opened, profile_batches
 from trimtab.profiles.csv import CsvFile, TypeWidened
 from trimtab.profiles.parquet import Told, chosen, profile_parquet
 from trimtab.profiles.table import TableProfile, merged
 
 _BATCH_ROWS = 1 << 18
-_PACKED = b"x"  # how what zlib has packed begins
+_PACKED = b"x\x9c"  # how what zlib has packed begins, and no text
 
 
 class Source(Protocol):
@@ -70,18 +70,22 @@ class ParquetSource:
     ) -> TableProfile:
         """Its profile; further files are counted like the first."""
         parts: list[TableProfile] = []
+        known = dict(like or {})
         for path in self._paths:
-            known = {**parts[0].columns, **(like or {})} if parts else like
-            parts.append(profile_parquet(path, columns=columns, like=known, cores=cores, told=told))
+            part = profile_parquet(path, columns=columns, like=known, cores=cores, told=told)
+            parts.append(part)
+            for name, column in part.columns.items():
+                if column.known:
+                    known.setdefault(name, column)
         return merged(parts)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Its rows, in the order of the files."""
         for path in self._paths:
-            file = pq.ParquetFile(path)
-            chosen(file.schema_arrow, columns)
             try:
-                yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
+                with pq.ParquetFile(path) as file:
+                    chosen(file.schema_arrow, columns)
+                    yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise InvalidInput(f"{path} cannot be read: {error}") from error
 
@@ -121,11 +125,11 @@ class BatchSource:
             try:
                 return profile_batches(wanted, self.batches(wanted.names), like=like)
             except TypeWidened:
-                continue  # at most twice a column: numbers, then text
+                continue  # at most three times a column: whole numbers, numbers, text
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Some columns of all rows."""
-        return self._table.batches(columns)
+        return self._table.batches(chosen(self.schema, columns).names)
 
 
 class StoredProfile:
@@ -172,12 +176,7 @@ def frame_source(data: SpeaksArrow, title: str = "data") -> Source:
     Raises:
         InvalidInput: it does not.
     """
-    if not hasattr(data, "__arrow_c_stream__"):
-        raise InvalidInput(
-            f"a {type(data).__name__} does not export Arrow",
-            remedy="give a data frame of pandas 2.2, polars 1 or newer, or a pyarrow.Table",
-        )
-    with pa.RecordBatchReader.from_stream(data) as reader:
+    with opened(data) as reader:
         return BatchSource(title, _Frame(reader.read_all()))
 
 
@@ -237,10 +236,15 @@ class _ArrowFile:
             raise InvalidInput(f"{name} is not a readable Arrow file: {error}") from error
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with pa.memory_map(str(self._path)) as source:
-            file = pa.ipc.open_file(source)
-            for number in range(file.num_record_batches):
-                yield file.get_batch(number).select(list(columns))
+        try:
+            with pa.memory_map(str(self._path)) as source:
+                file = pa.ipc.open_file(source)
+                for number in range(file.num_record_batches):
+                    batch = file.get_batch(number).select(list(columns))
+                    batch.validate(full=True)  # what is not may end the process
+                    yield batch
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidInput(f"{self._path} cannot be read: {error}") from error
 
 
 class _Frame:
