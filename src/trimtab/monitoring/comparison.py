@@ -15,6 +15,7 @@ from trimtab.kernel.verdict import Verdict, worst
 from trimtab.monitoring.columns import kind_of
 from trimtab.monitoring.drift import FeatureDrift, Scope, effects_of, judged, measured
 from trimtab.monitoring.reference import Reference
+from trimtab.monitoring.streams import with_stream_votes
 from trimtab.policies.operation import Monitoring
 from trimtab.profiles.table import Profile, TableProfile
 
@@ -124,6 +125,7 @@ def compare(
         Scope.DATASET,
     )
     found = _parts(compared, reference.rows, parts, demands)
+    whole = _heard(whole, found, demands)
     verdict, reason = _verdict(whole, found, problems)
     return Comparison(
         verdict=verdict,
@@ -252,6 +254,20 @@ def _parts(
         )
         for part, one in zip(parts, looks, strict=True)
     )
+
+
+def _heard(
+    whole: Sequence[FeatureDrift], parts: Sequence[Part], demands: Monitoring
+) -> tuple[FeatureDrift, ...]:
+    """The features with the votes of the detectors that listen window after window; segments
+    are no course."""
+    if not parts or any(part.segment is not None for part in parts):
+        return tuple(whole)
+    courses: dict[str, list[FeatureDrift]] = {look.feature: [] for look in whole}
+    for part in parts:
+        for look in part.looks:
+            courses[look.feature].append(look)
+    return tuple(with_stream_votes(look, courses[look.feature], demands) for look in whole)
 
 
 def _verdict(

@@ -288,10 +288,10 @@ def _look(
         broken = unreadable(Finding.MISSING_COLUMN, "the feature did not come")
         return dataclasses.replace(blank, structural=(broken,))
     if kind_of(current) is not kind:
-        why = "numbers are expected, text has come"
+        said = "numbers are expected, text has come"
         if kind is FeatureKind.CATEGORY:
-            why = "categories are expected, numbers have come"
-        broken = unreadable(Finding.TYPE_CHANGED, why)
+            said = "categories are expected, numbers have come"
+        broken = unreadable(Finding.TYPE_CHANGED, said)
         return dataclasses.replace(blank, structural=(broken,))
     tail = window.tails.get(name)
     findings = (

@@ -51,6 +51,19 @@ class Sensitivity(Slice):
         return self
 
 
+class Streams(Slice):
+    """Detectors on the course of a feature, window after window."""
+
+    page_hinkley_allowance_scaled: Annotated[
+        u.Scaled, free("Change that is tolerated for ever, in deviations of the course.")
+    ]
+    page_hinkley_threshold_scaled: Annotated[
+        u.Scaled, free("Sum of changes that is an alarm, in deviations of the course.")
+    ]
+    adwin_error_share: Annotated[u.HarmShare, free("ADWIN's delta: false alarms of one look.")]
+    warm_up_windows: Annotated[u.Windows, free("Windows that only teach.")]
+
+
 class PsiBands(Slice):
     """Severity of a population stability index; below `low_nats` there is none."""
 
@@ -97,7 +110,7 @@ class Quorum(Slice):
     ]
     detectors: Annotated[
         tuple[Detector, ...],
-        listed("Who votes; adwin, page_hinkley and ddm do not yet.", Direction.NEUTRAL),
+        listed("Who votes.", Direction.NEUTRAL),
     ]
 
     @model_validator(mode="after")
@@ -168,6 +181,7 @@ class Monitoring(Slice):
     effects_tenant: Effects
     effects_dataset: Effects
     sensitivity: Sensitivity
+    streams: Streams
     psi_bands: PsiBands
     triggers: Triggers
     quorum: Quorum
