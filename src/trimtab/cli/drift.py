@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trimtab import __version__
+from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict
 
@@ -77,7 +81,7 @@ def drift(asked: Asked) -> int:
     if asked.html is not None:
         from trimtab.cli.drift_report import render
 
-        _write(asked.html, render(told, before, now, parts))
+        _write(asked.html, render({**told, **_circumstances(asked, demands)}, before, now, parts))
     if str(asked.json) != "-":
         _say(asked, found, demands, time.perf_counter() - began)
     for problem in found.problems:
@@ -172,6 +176,45 @@ def _document(
         "policy": {"name": policy.name, "digest": policy.digest, "tier": asked.tier},
         **document(found, demands),
     }
+
+
+def _circumstances(asked: Asked, demands: Monitoring) -> dict[str, Any]:
+    """What a report says of itself: when and how it was made, and by which limits."""
+    effects, bands = demands.effects_dataset, demands.psi_bands
+    return {
+        "made_at": iso(datetime.now(UTC))[:16],
+        "version": __version__,
+        "command": shlex.join(_command(asked)),
+        "limits": {
+            "ks_d": effects.ks_d,
+            "wasserstein_scaled": effects.wasserstein_scaled,
+            "category_mass": effects.category_mass,
+            "psi_bands": (bands.low_nats, bands.medium_nats, bands.high_nats),
+            "min_votes": demands.quorum.min_votes,
+            "false_discovery_rate": demands.false_discovery_rate,
+        },
+    }
+
+
+def _command(asked: Asked) -> list[str]:
+    """The command that makes the same report; what was left to its default is left so."""
+    words = ["trimtab", "drift", _shown(asked.reference), _shown(asked.current)]
+    options = (
+        ("--features", asked.features, None),
+        ("--policy", asked.policy, None),
+        ("--tier", asked.tier, None),
+        ("--by", asked.by, None),
+        ("--time", asked.time, None),
+        ("--window", asked.window, None),
+        ("--sensitivity", asked.sensitivity, "medium"),
+        ("--algorithms", asked.algorithms, "all"),
+        ("--quorum", asked.quorum, None),
+        ("--html", asked.html, None),
+    )
+    for option, value, default in options:
+        if value is not None and value != default:
+            words += [option, str(value)]
+    return words
 
 
 def _shown(address: str) -> str:

@@ -1,0 +1,272 @@
+"""What the pictures of a numeric column draw: shares of rows along an axis, and the gap between
+the distribution functions. Numbers only, from the cells of two profiles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from trimtab.profiles.grid import Aligned, aligned
+from trimtab.profiles.numeric import NumericProfile
+from trimtab.stats.sample import Sample
+
+SPIKES = 40
+"""So many different values are drawn one by one; more of them in bins."""
+
+_BINS = 64
+_FEWEST_BINS = 12
+_VALUES_IN_BIN = 6
+_STEPS = 180
+_BULK = 0.005
+_WIDE = 60.0
+_WIDE_CELLS = 20.0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From `low` to `high`; logarithmic ones have both above zero."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    def place(self, value: float) -> float:
+        """Where a value lies: 0 at the low end, 1 at the high one, and never outside."""
+        low, high = self.low, self.high
+        if self.logarithmic:
+            value, low, high = math.log(max(value, low)), math.log(low), math.log(high)
+        return min(1.0, max(0.0, (value / 2 - low / 2) / (high / 2 - low / 2)))
+
+    def value(self, place: float) -> float:
+        """What lies there."""
+        if self.logarithmic:
+            return float(math.exp(math.log(self.low) * (1 - place) + math.log(self.high) * place))
+        return self.low * (1 - place) + self.high * place
+
+    def ticks(self, wanted: int = 5) -> list[float]:
+        """Round values along it."""
+        return _decades(self, wanted) if self.logarithmic else _round_values(self, wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """Both sides of a numeric column, as they are drawn.
+
+    Where `single` is true each value is drawn by itself: `starts`, shape (k,), are the values;
+    else `starts` and `ends` are the edges of bins. `before` and `now` are shares of the rows
+    with a value, shape (k,). `at` and `gap`, shape (m,), are places and the share of rows above
+    them, now minus before. `d` is the largest gap, with its sign, and `d_at` its place: the
+    rows above it are more, or fewer, by so much; `d_drawn` is where the mark of it stands. `below` and `above` are the shares of rows
+    beyond either end of the axis, before and now.
+    """
+
+    axis: Axis
+    single: bool
+    starts: Sample
+    ends: Sample
+    before: Sample
+    now: Sample
+    at: Sample
+    gap: Sample
+    d: float
+    d_at: float
+    d_drawn: float
+    below: tuple[float, float]
+    above: tuple[float, float]
+
+
+def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
+    """Both sides over the values that most of their rows have; None where one has no value, or
+    where they lie further apart than numbers reach."""
+    if not before.known or not now.known:
+        return None
+    sides = _Sides(before, now)
+    axis = _axis(sides)
+    if not math.isfinite(2 * (axis.high - axis.low)):
+        return None
+    inside = sides.within(axis)
+    single = int(inside.sum()) <= SPIKES and not axis.logarithmic
+    if single:
+        starts = ends = sides.values[inside]
+        shares = sides.share[0][inside], sides.share[1][inside]
+    else:
+        edges = _edges(sides, axis, int(inside.sum()))
+        starts, ends = edges[:-1], edges[1:]
+        shares = np.diff(sides.below(edges, 0)), np.diff(sides.below(edges, 1))
+        axis = Axis(float(edges[0]), float(edges[-1]), axis.logarithmic)
+    at, gap = _course(sides, axis, single)
+    largest = int(np.argmax(np.abs(sides.gap)))
+    low, high = axis.low, axis.high
+    beyond = sides.beyond_values(low, high) if single else sides.beyond_edges(low, high)
+    return Portrait(
+        axis=_room(axis, starts) if single else axis,
+        single=single,
+        starts=starts,
+        ends=ends,
+        before=shares[0],
+        now=shares[1],
+        at=at,
+        gap=gap,
+        d=float(sides.gap[largest]),
+        d_at=float(sides.upper[largest] - (1.0 if sides.whole else 0.0)),
+        d_drawn=float(sides.values[largest] if single else sides.upper[largest]),
+        below=beyond[0],
+        above=beyond[1],
+    )
+
+
+class _Sides:
+    """Both sides in shared cells; the outer ones drawn in to the extreme values."""
+
+    def __init__(self, before: NumericProfile, now: NumericProfile):
+        shared: Aligned = aligned(before.cells, now.cells)
+        lows = [one.low for one in (before, now) if one.low is not None]
+        highs = [one.high for one in (before, now) if one.high is not None]
+        self.low, self.high = min(lows), max(highs)
+        self.whole = bool(before.cells.level.min() >= 0 and now.cells.level.min() >= 0)
+        self.lower, self.upper = shared.lower.copy(), shared.upper.copy()
+        if not self.whole:
+            self.lower[0] = max(self.lower[0], self.low)
+            self.upper[-1] = max(min(self.upper[-1], self.high), self.lower[-1])
+        self.share = shared.reference / before.known, shared.current / now.known
+        self.profiles = before, now
+        grids = before.grid, now.grid
+        self.logarithmic = all(grid.logarithmic for grid in grids)
+        self.step = max(math.ldexp(1.0, grid.level) for grid in grids)
+
+    @cached_property
+    def gap(self) -> Sample:
+        """The share of rows above the upper edge of each cell, now minus before."""
+        return np.asarray(np.cumsum(self.share[0]) - np.cumsum(self.share[1]))
+
+    @cached_property
+    def values(self) -> Sample:
+        """The value that a cell stands for, where each is drawn by itself."""
+        one = self.upper - self.lower <= 1.0
+        middle = self.lower / 2 + self.upper / 2
+        return np.where(one, self.lower, middle) if self.whole else middle
+
+    def below(self, places: Sample, side: int) -> Sample:
+        """The share of rows below each place; within a cell evenly spread."""
+        ends = np.stack([self.lower, self.upper], axis=1).ravel()
+        reached = np.cumsum(self.share[side])
+        known = np.stack([reached - self.share[side], reached], axis=1).ravel()
+        return np.asarray(np.interp(places, ends, known, left=0.0, right=1.0))
+
+    def within(self, axis: Axis) -> np.ndarray:
+        """Which cells the axis shows."""
+        return np.asarray((self.values >= axis.low) & (self.values <= axis.high))
+
+    def beyond_values(
+        self, low: float, high: float
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Shares of both sides whose value is below, and above."""
+        under, over = self.values < low, self.values > high
+        before, now = self.share
+        return (
+            (float(before[under].sum()), float(now[under].sum())),
+            (float(before[over].sum()), float(now[over].sum())),
+        )
+
+    def beyond_edges(
+        self, low: float, high: float
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The same at edges within cells."""
+        ends = np.array([low, high])
+        (under, reached), (under_now, reached_now) = (self.below(ends, i) for i in (0, 1))
+        return (
+            (float(under), float(under_now)),
+            (max(0.0, 1 - float(reached)), max(0.0, 1 - float(reached_now))),
+        )
+
+
+def _axis(sides: _Sides) -> Axis:
+    """What most rows of both sides have: 0.5 to 99.5 per cent; all of it where that is little."""
+    if sides.values.size <= SPIKES and not sides.logarithmic:
+        return Axis(float(sides.values[0]), float(sides.values[-1]), False)
+    low = min(side.quantile(_BULK) for side in sides.profiles)
+    high = max(side.quantile(1 - _BULK) for side in sides.profiles)
+    quarter = min(side.quantile(0.25) for side in sides.profiles)
+    wide = _WIDE_CELLS if sides.logarithmic else _WIDE
+    if sides.low >= 0.0 and high > 0.0 and quarter < high / wide:
+        positive = [_positive(sides, side) for side in (0, 1)]
+        least = min(place for place in positive if place is not None)
+        if high > 10 * least:
+            return Axis(least, high, True)
+    if not high > low:
+        low, high = sides.low, sides.high
+    return Axis(low, high, False)
+
+
+def _positive(sides: _Sides, side: int) -> float | None:
+    """The least of the positive values that most rows have; None where none is positive."""
+    there = (sides.lower > 0.0) & (sides.share[side] > 0.0)
+    if not there.any():
+        return None
+    reached = np.cumsum(sides.share[side][there])
+    first = int(np.searchsorted(reached, _BULK * reached[-1]))
+    return float(sides.lower[there][first])
+
+
+def _edges(sides: _Sides, axis: Axis, different: int) -> Sample:
+    """Edges of bins that hold whole cells, so that no bin has more of them by chance."""
+    if axis.logarithmic:
+        return np.asarray(np.geomspace(axis.low, axis.high, _BINS + 1))
+    width = axis.high - axis.low
+    sparse = sides.step * different < 0.6 * width and different < _BINS * _VALUES_IN_BIN
+    bins = max(_FEWEST_BINS, different // _VALUES_IN_BIN) if sparse else _BINS
+    step = width / bins
+    if not sides.logarithmic and step > sides.step:
+        step = math.ceil(step / sides.step) * sides.step
+    elif not sides.logarithmic and width > _FEWEST_BINS * sides.step:
+        step = sides.step
+    first = math.floor(axis.low / step)
+    last = max(first + 1, math.ceil(axis.high / step))
+    return np.arange(first, last + 1) * step
+
+
+def _course(sides: _Sides, axis: Axis, single: bool) -> tuple[Sample, Sample]:
+    """The gap along the axis; at single values it jumps, and holds until the next one."""
+    if single:
+        inside = sides.within(axis)
+        return sides.values[inside], sides.gap[inside]
+    at = np.array([axis.value(place) for place in np.linspace(0.0, 1.0, _STEPS + 1)])
+    peak = sides.upper[int(np.argmax(np.abs(sides.gap)))]
+    if axis.low < peak < axis.high:
+        at = np.sort(np.append(at, peak))
+    return at, sides.below(at, 0) - sides.below(at, 1)
+
+
+def _room(axis: Axis, values: Sample) -> Axis:
+    """An axis of single values with room for half a step on either side."""
+    apart = float(np.diff(values).min()) if values.size > 1 else max(1.0, abs(axis.low) * 0.1)
+    room = max(apart / 2, (axis.high - axis.low) * 0.02)
+    return Axis(axis.low - room, axis.high + room, False)
+
+
+def _round_values(axis: Axis, wanted: int) -> list[float]:
+    width = axis.high - axis.low
+    if not width > 0.0 or not math.isfinite(width):
+        return [axis.low]
+    step = _round_step(width / wanted)
+    first, last = math.ceil(axis.low / step - 1e-9), math.floor(axis.high / step + 1e-9)
+    return [float(f"{number * step:.12g}") for number in range(first, min(last, first + 20) + 1)]
+
+
+def _round_step(rough: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    size = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * size for factor in (1.0, 2.0, 5.0, 10.0) if factor * size >= rough * 0.999)
+
+
+def _decades(axis: Axis, wanted: int) -> list[float]:
+    first, last = math.ceil(math.log10(axis.low)), math.floor(math.log10(axis.high))
+    if last - first < 2:
+        factors = (1.0, 2.0, 5.0)
+        found = [f * 10.0**p for p in range(first - 1, last + 1) for f in factors]
+        return [value for value in found if axis.low <= value <= axis.high]
+    every = max(1, -(-(last - first + 1) // wanted))
+    return [10.0**power for power in range(first, last + 1, every)]
