@@ -17,6 +17,8 @@ Told: TypeAlias = Mapping[str, Any]
 CATEGORIES = 12
 """Categories of a picture: those whose share has changed most."""
 
+_NUMBERS = ("value", "threshold", "rows")
+
 LEGEND = (
     '<ul class="legend"><li><svg class="swatch" aria-hidden="true"><rect class="was" width="100%" '
     'height="100%"/></svg>reference</li><li><svg class="swatch" aria-hidden="true">'
@@ -38,7 +40,7 @@ def card(place: int, name: str, told: Told, before: Profile, now: Profile, limit
         f'<span class="soft">{told["kind"]}</span><a href="#columns">all columns</a></header>'
         f'<p class="why">{words.said(_sentence(told))}</p>'
         f'<div class="body"><div>{drawn}</div><div>{_answers(told, limits)}'
-        f"{_facts(before, now)}{_missing(name, told)}</div></div>{_votes(told)}</article>"
+        f"{_facts(before, now)}{_missing(name, told)}</div></div>{_votes(name, told)}</article>"
     )
 
 
@@ -79,7 +81,7 @@ def _numbers(
     limits: Told,
 ) -> str:
     limit = _limit(told, limits)
-    d, at = abs(drawn.d), words.number(drawn.d_at)
+    d, at = abs(drawn.d), words.number(drawn.d_at, 3)
     more = "more" if drawn.d > 0 else "fewer"
     medians = " before and ".join(words.number(one.quantile(0.5)) for one in sides)
     label = (
@@ -127,10 +129,8 @@ def _facts(before: Profile, now: Profile) -> str:
         if before.known and now.known:
             rows += _figures(before, now)
     elif isinstance(before, CategoryProfile) and isinstance(now, CategoryProfile):
-        known = (
-            f"{len(one.counts):,}" if one.named else "more than 10,000" for one in (before, now)
-        )
-        rows.append(("categories", *known))
+        was, is_ = _kinds(before), _kinds(now)
+        rows.append(("categories", was, is_))
     body = "".join(
         f'<tr><th scope="row">{what}</th><td class="num">{was}</td><td class="num">{is_}</td></tr>'
         for what, was, is_ in rows
@@ -141,6 +141,10 @@ def _facts(before: Profile, now: Profile) -> str:
     )
 
 
+def _kinds(one: CategoryProfile) -> str:
+    return f"{len(one.counts):,}" if one.named else "more than 10,000"
+
+
 def _figures(before: NumericProfile, now: NumericProfile) -> list[tuple[str, str, str]]:
     def both(what: str, was: float | None, is_: float | None) -> tuple[str, str, str]:
         return what, words.number(was), words.number(is_)
@@ -149,9 +153,9 @@ def _figures(before: NumericProfile, now: NumericProfile) -> list[tuple[str, str
         both("mean", before.mean, now.mean),
         both("standard deviation", before.deviation, now.deviation),
         both("least", before.low, now.low),
-        both("5 % below", before.quantile(0.05), now.quantile(0.05)),
+        both("5th percentile", before.quantile(0.05), now.quantile(0.05)),
         both("median", before.quantile(0.5), now.quantile(0.5)),
-        both("95 % below", before.quantile(0.95), now.quantile(0.95)),
+        both("95th percentile", before.quantile(0.95), now.quantile(0.95)),
         both("most", before.high, now.high),
     ]
 
@@ -221,9 +225,9 @@ def _answers(told: Told, limits: Told) -> str:
     voted += f", {needed:g} needed" if needed is not None else ""
     psi = "no PSI" if told["psi"] is None else f"PSI {words.fixed(told['psi'])}"
     near = told["nearness"]
-    far = "nothing was measured" if near is None else f"{words.fixed(near, 2)} of its limit"
+    far = "nothing was measured" if near is None else f"{words.fixed(near, 2)} × its limit"
     structural = "".join(
-        f"<div><dt>Finding</dt><dd>{words.status(one['finding'].replace('_', ' '), 'diamond', 'bad')}"
+        f'<div class="broad"><dt>Finding</dt><dd>{_finding(one)}'
         f'<span class="soft">{words.said(one["reason"], 160)}</span></dd></div>'
         for one in told["structural"][:4]
     )
@@ -234,6 +238,10 @@ def _answers(told: Told, limits: Told) -> str:
         f"<div><dt>Confirmed for action?</dt><dd>{words.status(*confirmed)}"
         f'<span class="soft">{voted}</span></dd></div>{structural}</dl>'
     )
+
+
+def _finding(told: Told) -> str:
+    return words.status(str(told["finding"]).replace("_", " "), "diamond", "bad")
 
 
 def _missing(name: str, told: Told) -> str:
@@ -250,7 +258,7 @@ def _missing(name: str, told: Told) -> str:
     )
 
 
-def _votes(told: Told) -> str:
+def _votes(name: str, told: Told) -> str:
     votes: Sequence[Told] = told["votes"]
     if not votes:
         return ""
@@ -262,21 +270,20 @@ def _votes(told: Told) -> str:
         f"<td>{words.said(vote['reason'])}</td></tr>"
         for vote in votes
     )
-    heads = ("detector", "value", "threshold", "rows", "vote", "why")
-    numeric = {"value", "threshold", "rows"}
-    head = "".join(
-        f'<th scope="col"{" class=" + chr(34) + "num" + chr(34) if one in numeric else ""}>{one}</th>'
-        for one in heads
-    )
+    head = '<th scope="col">detector</th>'
+    head += "".join(f'<th scope="col" class="num">{one}</th>' for one in _NUMBERS)
+    head += '<th scope="col">vote</th><th scope="col">why</th>'
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    label = f"votes of the detectors on {words.short(name)}"
+    return f"<details><summary>How each detector voted</summary>{scrolled(table, label)}</details>"
+
+
+def scrolled(inner: str, label: str) -> str:
+    """A place that scrolls sideways where it must, which the keyboard can reach."""
     return (
-        f"<details><summary>How each detector voted</summary>{scrolled(f'<table><thead><tr>{head}')}"
-        f"</tr></thead><tbody>{body}</tbody></table></div></details>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{words.escaped(label)}">'
+        f"{inner}</div>"
     )
-
-
-def scrolled(inner: str, label: str = "votes of the detectors") -> str:
-    """The beginning of a place that scrolls sideways, which the keyboard can reach."""
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{inner}'
 
 
 def _vote(vote: Told) -> str:

@@ -28,7 +28,14 @@ class Window:
     begin: str
     end: str
     ratio: float | None
-    changed: bool
+    moved: bool
+    finding: bool
+    reason: str
+
+    @property
+    def changed(self) -> bool:
+        """Moved, or something is structurally wrong."""
+        return self.moved or self.finding
 
 
 def when(parts: Sequence[Told], names: Sequence[str]) -> str:
@@ -48,16 +55,25 @@ def when(parts: Sequence[Told], names: Sequence[str]) -> str:
     ordered = sorted(rows, key=lambda name: _order(_first(rows[name]).begin))
     first = _first(rows[ordered[0]])
     said = (
-        f"First was {words.name(ordered[0])}, in the window from {words.moment(first.begin)}."
+        f"The first to change is {words.name(ordered[0])}, in the window from "
+        f"{words.moment(first.begin)}."
         if len(ordered) > 1
         else ""
     )
     drawn = "".join(_one(name, rows[name]) for name in ordered[:COURSES])
     left = len(ordered) - COURSES
     more = f'<p class="soft">Not drawn: {left} more columns.</p>' if left > 0 else ""
-    return f'<p class="lede">{lead}. {said}</p><div class="courses">{drawn}</div>{more}'
+    return f'<p class="lede">{lead}. {said}</p>{_LEGEND}<div class="courses">{drawn}</div>{more}'
 
 
+_LEGEND = (
+    '<ul class="legend"><li><svg class="swatch course" aria-hidden="true"><rect class="over" '
+    'width="100%" height="100%"/></svg>moved</li><li><svg class="swatch course" aria-hidden="true">'
+    '<rect class="near" width="100%" height="100%"/></svg>beyond the limit, but noise may do that'
+    '</li><li><svg class="swatch course" aria-hidden="true"><rect class="calm" width="100%" '
+    f'height="100%"/></svg>within it</li><li><span class="tone-bad">{words.shape("diamond")}</span>'
+    f'a finding</li><li><span class="tone-wait">{words.shape("ring")}</span>too few rows</li></ul>'
+)
 _HOW_TO = (
     '<p class="lede">The current table was compared as a whole, so this report cannot say when a '
     "change began. Compare it window by window: add <code>--time COLUMN --window 1d</code> with "
@@ -71,13 +87,19 @@ def windows_of(parts: Sequence[Told], name: str) -> list[Window]:
     found: dict[tuple[str, str], list[Told]] = defaultdict(list)
     for part in parts:
         if name in part["features"]:
-            found[(part["begin"], part["end"])].append(part["features"][name])
+            look = {**part["features"][name], "segment": part["segment"]}
+            found[(part["begin"], part["end"])].append(look)
     told = []
     for begin, end in sorted(found, key=lambda span: _order(span[0])):
         looks = found[(begin, end)]
         known = [look["nearness"] for look in looks if look["nearness"] is not None]
-        changed = any(look["verdict"] == "fail" for look in looks)
-        told.append(Window(begin, end, max(known, default=None), changed))
+        changed = [look for look in looks if look["verdict"] == "fail"]
+        moved = any(look["moved"] for look in changed)
+        finding = any(look["structural"] for look in changed)
+        reason = str(changed[0]["reason"]) if changed else ""
+        if changed and changed[0]["segment"] is not None:
+            reason = f"{changed[0]['segment']}: {reason}"
+        told.append(Window(begin, end, max(known, default=None), moved, finding, reason))
     return told
 
 
@@ -93,7 +115,7 @@ def _one(name: str, windows: Sequence[Window]) -> str:
     first, changed = _first(windows), sum(one.changed for one in windows)
     after = [one for one in windows if _order(one.begin) >= _order(first.begin)]
     stayed = all(one.changed or one.ratio is None for one in after)
-    told = f"changed in {changed} of {len(windows)} windows"
+    told = f"changed in {changed} of {words.count(len(windows), 'window')}"
     told += ", and ever since the first" if stayed and len(after) > 1 else ""
     begun = words.moment(first.begin)
     label = (
@@ -105,8 +127,8 @@ def _one(name: str, windows: Sequence[Window]) -> str:
     ends = words.moment(windows[0].begin), words.moment(windows[-1].end)
     drawn = course(_bars(windows, low, high), (place, begun), ends, label)
     return (
-        f"<figure><figcaption><b>{words.name(name)}</b> "
-        f'<span class="soft">{told}</span></figcaption>{drawn}</figure>'
+        f"<figure><figcaption><b>{words.name(name)}</b><span>{told}</span></figcaption>{drawn}"
+        f'<p class="soft small">First: {words.said(first.reason, 160)}</p></figure>'
     )
 
 
@@ -119,7 +141,8 @@ def _bars(windows: Sequence[Window], low: float, high: float) -> list[Bar]:
             (_order(group[0].begin) - low) / (high - low),
             (_order(group[-1].end) - low) / (high - low),
             max((one.ratio for one in group if one.ratio is not None), default=None),
-            any(one.changed for one in group),
+            any(one.moved for one in group),
+            any(one.finding for one in group),
         )
         for group in groups
     ]
@@ -134,7 +157,7 @@ def where(parts: Sequence[Told], names: Sequence[str]) -> str:
     columns = columns[:HOT_COLUMNS]
     ordered = sorted(cells, key=lambda one: -_furthest(cells[one]))
     shown = ordered[:SEGMENTS]
-    head = "".join(f'<th scope="col" class="num">{words.name(name, 18)}</th>' for name in columns)
+    head = "".join(f'<th scope="col" class="num">{words.name(name, 26)}</th>' for name in columns)
     body = "".join(_segment(name, cells[name], columns, parts) for name in shown)
     left = [
         f"{amount} {what}"
@@ -147,39 +170,43 @@ def where(parts: Sequence[Told], names: Sequence[str]) -> str:
     more = f'<p class="soft">Not shown: {", ".join(left)}.</p>' if left else ""
     several = any(part["begin"] is not None for part in parts)
     lead = "How far each column has moved in each segment, in units of its limit: from 1 on it is "
-    lead += "beyond it. A triangle says that it counts: it is beyond what noise may do"
+    lead += "beyond it. A triangle: it has moved, beyond what noise may do; a diamond: a finding"
     lead += ". Of several windows the furthest is shown" if several else ""
-    table = f"<table class='heat'><thead><tr><th scope='col'>segment</th>"
+    table = '<table class="heat"><thead><tr><th scope="col">segment</th>'
     table += (
         f'<th scope="col" class="num">rows</th>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
     return (
         f'<section id="segments"><h2>Where it is</h2><p class="lede">{lead}.</p>'
-        f'<div class="card flush">{scrolled(table, "columns by segment")}</div></div>{more}</section>'
+        f'<div class="card flush">{scrolled(table, "columns by segment")}</div>{more}</section>'
     )
 
 
-def _cells(parts: Sequence[Told]) -> dict[str, dict[str, tuple[float | None, bool]]]:
-    """By segment and column: the furthest, and whether any of its windows has changed."""
-    found: dict[str, dict[str, tuple[float | None, bool]]] = {}
+def _cells(parts: Sequence[Told]) -> dict[str, dict[str, tuple[float | None, str]]]:
+    """By segment and column: the furthest, and whether any of its windows has moved, or has a
+    finding."""
+    found: dict[str, dict[str, tuple[float | None, str]]] = {}
     for part in parts:
         if part["segment"] is None:
             continue
         row = found.setdefault(part["segment"], {})
         for name, look in part["features"].items():
-            ratio, changed = row.get(name, (None, False))
+            ratio, mark = row.get(name, (None, ""))
+            own = "moved" if look["moved"] else "finding" if look["structural"] else ""
             both = [one for one in (ratio, look["nearness"]) if one is not None]
-            row[name] = max(both, default=None), changed or look["verdict"] == "fail"
+            row[name] = max(both, default=None), max(mark, own)
     return found
 
 
-def _furthest(row: Mapping[str, tuple[float | None, bool]]) -> float:
-    return max((ratio or 0.0) + 1000.0 * changed for ratio, changed in row.values()) if row else 0.0
+def _furthest(row: Mapping[str, tuple[float | None, str]]) -> float:
+    """By what segments are ordered: what has moved, what has a finding, the others."""
+    weight = {"moved": 2000.0, "finding": 1000.0, "": 0.0}
+    return max((weight[mark] + (ratio or 0.0) for ratio, mark in row.values()), default=0.0)
 
 
 def _segment(
     name: str,
-    row: Mapping[str, tuple[float | None, bool]],
+    row: Mapping[str, tuple[float | None, str]],
     columns: Sequence[str],
     parts: Sequence[Told],
 ) -> str:
@@ -190,17 +217,18 @@ def _segment(
         if all(part["reference_has_segment"] for part in own)
         else (' <span class="soft small">not in the reference: beside all of it</span>')
     )
-    cells = "".join(_cell(*row.get(one, (None, False))) for one in columns)
+    cells = "".join(_cell(*row.get(one, (None, ""))) for one in columns)
     return (
         f'<tr><th scope="row">{words.name(name, 40)}{strange}</th>'
         f'<td class="num">{rows:,}</td>{cells}</tr>'
     )
 
 
-def _cell(ratio: float | None, changed: bool) -> str:
-    if ratio is None and not changed:
+def _cell(ratio: float | None, mark: str) -> str:
+    if ratio is None and not mark:
         return '<td class="num soft">too few</td>'
     heat = 0 if ratio is None else sum(ratio >= step for step in (0.5, 1.0, 2.0, 4.0))
-    mark = f'{words.shape("triangle")}<span class="hidden">changed</span> ' if changed else ""
-    told = "finding" if ratio is None else words.fixed(ratio, 2)
-    return f'<td class="num heat-{heat}">{mark}{told}</td>'
+    which = {"moved": "triangle", "finding": "diamond"}.get(mark, "")
+    shown = f'{words.shape(which)}<span class="hidden">{mark}</span> ' if mark else ""
+    told = "" if ratio is None else words.fixed(ratio, 2)
+    return f'<td class="num heat-{heat}">{shown}{told}</td>'

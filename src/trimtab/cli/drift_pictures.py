@@ -25,6 +25,9 @@ CLIP = 3.0
 SCALE = 4.0
 """Bars in units of a limit end here, with an arrow."""
 
+FEW = 8
+"""So many values are all named on their axis."""
+
 MOST_BARS = 180
 """Windows in one picture; of more of them neighbours are drawn as one."""
 
@@ -51,7 +54,8 @@ def text(place: float, y: float, words: str, kind: str = "", anchor: str = "") -
     """Words at a place from 0 to 1; at the ends they lie within."""
     side = anchor or ("start" if place < 0.06 else "end" if place > 0.94 else "middle")
     named = f' class="{kind}"' if kind else ""
-    return f'<text x="{100 * place:.2f}%" y="{y:g}" text-anchor="{side}"{named}>{escaped(words)}</text>'
+    place_of = f'x="{100 * place:.2f}%" y="{y:g}" text-anchor="{side}"'
+    return f"<text {place_of}{named}>{escaped(words)}</text>"
 
 
 def line(y: float, kind: str) -> str:
@@ -68,10 +72,21 @@ def distributions(told: Portrait, label: str, limit: float | None) -> str:
     strip = _HIGH + _GAP + _AXIS
     body = _upper(told, high, places)
     body += "".join(
-        text(told.axis.place(tick), _HIGH + 15, compact(tick), "tick") for tick in told.axis.ticks()
+        text(told.axis.place(tick), _HIGH + 15, compact(tick), "tick") for tick in _ticks(told)
     )
     body += _difference(told, strip, limit)
     return picture(label, strip + _STRIP + 6, body, "numbers")
+
+
+def _ticks(told: Portrait) -> list[float]:
+    """Values below the picture; where there are few, just those."""
+    if not told.single:
+        return told.axis.ticks()
+    values = [float(value) for value in told.starts]
+    if len(values) <= FEW:
+        return values
+    whole = all(value.is_integer() for value in values)
+    return [tick for tick in told.axis.ticks() if tick.is_integer() or not whole]
 
 
 def _places(told: Portrait) -> tuple[float, list[int]]:
@@ -116,10 +131,11 @@ def _spikes(told: Portrait, ys: Sequence[Sequence[int]]) -> str:
         "".join(f"M{x} {UNITS}V{y}" for x, y in zip(xs, side, strict=True) if y < UNITS)
         for side in ys
     )
-    widths = (wide, max(1.8, wide / 3))
+    before, now = paths
+    drawn = (("was-rim", wide, before), ("was-one", wide - 2, before), ("is-one", wide / 3, now))
     return "".join(
-        f'<path class="{kind}" stroke-width="{width:.1f}" d="{path}"/>'
-        for kind, width, path in zip(("was-one", "is-one"), widths, paths, strict=True)
+        f'<path class="{kind}" stroke-width="{max(1.6, width):.1f}" d="{path}"/>'
+        for kind, width, path in drawn
     )
 
 
@@ -135,7 +151,7 @@ def _difference(told: Portrait, top: float, limit: float | None) -> str:
     def y_of(value: float) -> float:
         return top + _STRIP * (high - value) / (high - low)
 
-    body = text(0.0, top - 4, "rows above each value, now less before", "caption")
+    body = text(0.0, top - 4, "share of rows above each value: now less before", "caption")
     body += line(y_of(0.0), "base")
     units = [round(UNITS * (high - value) / (high - low)) for value in told.gap]
     xs = [_across(told, float(place)) for place in told.at]
@@ -158,8 +174,8 @@ def _mark(told: Portrait, zero: float, y: float, limit: float | None) -> str:
     return (
         f'<line class="d{over}" x1="{x}" x2="{x}" y1="{zero:.1f}" y2="{y:.1f}"/>'
         f'<svg class="d{over}" x="{x}" y="{y:.1f}"><path d="M0-5L5 0 0 5-5 0z"/>'
-        f'<text x="{shift}" y="{4 if told.d > 0 else 4}" text-anchor="{side}" class="d-word">'
-        f"D {fixed(abs(told.d))} at {number(told.d_at)}</text></svg>"
+        f'<text x="{shift}" y="4" text-anchor="{side}" class="d-word">'
+        f"D {fixed(abs(told.d))} at {number(told.d_at, 3)}</text></svg>"
     )
 
 
@@ -228,6 +244,9 @@ def nearness(ratio: float | None, scale: float) -> str:
 # -- time ------------------------------------------------------------------------------------
 
 
+DIAMOND = "M0-3.5L3.5 0 0 3.5-3.5 0z"
+
+
 @dataclass(frozen=True)
 class Bar:
     """One window, or neighbours as one: where it lies (0 to 1), how near to the limit."""
@@ -235,7 +254,8 @@ class Bar:
     begin: float
     end: float
     ratio: float | None
-    changed: bool
+    moved: bool
+    finding: bool
 
 
 def course(
@@ -251,18 +271,25 @@ def course(
     drawn = {"calm": "", "near": "", "over": ""}
     open_ = ""
     for bar in bars:
+        middle = 50 * (bar.begin + bar.end)
+        if bar.finding:
+            y = top + high - 7 if bar.ratio is None else max(top, y_of(bar.ratio) - 6)
+            open_ += (
+                f'<svg class="finding" x="{middle:.2f}%" y="{y:.1f}"><path d="{DIAMOND}"/></svg>'
+            )
         if bar.ratio is None:
-            middle = 50 * (bar.begin + bar.end)
             open_ += f'<circle class="open" cx="{middle:.2f}%" cy="{top + high - 6}" r="2.5"/>'
             continue
-        kind = "over" if bar.changed else "near" if bar.ratio >= 1 else "calm"
+        kind = "over" if bar.moved else "near" if bar.ratio >= 1 else "calm"
         room = 0.1 * (bar.end - bar.begin)
         left, right = (UNITS * x for x in (bar.begin + room, bar.end - room))
         y = min(UNITS - 6, UNITS * (1 - bar.ratio / most))
         drawn[kind] += f"M{left:.1f} {UNITS}V{y:.0f}H{right:.1f}V{UNITS}Z"
     paths = "".join(f'<path class="{kind}" d="{d}"/>' for kind, d in drawn.items() if d)
     body = stretched(top, high, paths) + open_ + line(top + high, "base")
-    body += line(y_of(1.0), "limit") + text(0.0, y_of(1.0) - 4, "limit", "limit-word")
+    left = first is None or first[0] > 0.5
+    body += line(y_of(1.0), "limit")
+    body += text(0.0 if left else 1.0, y_of(1.0) - 4, "limit", "limit-word")
     if first is not None:
         body += _flag(first, top + high)
     body += text(0.0, top + high + 15, ends[0], "tick") + text(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.profiles.grid import Aligned, aligned
 from trimtab.profiles.numeric import NumericProfile
@@ -23,6 +24,7 @@ _STEPS = 180
 _BULK = 0.005
 _WIDE = 60.0
 _WIDE_CELLS = 20.0
+_TINY = 1e-300  # the cell of zero, where cells are logarithmic, ends here
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Portrait:
     Where `single` is true each value is drawn by itself: `starts`, shape (k,), are the values;
     else `starts` and `ends` are the edges of bins. `before` and `now` are shares of the rows
     with a value, shape (k,). `at` and `gap`, shape (m,), are places and the share of rows above
-    them, now minus before. `d` is the largest gap, with its sign, and `d_at` its place: the
-    rows above it are more, or fewer, by so much; `d_drawn` is where the mark of it stands. `below` and `above` are the shares of rows
-    beyond either end of the axis, before and now.
+    them, now minus before. `d` is the largest gap, with its sign, and `d_at` its place: the rows
+    above it are more, or fewer, by so much; `d_drawn` is where its mark stands. `below` and
+    `above` are the shares of rows beyond either end of the axis, before and now.
     """
 
     axis: Axis
@@ -111,7 +113,7 @@ def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
         at=at,
         gap=gap,
         d=float(sides.gap[largest]),
-        d_at=float(sides.upper[largest] - (1.0 if sides.whole else 0.0)),
+        d_at=sides.edge(largest, single=single),
         d_drawn=float(sides.values[largest] if single else sides.upper[largest]),
         below=beyond[0],
         above=beyond[1],
@@ -145,9 +147,17 @@ class _Sides:
     @cached_property
     def values(self) -> Sample:
         """The value that a cell stands for, where each is drawn by itself."""
-        one = self.upper - self.lower <= 1.0
-        middle = self.lower / 2 + self.upper / 2
-        return np.where(one, self.lower, middle) if self.whole else middle
+        at_edge = self.upper - self.lower <= (1.0 if self.whole else 0.0)
+        if self.logarithmic:  # narrow beside the value, and round values lie at edges
+            at_edge = np.ones_like(at_edge)
+        return np.where(at_edge, self.lower, self.lower / 2 + self.upper / 2)
+
+    def edge(self, cell: int, *, single: bool) -> float:
+        """The value that the rows of the cells after this one are above."""
+        if single:
+            return float(self.values[cell])
+        upper = float(self.upper[cell])
+        return upper - 1.0 if self.whole else 0.0 if abs(upper) < _TINY else upper
 
     def below(self, places: Sample, side: int) -> Sample:
         """The share of rows below each place; within a cell evenly spread."""
@@ -156,7 +166,7 @@ class _Sides:
         known = np.stack([reached - self.share[side], reached], axis=1).ravel()
         return np.asarray(np.interp(places, ends, known, left=0.0, right=1.0))
 
-    def within(self, axis: Axis) -> np.ndarray:
+    def within(self, axis: Axis) -> NDArray[np.bool_]:
         """Which cells the axis shows."""
         return np.asarray((self.values >= axis.low) & (self.values <= axis.high))
 
@@ -225,7 +235,7 @@ def _edges(sides: _Sides, axis: Axis, different: int) -> Sample:
         step = sides.step
     first = math.floor(axis.low / step)
     last = max(first + 1, math.ceil(axis.high / step))
-    return np.arange(first, last + 1) * step
+    return np.arange(first, last + 1, dtype=np.float64) * step
 
 
 def _course(sides: _Sides, axis: Axis, single: bool) -> tuple[Sample, Sample]:

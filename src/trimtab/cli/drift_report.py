@@ -27,14 +27,16 @@ CHANGED, CALM, LISTED = 120, 60, 1500
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SHAPES = (
     ("disc", '<circle cx="6" cy="6" r="5" fill="currentColor"/>'),
-    ("ring", '<circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" stroke-width="1.6"/>'),
+    ("ring", '<circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" '
+     'stroke-width="1.6"/>'),
     ("half", '<circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" stroke-width="1.6"/>'
      '<path d="M6 1.8a4.2 4.2 0 0 1 0 8.4z" fill="currentColor"/>'),
     ("cross", '<path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="2.2" '
      'stroke-linecap="round"/>'),
     ("triangle", '<path d="M6 .8l5.4 10H.6z" fill="currentColor"/>'),
     ("diamond", '<path d="M6 .6l5.4 5.4L6 11.4.6 6z" fill="currentColor"/>'),
-    ("dash", '<path d="M1.5 6h9" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"/>'),
+    ("dash", '<path d="M1.5 6h9" stroke="currentColor" stroke-width="2.2" '
+     'stroke-linecap="round"/>'),
 )  # fmt: skip
 _BRAND = (
     '<svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" '
@@ -63,7 +65,7 @@ def render(told: Told, before: TableProfile, now: TableProfile, parts: Sequence[
     names = in_order(told["features"])
     headline = _headline(told)
     body = (
-        _head(told, names, headline)
+        _head(told, names, headline, parts)
         + _problems(told)
         + _columns(told, names)
         + _changed(told, names, before, now)
@@ -78,7 +80,8 @@ def render(told: Told, before: TableProfile, now: TableProfile, parts: Sequence[
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
+        '<meta name="color-scheme" content="light dark">'
+        '<meta name="referrer" content="no-referrer">'
         f"<title>{words.escaped(headline)} · Trimtab</title><style>{_style()}</style></head><body>"
         f'<a class="skip" href="#main">To the content</a>{_shapes()}'
         f'<header class="top"><div><span class="brand">{_BRAND}Trimtab</span>'
@@ -129,9 +132,8 @@ def _headline(told: Told) -> str:
         return f"{len(changed)} of {whole} {has} {word}"
     if told["verdict"] == "fail":
         windows = sum(part["verdict"] == "fail" for part in told["parts"])
-        return (
-            f"{windows} of {words.count(len(told['parts']), 'part')} have changed, no whole column"
-        )
+        parts = words.count(len(told["parts"]), "part")
+        return f"No column has moved as a whole, but {windows} of {parts} have changed"
     if told["verdict"] == "inconclusive":
         return "There is too little data to tell"
     return f"None of {whole} has moved"
@@ -147,6 +149,9 @@ def _meaning(told: Told) -> str:
             "by more than its limit and beyond what noise may do."
             if told["verdict"] == "pass"
             else "As a whole, what could be compared is within its limits."
+            if told["verdict"] == "error"
+            else "Seen as a whole, the current table looks like the reference. Some of its windows "
+            "or segments do not: when and where stands below."
         )
     confirmed = sum(bool(features[name]["confirmed"]) for name in changed)
     sure = (
@@ -158,23 +163,36 @@ def _meaning(told: Told) -> str:
         sure = "Enough detectors agree to confirm it." if confirmed else "It is not confirmed yet."
     first = in_order(features)[0]
     return (
-        f"The current table no longer looks like the reference. Furthest is {words.name(first)}: "
-        f"{words.said(features[first]['reason'], 200)}. {sure} A model that learnt from the "
+        f"The current table no longer looks like the reference.{_kinds(features, changed)} "
+        f"Furthest is {words.name(first)}: {words.said(features[first]['reason'], 200)}. "
+        f"{sure} A model that learnt from the "
         "reference meets other values here than it was tested on. Whether its answers are worse "
         "is not said by this: that takes outcomes."
     )
 
 
-def _head(told: Told, names: Sequence[str], headline: str) -> str:
+def _kinds(features: Mapping[str, Told], changed: Sequence[str]) -> str:
+    """Where some columns have moved and others have a finding only: how many of each."""
+    moved = sum(bool(features[name]["moved"]) for name in changed)
+    if moved == len(changed):
+        return ""
+    found = f"{len(changed) - moved} have a structural finding"
+    return f" {moved} have moved, {found}." if moved else ""
+
+
+def _head(told: Told, names: Sequence[str], headline: str, parts: Sequence[Counted]) -> str:
     which, tone = _TONES[told["verdict"]]
     policy = told["policy"]
-    digest = str(policy["digest"])
+    digest = words.escaped(str(policy["digest"]))
+    short = words.escaped(str(policy["digest"]).partition(":")[2][:12])
     rows = [
         ("Reference", f"{words.name(told['reference'], 90)}, {told['rows_reference']:,} rows"),
         ("Current", f"{words.name(told['current'], 90)}, {told['rows_current']:,} rows"),
         ("Policy", f"{words.name(policy['name'])}, tier {policy['tier']}, "
-         f'<code title="{words.escaped(digest)}">{words.escaped(digest.partition(":")[2][:12])}</code>'),
+         f'<code title="{digest}">{short}</code>'),
     ]  # fmt: skip
+    if parts:
+        rows.append(("Looked at", f"as a whole, and in {words.count(len(parts), 'part')}"))
     if told.get("made_at"):
         made = words.moment(str(told["made_at"]))
         rows.append(("Made", f"{words.escaped(made)} UTC"))
@@ -190,14 +208,15 @@ def _head(told: Told, names: Sequence[str], headline: str) -> str:
 def _score(told: Told, names: Sequence[str]) -> str:
     score = told["drift_score"]
     furthest = max(names, key=lambda name: magnitude(told["features"][name]), default=None)
-    about = f"In {words.name(furthest, 30)}, the share" if furthest is not None else "The share"
+    about = f" in {words.name(furthest, 30)}" if furthest is not None else ""
     return (
         f'<div class="score"><p><b>{words.fixed(score)}</b> drift score</p>'
-        '<svg class="nearness" aria-hidden="true" height="16"><rect class="track" y="4" width="100%" '
-        f'height="8" rx="2"/><rect class="bar" y="4" width="{100 * score:.2f}%" height="8" rx="2"/>'
+        '<svg class="nearness" aria-hidden="true" height="16"><rect class="track" y="4" '
+        'width="100%" height="8" rx="2"/><rect class="bar" y="4" '
+        f'width="{100 * score:.2f}%" height="8" rx="2"/>'
         '</svg><p class="soft small"><span>0 none</span><span>1 all rows</span></p>'
-        f'<p class="small">{about} of the rows that is affected is {words.share(score)}: no column '
-        "has more.</p></div>"
+        f'<p class="small">{words.share(score)} of the rows are affected{about}; no column has '
+        "more.</p></div>"
     )
 
 
@@ -239,7 +258,7 @@ def _columns(told: Told, names: Sequence[str]) -> str:
     return (
         '<section id="columns"><h2>All columns, most moved first</h2><div class="card flush">'
         '<table class="stack columns"><thead><tr><th scope="col">Column</th><th scope="col">Verdict'
-        '</th><th scope="col">How far <span class="soft">line: the limit, 1.0</span></th>'
+        '</th><th scope="col">How far, limit at 1.0</th>'
         '<th scope="col" class="num">PSI</th><th scope="col">Severity</th>'
         '<th scope="col" class="num">Without a value</th><th scope="col">Why</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{more}</section>"
@@ -252,10 +271,13 @@ def _row(place: int, name: str, told: Told, scale: float, *, linked: bool) -> st
         shown = f'<a href="#{anchor(place)}">{shown}</a>'
     ratio = told["nearness"]
     nulls = words.share(told["null_rate_reference"])
-    if words.share(told["null_rate_current"]) != nulls:
+    if not told["null_rate_reference"] and not told["null_rate_current"]:
+        nulls = '<span class="soft">none</span>'
+    elif words.share(told["null_rate_current"]) != nulls:
         nulls += f" → {words.share(told['null_rate_current'])}"
+    kind = ' class="still"' if told["verdict"] == "pass" else ""
     return (
-        f'<tr><th scope="row">{shown}</th><td data-label="Verdict">{words.verdict(told)}</td>'
+        f'<tr{kind}><th scope="row">{shown}</th><td data-label="Verdict">{words.verdict(told)}</td>'
         f'<td data-label="How far" class="far">{pictures.nearness(ratio, scale)}'
         f"<span>{words.fixed(ratio, 2)}</span></td>"
         f'<td data-label="PSI" class="num">{words.fixed(told["psi"])}</td>'
@@ -301,8 +323,9 @@ def _calm(told: Told, names: Sequence[str], before: TableProfile, now: TableProf
     all_ = len(names) - len(_of_verdict(told, "fail"))
     which = f"all {all_}" if all_ == len(shown) else f"the {len(shown)} nearest to it of {all_}"
     return (
-        '<section id="calm"><h2>What has not</h2><details><summary>Pictures of the columns that are '
-        f'within their limit: {which}</summary><div class="calm">{cards}</div></details></section>'
+        '<section id="calm"><h2>What has not</h2><details><summary>Pictures of the columns that '
+        f'are within their limit: {which}</summary><div class="calm">{cards}</div></details>'
+        "</section>"
     )
 
 

@@ -22,7 +22,6 @@ _WORDS = {
     "error": ("error", "cross", "bad"),
 }
 _SEVERITY = {
-    "none": ("none", "ring", "plain"),
     "low": ("low", "ring", "wait"),
     "medium": ("medium", "half", "wait"),
     "high": ("high", "triangle", "bad"),
@@ -154,4 +153,6 @@ def severity(word: str | None) -> str:
     """The band of the stability index."""
     if word is None:
         return '<span class="soft">unknown</span>'
+    if word == "none":
+        return '<span class="soft">none</span>'
     return status(*_SEVERITY[word])
