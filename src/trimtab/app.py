@@ -42,6 +42,7 @@ from trimtab.platform.postgresql import Waits
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
 from trimtab.platform.tracing import Spans
+from trimtab.platform.turns import Turns
 from trimtab.platform.whereabouts import demand_no_others, records_file
 from trimtab.policies.loader import load_chosen, load_preset, preset_names
 from trimtab.policies.model import Policy
@@ -232,6 +233,7 @@ def _parts(
         metrics=Metrics(),
         refusals=Refusals(records),
         started_at=real_clock.now(),
+        checking=Turns(settings.checks_at_a_time, "drift checks"),
         following=Following(records, _spans(settings), real_clock),
     )
 

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Query, Request
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, Reach, may, scope_of
+from trimtab.api.access import Actor, PartsOf, Reach, may, scope_of, whose
 from trimtab.api.paging import Pages, going_on
-from trimtab.audit.work import Reading
+from trimtab.api.repeats import Repeats
+from trimtab.audit.work import Reading, Work
 from trimtab.diagnosis import store as diagnosis_store
 from trimtab.diagnosis.model import Cause
 from trimtab.incidents import store
 from trimtab.incidents.model import Incident, Phase
 from trimtab.incidents.timeline import timeline
 from trimtab.kernel.clock import iso, parse_iso
-from trimtab.kernel.errors import NotFound, NotYours
+from trimtab.kernel.errors import InvalidInput, NotFound, NotYours
 from trimtab.kernel.events import plain
 from trimtab.monitoring import late_store
 from trimtab.monitoring import store as monitoring
+from trimtab.monitoring.detection import DetectionConfig
 from trimtab.monitoring.late import Late
 from trimtab.monitoring.model import Window
 from trimtab.observations import store as observations
 from trimtab.registry import store as registry
 from trimtab.sdk import shapes
+from trimtab.workflows import drift_check
+from trimtab.workflows.drift_check import Asked, Checked, DriftChecks
+from trimtab.workflows.tables import Given
 
 router = strict.router("/api/v1", tag="monitoring")
 
 Watcher = Annotated[Actor, may("windows:read", reach=Reach.OWN)]
 Reader = Annotated[Actor, may("incidents:read")]
+Checker = Annotated[Actor, may(drift_check.PERMISSION, reach=Reach.ADDED, asks_about=True)]
 
 
 @router.get("/monitoring/totals", summary="What was taken in")
@@ -66,6 +74,27 @@ def list_windows(
         items=[_window(w, came_late.get(w.id)) for w in found],
         next=pages.page(actor, found[::-1], lambda w: iso(w.start)),
     )
+
+
+@router.post("/monitoring/drift-check", summary="Has a table moved?")
+def check_drift(
+    body: shapes.NewDriftCheck, actor: Checker, request: Request, repeat: Repeats
+) -> shapes.DriftCheckShape:
+    """Compare a table with how it was, or with what a model was trained on; the answer is on
+    record, and nothing else follows from it.
+
+    A column that is missing, of another type or without any value is no finding: nobody could
+    look, and `errors` names each of them.
+    """
+    checks: DriftChecks = request.app.state.drift_checks
+    asked = _asked(body, actor)
+    told: list[shapes.DriftCheckShape] = []
+
+    def tell(work: Work, made: Checked) -> None:
+        told.append(repeat.keep(work, _checked(asked, made)))
+
+    checks.check(actor, asked, tell)
+    return told[-1]
 
 
 @router.get("/monitoring/incidents", summary="Incidents")
@@ -142,6 +171,64 @@ def visible(reading: Reading, actor: Actor, incident_id: str) -> Incident:
     if actor.tenant is not None and found.tenant not in (None, actor.tenant):
         raise NotYours("there is no such incident", field="incident")
     return found
+
+
+def _asked(body: shapes.NewDriftCheck, actor: Actor) -> Asked:
+    config, named = body.detection_config, body.detection_config.algorithms
+    try:
+        chosen = DetectionConfig.parse(
+            named if isinstance(named, str) else ",".join(named), config.quorum, config.sensitivity
+        )
+    except InvalidInput as error:
+        place = f"detection_config.{error.field}"
+        raise InvalidInput(error.message, field=place, remedy=error.remedy) from error
+    reference = body.reference_data
+    return Asked(
+        tenant=whose(actor, body),
+        current=_given(body.current_data, drift_check.CURRENT),
+        reference=None if reference is None else _given(reference, drift_check.REFERENCE),
+        model=body.model_id,
+        features=body.features or config.features,
+        threshold=body.threshold,
+        config=chosen,
+        window=config.window_size,
+        policy=body.policy,
+        tier=body.tier,
+    )
+
+
+def _given(table: str | shapes.TableShape, field: str) -> Given:
+    if isinstance(table, str):
+        return Given(field, address=table)
+    if table.profile is None:
+        return Given(field, table.uri, table.columns)
+    try:
+        return Given(field, profile=base64.b64decode(table.profile, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput(
+            f"{field}.profile is not base64", field=f"{field}.profile", remedy="base64 -w0 PROFILE"
+        ) from error
+
+
+def _checked(asked: Asked, made: Checked) -> shapes.DriftCheckShape:
+    told, held = made.document, made.held
+    return shapes.DriftCheckShape(
+        check_id=made.id,
+        model_id=asked.model,
+        tenant=asked.tenant,
+        incident_id=made.incident,
+        timestamp=made.at,
+        threshold=made.threshold,
+        policy=shapes.CheckedByShape(name=held.policy, digest=held.policy_digest, tier=held.tier),
+        windows=[shapes.CheckedWindowShape.model_validate(one) for one in made.windows],
+        **{
+            name: told[name]
+            for name in (
+                *("drift_detected", "drift_score", "affected_features", "verdict", "reason"),
+                *("rows_reference", "rows_current", "features", "skipped", "new_columns"),
+            )
+        },
+    )
 
 
 def _window(window: Window, came_late: Late | None) -> shapes.WindowShape:

@@ -179,7 +179,15 @@ def _known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.TrimtabError)
     request.state.refused = Refused.by(error)
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
-    answer = problem(status, error.code, error.message, field=error.field, remedy=error.remedy)
+    faults = error.faults if isinstance(error, errors.InvalidInput) else ()
+    answer = problem(
+        status,
+        error.code,
+        error.message,
+        field=error.field,
+        remedy=error.remedy,
+        errors=[{"field": field, "what": what} for field, what in faults],
+    )
     if isinstance(error, errors.TooManyRequests):
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, RangeNotSatisfiable):

@@ -31,6 +31,7 @@ from trimtab.api.observed import Observed
 from trimtab.api.outside import NoSecretsInAddresses, SignedBodies
 from trimtab.api.shared_looks import SharedLooks
 from trimtab.platform.metrics import Metrics
+from trimtab.workflows.drift_check import DriftChecks
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 
@@ -73,6 +74,7 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     app.state.parts = parts
     app.state.loop = loop
     app.state.looks = SharedLooks(parts.records)
+    app.state.drift_checks = DriftChecks(parts)
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -21,10 +21,13 @@ READ = frozenset(
     }
 )
 
-_DECIDE = READ | {"approvals:decide", "audit:read"}
+_ASK = READ | {"drift:check"}
+"""Looks, and has tables compared: an entry of its own, and so not an auditor's."""
+
+_DECIDE = _ASK | {"approvals:decide", "audit:read"}
 
 ROLES: dict[str, frozenset[str]] = {
-    "admin": READ
+    "admin": _ASK
     | {
         "models:register",
         "versions:register",
@@ -44,7 +47,7 @@ ROLES: dict[str, frozenset[str]] = {
         "operations:manage",
         "models:infer",
     },
-    "data_scientist": READ
+    "data_scientist": _ASK
     | {
         "models:register",
         "versions:register",
@@ -60,7 +63,7 @@ ROLES: dict[str, frozenset[str]] = {
     "legal": _DECIDE,
     "ml_review_board": _DECIDE,
     "peer_reviewer": _DECIDE,
-    "on_call": READ
+    "on_call": _ASK
     | {"rollouts:operate", "incidents:operate", "remediations:execute", "audit:read"},
     "auditor": READ | {"audit:read", "audit:verify", "identity:read", "operations:read"},
     "gateway": frozenset(

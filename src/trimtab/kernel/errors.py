@@ -23,6 +23,7 @@ number of a protocol: the surfaces map `code` once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -49,9 +50,24 @@ class TrimtabError(Exception):
 
 
 class InvalidInput(TrimtabError):
-    """The caller's data is wrong."""
+    """The caller's data is wrong.
+
+    Args:
+        faults: Each input at fault with what is wrong with it, where there may be several.
+    """
 
     code = "invalid_input"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        remedy: str | None = None,
+        faults: Sequence[tuple[str, str]] = (),
+    ):
+        super().__init__(message, field=field, remedy=remedy)
+        self.faults = tuple(faults)
 
 
 class TooFewValues(InvalidInput):

@@ -47,7 +47,7 @@ def open_blobs(settings: Settings, now: datetime) -> Blobs:
             settings.s3_endpoint,
             settings.s3_region,
             settings.s3_prefix,
-            *_key(settings),
+            *key_of_bucket(settings),
         )
     )
     copies = Copies(settings.home / COPIES, max_bytes=settings.s3_copies_mib * _MIB)
@@ -65,7 +65,7 @@ def open_blobs(settings: Settings, now: datetime) -> Blobs:
     return blobs
 
 
-def _key(settings: Settings) -> tuple[str | None, str | None]:
+def key_of_bucket(settings: Settings) -> tuple[str | None, str | None]:
     """The key of the bucket, whole or not at all.
 
     Raises:

@@ -22,7 +22,8 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource, SecretsSe
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.platform.settings_guard import Problem, check_env_file, refuse, unknown_names, weak
-from trimtab.platform.settings_model import Profile, Settings, Source, is_secret, variables
+from trimtab.platform.settings_kinds import Profile, Source
+from trimtab.platform.settings_model import Settings, is_secret, variables
 
 __all__ = ["Profile", "Row", "Settings", "Source", "explain", "load_settings"]
 

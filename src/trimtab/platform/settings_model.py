@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,46 +17,17 @@ from pydantic_settings import (
 )
 
 from trimtab.kernel.clock import Clock, SteppedClock, SystemClock, parse_iso
+from trimtab.platform.settings_kinds import (
+    Count,
+    LogLevel,
+    Profile,
+    Seconds,
+    Source,
+    Waiting,
+    variable,
+)
 
-
-class Profile(StrEnum):
-    """Whom a start must be safe for."""
-
-    LOCAL = "local"
-    PRODUCTION = "production"
-
-
-class Source(StrEnum):
-    """Where a value was found; of several, the first listed wins."""
-
-    ENVIRONMENT = "environment"
-    SECRET_FILE = "secret file"
-    ENV_FILE = ".env"
-    DEFAULT = "default"
-
-
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[int, Field(ge=0)]
 _KEY_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-Waiting = Annotated[float, Field(ge=0.001, le=86_400)]
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
-
-def variable(
-    name: str, description: str, default: Any = None, *, used: bool = True, secret: bool = False
-) -> Any:
-    """A field that is read from the variable `name`.
-
-    `used` says whether anything depends on it yet; `secret` that its value is never shown
-    and, in production, never taken from the environment.
-    """
-    return Field(
-        default,
-        validation_alias=name,
-        description=description,
-        json_schema_extra={"used": used, "secret": secret},
-        repr=not secret,
-    )
 
 
 class Settings(BaseSettings):
@@ -227,6 +197,32 @@ class Settings(BaseSettings):
     )
     quota_storage_gib: Count = variable(
         "TRIMTAB_QUOTA_STORAGE_GIB", "GiB of models that belong to one tenant alone.", 500
+    )
+
+    check_folders: str = variable(
+        "TRIMTAB_CHECK_FOLDERS",
+        "Folders whose files a drift check may name, with `,` between them; by default no file "
+        "may be named. A tenant reads only below those with `{tenant}` in them, in whose place "
+        "its name stands. What lies below TRIMTAB_HOME is never read.",
+        "",
+    )
+    check_buckets: str = variable(
+        "TRIMTAB_CHECK_BUCKETS",
+        "Buckets whose objects a drift check may name, in the store of S3_ENDPOINT and with its "
+        "key: `bucket` or `bucket/prefix`, with `,` between them, and `{tenant}` as for folders.",
+        "",
+    )
+    check_mib: Count = variable(
+        "TRIMTAB_CHECK_MIB", "Largest file or object that a drift check reads, in MiB.", 256
+    )
+    check_rows: Count = variable(
+        "TRIMTAB_CHECK_ROWS", "Most rows of a table that a drift check reads.", 10_000_000
+    )
+    checks_at_a_time: Count = variable(
+        "TRIMTAB_CHECKS_AT_A_TIME",
+        "Drift checks that are worked on at a time, half of them of one tenant; others are told "
+        "to come again (429).",
+        2,
     )
 
     unreferenced_blobs_keep_hours: Count = variable(
@@ -399,6 +395,16 @@ class Settings(BaseSettings):
         if value and not all(_KEY_PART.fullmatch(part) for part in parts):
             raise ValueError("write letters, digits, `.`, `_` and `-`, in parts divided by `/`")
         return "/".join(parts)
+
+    @field_validator("check_folders", "check_buckets")
+    @classmethod
+    def _plain_places(cls, value: str, info: ValidationInfo) -> str:
+        for one in filter(None, map(str.strip, value.split(","))):
+            if info.field_name == "check_folders" and not (one.startswith("/") and one.strip("/")):
+                raise ValueError("write whole paths, such as /srv/tables, with `,` between them")
+            if info.field_name == "check_buckets" and (":" in one or one.startswith("/")):
+                raise ValueError("write names of buckets, with `,` between them: no `s3://`")
+        return value
 
     @field_validator("otlp_endpoint")
     @classmethod

@@ -72,16 +72,16 @@ def to_bytes(profile: TableProfile) -> bytes:
     return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
 
 
-def from_bytes(content: bytes) -> TableProfile:
+def from_bytes(content: bytes, *, max_bytes: int = MAX_BYTES) -> TableProfile:
     """What `to_bytes` packed, or the plain document.
 
     Raises:
-        InvalidInput: as `from_document`, or it unpacks to more than `MAX_BYTES`.
+        InvalidInput: as `from_document`, or it unpacks to more than `max_bytes`.
     """
     if content[:1] != b"{":
         unpacker = zlib.decompressobj()
         try:
-            content = unpacker.decompress(content, MAX_BYTES)
+            content = unpacker.decompress(content, max_bytes)
         except zlib.error as error:
             raise InvalidInput(
                 "this is not a profile", remedy="make one: trimtab profile FILE -o P"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from trimtab.identity.demands import Reach
 from trimtab.identity.reach import demand_fleet
 from trimtab.platform.settings import Row, explain
-from trimtab.platform.settings_model import Source
+from trimtab.platform.settings_kinds import Source
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking

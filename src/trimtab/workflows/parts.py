@@ -25,6 +25,7 @@ from trimtab.platform.durable import Engine
 from trimtab.platform.metrics import Metrics
 from trimtab.platform.scratch import Scratch
 from trimtab.platform.settings import Settings
+from trimtab.platform.turns import Turns
 from trimtab.policies.model import Policy, TierPolicy
 from trimtab.registry.model import Model, Version
 from trimtab.workflows.following import Following
@@ -92,6 +93,8 @@ class Parts:
     refusals: Refusals
     started_at: datetime
     """Real time."""
+    checking: Turns = field(default_factory=lambda: Turns(2, "drift checks"))
+    """Whoever compares tables takes a turn: it is the heaviest that somebody can ask for."""
     following: Following | None = None
     """Follows jobs and what they write in traces."""
     leaving: Told = field(default_factory=Told)

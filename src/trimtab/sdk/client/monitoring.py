@@ -1,12 +1,17 @@
-"""Windows and incidents."""
+"""Windows, incidents, and whether a table has moved."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from trimtab.sdk import shapes
 from trimtab.sdk.client.wire import Noun, sent
+
+Table = str | bytes | Mapping[str, Sequence[Any]]
+"""A table: its address, a stored profile, or the values of each column by its name."""
 
 
 class Monitoring(Noun):
@@ -39,3 +44,40 @@ class Monitoring(Noun):
     def root_cause(self, incident: str) -> shapes.RootCauseShape:
         """What broke, with the evidence for and against."""
         return self._wire.get(f"/api/v1/analysis/rca/{incident}", shapes.RootCauseShape)
+
+    def drift_check(
+        self,
+        current_data: Table,
+        reference_data: Table | None = None,
+        *,
+        model_id: str | None = None,
+        features: Sequence[str] | None = None,
+        threshold: float | None = None,
+        detection_config: Mapping[str, Any] | None = None,
+        policy: str | None = None,
+        tier: int | None = None,
+        tenant: str | None = None,
+    ) -> shapes.DriftCheckShape:
+        """Compare a table with how it was; without `reference_data`, with what the stable version
+        of the model was trained on."""
+        given = {
+            "current_data": _table(current_data),
+            "reference_data": None if reference_data is None else _table(reference_data),
+            "model_id": model_id,
+            "features": None if features is None else list(features),
+            "threshold": threshold,
+            "detection_config": detection_config,
+            "policy": policy,
+            "tier": tier,
+            "tenant": tenant,
+        }
+        body = {name: value for name, value in given.items() if value is not None}
+        return self._wire.post("/api/v1/monitoring/drift-check", body, shapes.DriftCheckShape)
+
+
+def _table(data: Table) -> str | dict[str, Any]:
+    if isinstance(data, str):
+        return data
+    if isinstance(data, bytes):
+        return {"profile": base64.b64encode(data).decode()}
+    return {"columns": {name: list(values) for name, values in data.items()}}

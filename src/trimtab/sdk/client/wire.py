@@ -218,6 +218,8 @@ def error_of(answer: httpx.Response) -> TrimtabError:
         body = answer.json()
         kind = {**OF_THE_WEB, **BY_CODE}.get(body["code"], TrimtabError)
         error = kind(body["detail"], field=body.get("field"), remedy=body.get("remedy"))
+        if isinstance(error, errors.InvalidInput):
+            error.faults = tuple((one["field"], one["what"]) for one in body.get("errors", ()))
         if isinstance(error, errors.TooManyRequests):
             error.retry_after_seconds = int(answer.headers["Retry-After"])
         return error
