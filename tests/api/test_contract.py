@@ -55,6 +55,7 @@ INEXPRESSIBLE = {
     ("GET /api/ml/model/download", "Range"): "a range begins before it ends",
     ("POST /api/v1/labels", "*"): "the columns of an Arrow stream",
     ("POST /api/v1/predictions", "*"): "the columns of an Arrow stream",
+    ("POST /api/v1/monitoring/drift-check", "*"): "whether two tables can be compared",
     ("*", "Idempotency-Key"): "a key stands for one request",
     ("*", "cursor"): "the place where a list goes on is one that the server has named",
     ("*", "as_of"): "a moment lies after 1970 and has come",

@@ -21,6 +21,7 @@ from trimtab.sdk.ledger import verify_export
 CHANGES_NO_ROW = {
     "access.refused": "nobody known asked, and got nothing",
     "artifact.downloaded": "bytes left",
+    "drift.checked": "somebody asked whether a table has moved",
     "incident.commented": "a word of somebody",
     "incident.severity_raised": "said beside the entry that changed the row",
     "person.logged_in": "somebody came",

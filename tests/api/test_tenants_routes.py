@@ -103,6 +103,13 @@ def _execute(b: Belongings) -> Ask:
     return Ask("/api/v1/remediation/execute", json=body)
 
 
+def _drift_check(b: Belongings) -> Ask:
+    table = {"columns": {"distance_miles": [float(n) for n in range(40)]}}
+    both = {"current_data": table, "reference_data": table, "features": ["distance_miles"]}
+    body = {"model_id": b.model, **both, "tenant": b.tenant}
+    return Ask("/api/v1/monitoring/drift-check", json=body)
+
+
 def _start(b: Belongings) -> Ask:
     body = {"model": b.model, "version": b.version, **BECAUSE}
     return Ask("/api/v1/rollouts", json=body)
@@ -172,6 +179,7 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "POST /api/v1/rollouts/{rollout}/hold": lambda b: Ask(
         f"/api/v1/rollouts/{b.rollout}/hold", json=BECAUSE
     ),
+    "POST /api/v1/monitoring/drift-check": _drift_check,
     "POST /api/v1/rollouts/{rollout}/resume": lambda b: Ask(
         f"/api/v1/rollouts/{b.rollout}/resume", json=BECAUSE
     ),

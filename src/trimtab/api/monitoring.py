@@ -174,7 +174,8 @@ def visible(reading: Reading, actor: Actor, incident_id: str) -> Incident:
 
 
 def _asked(body: shapes.NewDriftCheck, actor: Actor) -> Asked:
-    config, named = body.detection_config, body.detection_config.algorithms
+    config = body.detection_config or shapes.DetectionShape()
+    named = config.algorithms
     try:
         chosen = DetectionConfig.parse(
             named if isinstance(named, str) else ",".join(named), config.quorum, config.sensitivity
@@ -197,9 +198,7 @@ def _asked(body: shapes.NewDriftCheck, actor: Actor) -> Asked:
     )
 
 
-def _given(table: str | shapes.TableShape, field: str) -> Given:
-    if isinstance(table, str):
-        return Given(field, address=table)
+def _given(table: shapes.TableShape, field: str) -> Given:
     if table.profile is None:
         return Given(field, table.uri, table.columns)
     try:

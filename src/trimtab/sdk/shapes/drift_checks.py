@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from trimtab.sdk.shapes.base import Answer, ColumnName, ModelName, Request, TenantName
 
@@ -29,8 +36,7 @@ class TableShape(Request):
     """A table: exactly one of these."""
 
     uri: Address | None = None
-    """Whole path of a Parquet file or a stored profile in a folder that the operator has opened,
-    or `s3://bucket/key` of one in such a bucket."""
+    """Path or `s3://bucket/key` of a Parquet file or a stored profile, where that is allowed."""
     columns: (
         Annotated[
             dict[ColumnName, Values],
@@ -39,9 +45,8 @@ class TableShape(Request):
         ]
         | None
     ) = None
-    """The values of each column by its name: numbers, texts, or true and false; null where there
-    is none. Times are not compared: leave them out."""
-    profile: Annotated[str, Field(min_length=4, max_length=1 << 20)] | None = None
+    """Values by column, of one kind in each: numbers, texts, or true and false; null for none."""
+    profile: Annotated[str, Field(min_length=4, max_length=1_000_000)] | None = None
     """A profile as `trimtab profile` writes it, in base64."""
 
     @model_validator(mode="after")
@@ -50,6 +55,24 @@ class TableShape(Request):
         if sum(one is not None for one in given) != 1:
             raise ValueError("a table is one of uri, columns and profile")
         return self
+
+
+class _OrAddress:
+    """Of a field that takes a table: text is its address. Whatever is wrong with it is then said
+    of one shape, and not of two."""
+
+    @staticmethod
+    def table(value: object) -> object:
+        return {"uri": value} if isinstance(value, str) else value
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        text = {"type": "string", "minLength": 1, "maxLength": MAX_ADDRESS}
+        return {"anyOf": [text, handler(schema)]}
+
+
+TableOrAddress = Annotated[TableShape, BeforeValidator(_OrAddress.table), _OrAddress()]
 
 
 class DetectionShape(Request):
@@ -65,7 +88,7 @@ class DetectionShape(Request):
     """All, or some of `ks`, `psi`, `wasserstein`, `adwin`, `page_hinkley`, `ddm`."""
     quorum: Annotated[float, Field(gt=0, le=100, strict=False)] | None = None
     """Votes that confirm; else as many as the policy says."""
-    window_size: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    window_size: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Compare window by window of so many rows, too; 1000 windows at most."""
     sensitivity: Literal["low", "medium", "high"] = "medium"
     """How small an effect is asked about."""
@@ -76,18 +99,17 @@ class DetectionShape(Request):
 class NewDriftCheck(Request):
     """A table to be compared with another one."""
 
-    current_data: Address | TableShape
+    current_data: TableOrAddress
     """How it is now: a table, or its address."""
-    reference_data: Address | TableShape | None = None
+    reference_data: TableOrAddress | None = None
     """How it was when all was well; else the reference data of the model's stable version."""
     model_id: ModelName | None = None
     """A registered model, whose features and policy then apply."""
     features: Annotated[list[ColumnName], Field(min_length=1, max_length=2000)] | None = None
     """Only these columns; else those of the model, or all of the reference."""
-    threshold: Annotated[float, Field(ge=1e-6, le=0.5, strict=False)] | None = None
-    """Expected share of false discoveries among all that is called moved; else the policy's,
-    which is 0.05 in the presets."""
-    detection_config: DetectionShape = DetectionShape()
+    threshold: Annotated[float, Field(ge=0.0001, le=0.5, strict=False)] | None = None
+    """Share of false discoveries among what is called moved; else the policy's, mostly 0.05."""
+    detection_config: DetectionShape | None = None
     """How to look."""
     policy: Annotated[str, Field(min_length=1, max_length=40)] | None = None
     """Policy that the limits come from, where no model is named; else that of the control plane."""
@@ -102,7 +124,8 @@ class NewDriftCheck(Request):
             raise ValueError("policy and tier follow from the model; leave them out")
         if self.model_id is None and self.reference_data is None:
             raise ValueError("send reference_data, or name a model in model_id")
-        if self.features is not None and self.detection_config.features is not None:
+        config = self.detection_config
+        if self.features is not None and config is not None and config.features is not None:
             raise ValueError("features stand in two places; name them once")
         return self
 
