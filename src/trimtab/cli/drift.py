@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2, Verdict.INCONCLUSIVE: 3}
 
 _SHOWN_PARTS = 20
-_WORDS = {
-    Verdict.PASS: "same",
-    Verdict.FAIL: "MOVED",
-    Verdict.INCONCLUSIVE: "unknown",
-    Verdict.ERROR: "error",
-}
 
 
 @dataclass(frozen=True)
@@ -273,12 +267,20 @@ def _row(look: FeatureDrift, demands: Monitoring, scope: Any) -> tuple[str, ...]
         nulls += f" → {look.null_rate_current:.1%}"
     return (
         look.feature,
-        _WORDS[look.verdict],
+        _word(look),
         "" if psi is None else f"{psi:.3f} {band}".rstrip(),
         "" if near is None else f"{near:.2f}",
         nulls,
         reasons(look, demands, scope),
     )
+
+
+def _word(look: FeatureDrift) -> str:
+    if look.moved:
+        return "MOVED"
+    if look.structural:
+        return "FINDING"
+    return "same" if look.moved is False else "unknown"
 
 
 def _say_parts(found: Comparison, demands: Monitoring) -> None:

@@ -133,7 +133,7 @@ def compare(
         drift_score=max((look.magnitude for look in whole), default=0.0),
         rows_reference=reference.rows,
         rows_current=current.rows,
-        looks=tuple(sorted(whole, key=lambda look: (not look.changed, -look.magnitude))),
+        looks=tuple(sorted(whole, key=lambda look: _order(look, demands))),
         parts=found,
         problems=tuple(problems),
         skipped=skipped,
@@ -254,6 +254,12 @@ def _parts(
         )
         for part, one in zip(parts, looks, strict=True)
     )
+
+
+def _order(look: FeatureDrift, demands: Monitoring) -> tuple[bool, float]:
+    """The most moved first; what is structurally wrong is at its limit at least."""
+    near = nearness(look, demands, Scope.DATASET) or 0.0
+    return not look.changed, -max(near, 1.0 if look.structural else 0.0)
 
 
 def _heard(
