@@ -20,7 +20,7 @@ BUCKETS = 4096
 MAX_NAME = 256
 """Characters of a name; a longer one is known by its beginning and its digest."""
 
-_KEPT_OF_LONG = 200
+KEPT_OF_LONG = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def shortened(name: str) -> str:
     """A name of at most `MAX_NAME` characters; different names stay different."""
     if len(name) <= MAX_NAME:
         return name
-    return f"{name[:_KEPT_OF_LONG]}…{_digest(name).hexdigest()}"
+    return f"{name[:KEPT_OF_LONG]}…{_digest(name).hexdigest()}"
 
 
 def bucket_of(name: str) -> int:
