@@ -38,8 +38,8 @@ def grids() -> dict[str, Grid]:
         "coarse": Grid(40, -128, 384),
         "fine_and_far": Grid(-20, 1 << 40, 4096),
         "largest_indices": Grid(-30, (1 << 53) - 4096, 1024),
-        "minute": Grid(-1029, 0, 4096),
-        "minute_above": Grid(-1029, 1 << 52, 128),
+        "minute": Grid(-1022, 0, 4096),
+        "minute_above": Grid(-1022, 1 << 52, 128),
         "small": Grid(-900, -128, 256),
         "large": Grid(800, -128, 256),
         "enormous": Grid(1000, 0, 1024),
@@ -102,14 +102,14 @@ def mixed(rows: int = 3000) -> tuple[pa.Table, dict[str, Profile]]:
             "day": pa.array(numbers.astype("int32"), pa.date32()),
         }
     )
-    wide = NumericCounter(Grid(0, -4096, 8192)).profile()
+    wide = NumericCounter(Grid(1, -2048, 4096)).profile()
     named = CategoryProfile(0, 0, {})
     like: dict[str, Profile] = {
         "whole": wide,
         "short": NumericCounter(Grid(2, -128, 256)).profile(),
         "large": NumericCounter(Grid(48, -4096, 4096)).profile(),
         "single": NumericCounter(Grid(-3, -128, 1024)).profile(),
-        "money": NumericCounter(Grid(-8, -4096, 8192)).profile(),
+        "money": NumericCounter(Grid(-7, -2048, 4096)).profile(),
         "flag_as_number": NumericCounter(Grid(0, 0, 128)).profile(),
         "number_as_name": named,
         "flag_as_name": named,

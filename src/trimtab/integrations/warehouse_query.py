@@ -13,6 +13,7 @@ and values are scaled by powers of two, which is exact, and never beyond what a 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,7 @@ none), its index, its rows, and the extremes of the whole column. Of categories:
 
 BUCKETED = 1
 
+_LARGEST = sys.float_info.max  # infinities are counted apart
 _STEP = 32  # octaves that the first comparisons of an exponent tell apart
 _EVERYTHING = 1 << 62
 _SAFE = 900  # windows below two to this power do not bring distances near the largest double
@@ -103,8 +105,8 @@ def _in_window(table: Expression, number: int, column: Counted) -> Expression:
     whole = table[column.name].type().is_integer() or table[column.name].type().is_boolean()
     finite, inside, width, index = _near(values.x, column.grid, tiny=not whole)
     odd = ibis.cases(
+        (values.x.isnan(), NAN),  # first: on Spark, Ibis takes NaN for null too
         (values.x.isnull(), NULL),
-        (values.x.isnan(), NAN),
         (values.x == _double(math.inf), POSITIVE),
         else_=NEGATIVE,
     )
@@ -138,7 +140,7 @@ def _near(x: Expression, grid: Grid, *, tiny: bool) -> tuple[Expression, ...]:
     the usual octaves), and the width and the index of its cell there."""
     finite = (x > _double(-math.inf)) & (x < _double(math.inf))  # no NaN is below infinity
     if not grid.logarithmic:
-        inside = (x >= _double(grid.least)) & (x < _double(grid.high))
+        inside = (x >= _double(max(grid.low, -_LARGEST))) & (x < _double(grid.high))
         return finite, inside, _double(math.ldexp(1.0, grid.level)), _window_index(x, grid, tiny)
     size = x.abs()
     octaves = range(-_STEP, _STEP)
@@ -161,9 +163,12 @@ def _window_index(x: Expression, grid: Grid, tiny: bool) -> Expression:
         scaled = x
         for power in (min(-level, 1023), -level - min(-level, 1023)):
             scaled = scaled if power == 0 else scaled * _double(math.ldexp(1.0, power))
+    if grid.start >= 0:
+        return scaled.floor().cast("int64")
     before = grid.start - 1
     near = (scaled - _double(float(before))).floor().cast("int64")
-    return near + ibis.literal(before, "int64")
+    last = ibis.literal(grid.cells, "int64")  # what is rounded up to the end of the window
+    return ibis.least(near, last) + ibis.literal(before, "int64")
 
 
 def _distance(x: Expression, grid: Grid) -> Expression:
