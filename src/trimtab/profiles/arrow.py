@@ -75,8 +75,7 @@ class NumericColumn:
             self._nulls += nulls
             counter.add(values[there])
         else:
-            np.copyto(values, fill, where=~there)
-            counter.add(values, fill=fill, filled=nulls)
+            counter.add(values, fill=fill, filled=nulls, null=~there)
 
     def profile(self) -> NumericProfile:
         """What was counted."""
@@ -247,8 +246,7 @@ def opened(data: SpeaksArrow) -> pa.RecordBatchReader:
 def numbers(chunk: pa.Array) -> tuple[Sample, NDArray[np.bool_] | None]:
     """The values of a chunk as float64, and which of them are there; None for all.
 
-    With nulls the values are a copy that may be written to; where a value is not there, it is
-    anything.
+    They may lie where the chunk's own do; where a value is not there, it is anything.
     """
     if pa.types.is_null(chunk.type):
         return np.zeros(len(chunk)), np.zeros(len(chunk), dtype=np.bool_)
@@ -259,9 +257,8 @@ def numbers(chunk: pa.Array) -> tuple[Sample, NDArray[np.bool_] | None]:
     if chunk.type not in _VIEWS:
         chunk = chunk.cast(pa.float64(), safe=False)
     values = _buffered(chunk)
-    if not chunk.null_count:
-        return values.astype(np.float64, copy=False), None
-    return values.astype(np.float64), _there(chunk)
+    there = _there(chunk) if chunk.null_count else None
+    return values.astype(np.float64, copy=False), there
 
 
 def _of_decimals(chunk: pa.Array) -> pa.Array:

@@ -33,6 +33,7 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self.scaled = np.empty(_BLOCK)
         self.codes = np.empty(_BLOCK, dtype=np.int64)
+        self.filled = np.empty(_BLOCK)
 
 
 @functools.cache
@@ -57,7 +58,14 @@ class NumericCounter:
         self._counts = np.zeros(self._slots + 2, dtype=np.int64)
         self._tails: list[Sample] = []
 
-    def add(self, values: Sample, *, fill: float | None = None, filled: int = 0) -> None:
+    def add(
+        self,
+        values: Sample,
+        *,
+        fill: float | None = None,
+        filled: int = 0,
+        null: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Count more values.
 
         Args:
@@ -65,6 +73,8 @@ class NumericCounter:
             fill: A value of the window that stands in for nulls. Filling them and taking them
                 out of one cell again is far cheaper than moving all values together.
             filled: How many of `values` are such.
+            null: Which of them are yet to be filled, shape (n,), and may be anything; None for
+                none.
         """
         self._rows += values.size
         if fill is not None:
@@ -72,6 +82,8 @@ class NumericCounter:
             self._counts[self._slot(fill)] -= filled
         for begin in range(0, values.size, _BLOCK):
             block = values[begin : begin + _BLOCK]
+            if null is not None:
+                block = _filled(block, null[begin : begin + _BLOCK], fill)
             low, high = float(block.min()), float(block.max())
             if low != low:  # a NaN anywhere makes the smallest one
                 numbers = block[~np.isnan(block)]
@@ -175,6 +187,14 @@ class NumericCounter:
         per_octave = 1 << OCTAVE_BITS
         octave = _FIRST_OCTAVE + slots // per_octave
         return octave - OCTAVE_BITS, per_octave + slots % per_octave
+
+
+def _filled(block: Sample, null: NDArray[np.bool_], fill: float | None) -> Sample:
+    """A block with `fill` in place of what is null, in the thread's own room."""
+    room = _scratch().filled[: block.size]
+    np.copyto(room, block)
+    np.copyto(room, fill, where=null)
+    return room
 
 
 def _finite_extremes(block: Sample) -> tuple[float, float]:
