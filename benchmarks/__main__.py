@@ -24,6 +24,7 @@ NAMES = (
     "download",
     "startup",
     "streams",
+    "drift",
 )
 
 
