@@ -87,6 +87,12 @@ def test_a_profile_of_the_first_version_is_read_to_the_same_numbers() -> None:
     assert (count.low, count.high, count.mean, count.whole) == (0.0, 8.0, 2.874, True)
 
 
+def test_fields_of_which_nobody_knows_are_ignored() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["note"] = document["columns"][0]["note"] = "of a later release"
+    assert codec.to_document(codec.from_document(document)) == DOCUMENT
+
+
 # -- refusals -------------------------------------------------------------------------------
 
 

@@ -142,6 +142,28 @@ def test_disjoint_supports_are_as_far_as_they_are(law: str) -> None:
     assert error <= 0.01 * found.wasserstein
 
 
+def test_within_a_cell_the_values_are_taken_to_lie_evenly() -> None:
+    """Gaps of 0, -1/4, 1/4 and 0 at the edges 0, 1, 2 and 2.5: the middle one crosses zero."""
+    grid = Grid(0, 0, 128)
+    x, y = np.array([0.0, 1.2, 1.4, 1.6]), np.array([0.3, 0.4, 1.5, 2.5])
+    found = numeric_distance(profiled(grid, x), profiled(grid, y))
+    assert (found.ks_d, found.ks_d_high) == (0.25, 0.5)
+    assert found.wasserstein == 1 / 8 + 1 / 8 + 1 / 16
+    assert found.wasserstein_error == (3 / 4 + 1 + 1 / 8) / 2
+
+
+def test_two_whole_numbers_in_a_cell_may_be_apart() -> None:
+    grid = Grid(1, 0, 128)
+    zeros, ones = np.zeros(50), np.ones(50)
+    found = numeric_distance(profiled(grid, zeros, whole=True), profiled(grid, ones, whole=True))
+    assert (found.ks_d, found.ks_d_high) == (0.0, 1.0)
+    assert found.wasserstein_error >= 1.0
+    fine = Grid(0, 0, 128)
+    exact = numeric_distance(profiled(fine, zeros, whole=True), profiled(fine, ones, whole=True))
+    assert (exact.ks_d, exact.ks_d_high, exact.wasserstein) == (1.0, 1.0, 1.0)
+    assert exact.wasserstein_error == 0.0
+
+
 def test_the_p_value_is_that_of_smirnov() -> None:
     rng = np.random.default_rng(8)
     x, y = rng.normal(size=3000), rng.normal(0.08, 1, size=2000)

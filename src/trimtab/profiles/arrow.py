@@ -136,6 +136,12 @@ def counter_for(kind: pa.DataType, like: Profile | None) -> ColumnCounter:
 
     Raises:
         InvalidInput: values of this type are not compared; the message says which.
+
+    Example:
+        >>> counter = counter_for(pa.int64(), None)
+        >>> counter.add(pa.array([3, 4, None]))
+        >>> counter.profile().mean
+        3.5
     """
     why = unfit(kind)
     if why is not None:
@@ -151,7 +157,14 @@ def counter_for(kind: pa.DataType, like: Profile | None) -> ColumnCounter:
 
 
 def unfit(kind: pa.DataType) -> str | None:
-    """Why a column of this type is not compared; None where it is."""
+    """Why a column of this type is not compared; None where it is.
+
+    Example:
+        >>> unfit(pa.list_(pa.int8()))
+        'values of type list<item: int8> are not compared'
+        >>> unfit(pa.float32()) is None
+        True
+    """
     types = pa.types
     if types.is_dictionary(kind):
         return unfit(kind.value_type)
@@ -166,7 +179,14 @@ def unfit(kind: pa.DataType) -> str | None:
 def profile_batches(
     schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, like: Like | None = None
 ) -> TableProfile:
-    """The profile of record batches of one schema, one batch in memory at a time."""
+    """The profile of record batches of one schema, one batch in memory at a time.
+
+    Example:
+        >>> table = pa.table({"city": ["Bern", "Bern", None]})
+        >>> found = profile_batches(table.schema, table.to_batches())
+        >>> found.rows, found.columns["city"].counts
+        (3, {'Bern': 2})
+    """
     counters, skipped = counters_for(schema, like)
     rows = 0
     for batch in batches:
@@ -179,7 +199,14 @@ def profile_batches(
 
 
 def tails_of(counters: Mapping[str, ColumnCounter]) -> dict[str, Tail]:
-    """How the numeric ones of these columns end."""
+    """How the numeric ones of these columns end.
+
+    Example:
+        >>> counters, _ = counters_for(pa.schema({"x": pa.float64(), "city": pa.string()}), None)
+        >>> counters["x"].add(pa.array([1.0, 3.0, 3.0]))
+        >>> tails_of(counters)
+        {'x': Tail(value=3.0, run=2)}
+    """
     return {
         name: counter.tail
         for name, counter in counters.items()
@@ -194,6 +221,11 @@ def counters_for(
 
     Raises:
         InvalidInput: two columns have one name.
+
+    Example:
+        >>> counters, skipped = counters_for(pa.schema({"x": pa.int8(), "raw": pa.binary()}), None)
+        >>> list(counters), skipped
+        (['x'], {'raw': 'values of type binary are not compared'})
     """
     if len(set(schema.names)) != len(schema.names):
         twice = next(name for name in schema.names if schema.names.count(name) > 1)
@@ -218,6 +250,11 @@ def profile_of(data: SpeaksArrow, *, like: Like | None = None) -> TableProfile:
 
     Raises:
         InvalidInput: it does not export Arrow, or two columns have one name.
+
+    Example:
+        >>> found = profile_of(pa.table({"amount": [1.0, 2.0, 3.0], "city": ["a", "b", "b"]}))
+        >>> round(found.columns["amount"].mean, 1), found.columns["city"].counts
+        (2.0, {'a': 1, 'b': 2})
     """
     with opened(data) as reader:
         return profile_batches(reader.schema, reader, like=like)
@@ -228,6 +265,11 @@ def opened(data: SpeaksArrow) -> pa.RecordBatchReader:
 
     Raises:
         InvalidInput: it does not, or not what it holds.
+
+    Example:
+        >>> with opened(pa.table({"x": [1, 2]})) as reader:
+        ...     [batch.num_rows for batch in reader]
+        [2]
     """
     if not hasattr(data, "__arrow_c_stream__"):
         raise InvalidInput(
@@ -246,7 +288,17 @@ def opened(data: SpeaksArrow) -> pa.RecordBatchReader:
 def numbers(chunk: pa.Array) -> tuple[Sample, NDArray[np.bool_] | None]:
     """The values of a chunk as float64, and which of them are there; None for all.
 
+<<<<<<< HEAD
     They may lie where the chunk's own do; where a value is not there, it is anything.
+=======
+    With nulls the values are a copy that may be written to; where a value is not there, it is
+    anything.
+
+    Example:
+        >>> values, there = numbers(pa.array([1, None, 3]))
+        >>> values[there], there
+        (array([1., 3.]), array([ True, False,  True]))
+>>>>>>> 508e27b (docs(profiles): the reference of profiles, their format and measured errors, and an example in each public function)
     """
     if pa.types.is_null(chunk.type):
         return np.zeros(len(chunk)), np.zeros(len(chunk), dtype=np.bool_)
@@ -324,7 +376,12 @@ def _categories(chunk: pa.Array) -> tuple[list[str], list[int], int]:
 
 def encoded(column: pa.Array) -> tuple[list[str], NDArray[np.int64]]:
     """The different texts of a column in the order in which they first come, and for each row
-    the place of its own among them, shape (n,); -1 where it is null."""
+    the place of its own among them, shape (n,); -1 where it is null.
+
+    Example:
+        >>> encoded(pa.array(["b", None, "a", "b"]))
+        (['b', 'a'], array([ 0, -1,  1,  0]))
+    """
     if pa.types.is_null(column.type):
         return [], np.full(len(column), -1, dtype=np.int64)
     texts = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
@@ -358,6 +415,12 @@ def _as_text(values: pa.Array) -> pa.Array:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts, plain or in a dictionary.
+
+    Example:
+        >>> is_text(pa.dictionary(pa.int8(), pa.string())), is_text(pa.binary())
+        (True, False)
+    """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     types = pa.types
@@ -365,7 +428,12 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def tail_of(values: Sample) -> Tail | None:
-    """How a column of floats ends; None if its last value is not finite, or it has none."""
+    """How a column of floats ends; None if its last value is not finite, or it has none.
+
+    Example:
+        >>> tail_of(np.array([5.0, 7.0, 7.0]))
+        Tail(value=7.0, run=2)
+    """
     return _tail(None, values, None)
 
 

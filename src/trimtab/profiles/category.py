@@ -81,6 +81,11 @@ def of_counts(counts: Mapping[str, int], *, rows: int, nulls: int) -> CategoryPr
 
     Raises:
         InvalidInput: the counts and the nulls do not add up to the rows.
+
+    Example:
+        >>> city = of_counts({"Zürich": 2, "Bern": 1}, rows=4, nulls=1)
+        >>> city.counts, city.known
+        ({'Bern': 1, 'Zürich': 2}, 3)
     """
     found: dict[str, int] = {}
     for name, count in counts.items():
@@ -95,7 +100,12 @@ def of_counts(counts: Mapping[str, int], *, rows: int, nulls: int) -> CategoryPr
 
 
 def shortened(name: str) -> str:
-    """A name of at most `MAX_NAME` characters; different names stay different."""
+    """A name of at most `MAX_NAME` characters; different names stay different.
+
+    Example:
+        >>> shortened("Bern"), len(shortened("x" * 300))
+        ('Bern', 233)
+    """
     if len(name) <= MAX_NAME:
         return name
     return f"{name[:KEPT_OF_LONG]}…{_digest(name).hexdigest()}"
@@ -103,7 +113,12 @@ def shortened(name: str) -> str:
 
 def bucket_of(name: str) -> int:
     """The bucket of a name: the first twelve bits of the MD5 of its UTF-8 form, which every
-    database can compute too."""
+    database can compute too.
+
+    Example:
+        >>> hex(bucket_of("Bern")), hashlib.md5(b"Bern").hexdigest()[:3]
+        ('0x961', '961')
+    """
     return int.from_bytes(_digest(shortened(name)).digest()[:2], "big") * BUCKETS >> 16
 
 

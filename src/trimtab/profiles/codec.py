@@ -30,7 +30,14 @@ _COUNTERS = ("rows", "nulls", "nans", "positive_infinities", "negative_infinitie
 
 def to_document(profile: TableProfile) -> dict[str, Any]:
     """A profile as JSON objects. Cells are written level by level: the steps from each index
-    to the next, and the counts."""
+    to the next, and the counts.
+
+    Example:
+        >>> city = of_counts({"Bern": 2}, rows=3, nulls=1)
+        >>> document = to_document(TableProfile(3, {"city": city}))
+        >>> document["columns"][0]["counts"]
+        {'Bern': 2}
+    """
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -45,6 +52,12 @@ def from_document(document: Any) -> TableProfile:
 
     Raises:
         InvalidInput: it is no such document, of another version, or contradicts itself.
+
+    Example:
+        >>> city = of_counts({"Bern": 2}, rows=3, nulls=1)
+        >>> document = to_document(TableProfile(3, {"city": city}))
+        >>> from_document(document).columns["city"].nulls
+        1
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidInput("this is not a profile", remedy="make one: trimtab profile FILE -o P")
@@ -67,7 +80,13 @@ def from_document(document: Any) -> TableProfile:
 
 
 def to_bytes(profile: TableProfile) -> bytes:
-    """The document, packed; the same profile gives the same bytes."""
+    """The document, packed; the same profile gives the same bytes.
+
+    Example:
+        >>> content = to_bytes(TableProfile(0, {}))
+        >>> zlib.decompress(content)
+        b'{"format":"trimtab.profile","version":1,"rows":0,"columns":[],"skipped":{}}'
+    """
     text = json.dumps(to_document(profile), ensure_ascii=False, separators=(",", ":"))
     return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
 
@@ -77,6 +96,10 @@ def from_bytes(content: bytes, *, max_bytes: int = MAX_BYTES) -> TableProfile:
 
     Raises:
         InvalidInput: as `from_document`, or it unpacks to more than `max_bytes`.
+
+    Example:
+        >>> from_bytes(to_bytes(TableProfile(5, {}))).rows
+        5
     """
     if content[:1] != b"{":
         unpacker = zlib.decompressobj()

@@ -105,6 +105,16 @@ def numeric_distance(
 
     Source: Smirnov (1939) for D, Stephens (1970) for its p-value; Vallender (1974) for the
     Wasserstein distance; Jeffreys (1946) for PSI; Lin (1991) for Jensen-Shannon.
+
+    Example:
+        >>> from trimtab.profiles.arrow import profile_of
+        >>> import pyarrow as pa
+        >>> rng = np.random.default_rng(0)
+        >>> before = profile_of(pa.table({"x": rng.normal(size=5000)}))
+        >>> now = profile_of(pa.table({"x": rng.normal(0.2, 1, size=2000)}), like=before.columns)
+        >>> found = numeric_distance(before.columns["x"], now.columns["x"])
+        >>> round(found.ks_d, 3), round(found.ks_d_high, 3), round(found.wasserstein, 3)
+        (0.108, 0.11, 0.217)
     """
     if bins < 2:
         raise InvalidInput(f"{bins} bins cannot show a change", field="bins")
@@ -142,6 +152,13 @@ def category_distance(reference: CategoryProfile, current: CategoryProfile) -> C
 
     Raises:
         TooFewValues: one side has no category at all.
+
+    Example:
+        >>> from trimtab.profiles.category import of_counts
+        >>> before = of_counts({"a": 600, "b": 400}, rows=1000, nulls=0)
+        >>> now = of_counts({"a": 250, "b": 200, "c": 50}, rows=500, nulls=0)
+        >>> round(category_distance(before, now).mass, 3)
+        0.1
     """
     before, now = _category_counts(reference, current)
     if not before.sum() or not now.sum():

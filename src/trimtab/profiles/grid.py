@@ -103,7 +103,15 @@ class Aligned:
 
 
 def aligned(reference: Cells, current: Cells) -> Aligned:
-    """Both counts over the finest cells that both sides can tell apart."""
+    """Both counts over the finest cells that both sides can tell apart.
+
+    Example:
+        >>> one = Cells(np.array([0, 0]), np.array([4, 5]), np.array([7, 1]))
+        >>> other = Cells(np.array([1]), np.array([2]), np.array([3]))
+        >>> shared = aligned(one, other)  # [4, 5) and [5, 6) lie in [4, 6)
+        >>> shared.lower, shared.upper, shared.reference, shared.current
+        (array([4.]), array([6.]), array([8]), array([3]))
+    """
     level = np.concatenate([reference.level, current.level])
     index = np.concatenate([reference.index, current.index])
     order, starts = _outermost(level, index)
@@ -225,6 +233,11 @@ def fit(values: Sample) -> Grid:
 
     Source: ours. Linear cells unless they crowd: on columns whose weight spans decades
     (durations, amounts, bytes), logarithmic cells tell more values apart.
+
+    Example:
+        >>> grid = fit(np.random.default_rng(0).normal(size=1000))
+        >>> grid.low, grid.high, grid.cells
+        (-4.5, 4.0, 2176)
     """
     some = np.asarray(values[:: max(1, values.size // _SAMPLE)], dtype=np.float64)
     some = some[np.isfinite(some)]

@@ -37,6 +37,13 @@ def profiles_by_group(
 
     Raises:
         InvalidInput: the column cannot be compared, or has another length.
+
+    Example:
+        >>> tenant = pa.array(["x", "y", "x", "x"])
+        >>> names, codes = codes_of(tenant)
+        >>> found = profiles_by_group(pa.array([1, 5, 2, None]), codes, len(names))
+        >>> [(name, one.mean, one.nulls) for name, one in zip(names, found)]
+        [('x', 1.5, 1), ('y', 5.0, 0)]
     """
     if len(column) != codes.size:
         raise InvalidInput(f"{codes.size} codes for {len(column)} rows", field="codes")
@@ -123,6 +130,11 @@ def _categories(column: pa.Array, codes: Codes, groups: int) -> list[CategoryPro
 
 def codes_of(column: pa.Array) -> tuple[list[Any], Codes]:
     """The groups that the values of a column make, in the order in which they first come, and
-    the code of each row; -1 where it is null."""
+    the code of each row; -1 where it is null.
+
+    Example:
+        >>> codes_of(pa.array(["x", None, "y", "x"]))
+        (['x', 'y'], array([ 0, -1,  1,  0]))
+    """
     names, codes = encoded(column)
     return names, codes

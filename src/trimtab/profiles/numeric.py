@@ -146,7 +146,13 @@ class NumericProfile:
 
 
 def empty(grid: Grid, *, whole: bool = False) -> NumericProfile:
-    """The profile of no rows at all: merging it changes nothing."""
+    """The profile of no rows at all: merging it changes nothing.
+
+    Example:
+        >>> nothing = empty(Grid(0, 0, 128))
+        >>> nothing.rows, nothing.low is None
+        (0, True)
+    """
     return NumericProfile(grid, whole, 0, 0, 0, 0, 0, None, None, NO_CELLS)
 
 

@@ -44,6 +44,15 @@ def profile_parquet(
 
     Raises:
         InvalidInput: no Parquet file, damaged, or without a column that was asked for.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "rows.parquet")
+        ...     pq.write_table(pa.table({"x": [1, 2, None], "y": ["a", "b", "b"]}), path)
+        ...     found = profile_parquet(path, columns=["x"])
+        >>> found.rows, list(found.columns), found.columns["x"].nulls
+        (3, ['x'], 1)
     """
     files = _Files(source)
     schema = chosen(files.schema, columns)
@@ -123,6 +132,10 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 
     Raises:
         InvalidInput: there is no such column, or there are two.
+
+    Example:
+        >>> chosen(pa.schema({"a": pa.int8(), "b": pa.int8()}), ["b"]).names
+        ['b']
     """
     if columns is None:
         return schema

@@ -119,6 +119,13 @@ def profile_parts(
 
     Raises:
         InvalidInput: there is no such column, or more than 100,000 parts.
+
+    Example:
+        >>> from trimtab.profiles.sources import frame_source
+        >>> source = frame_source(pa.table({"amount": [1, 2, 30, 4], "city": ["a", "a", "b", "a"]}))
+        >>> parts, lost = profile_parts(source, ["amount"], like={}, by="city")
+        >>> [(part.segment, part.profile.columns["amount"].high) for part in parts], lost
+        ([('a', 4.0), ('b', 30.0)], 0)
     """
     extra = [name for name in (by, windows.time if windows else None) if name is not None]
     _known(source, extra)
@@ -200,6 +207,12 @@ def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool
 
     Raises:
         InvalidInput: it holds other things, or numbers of several units.
+
+    Example:
+        >>> microseconds(pa.array(["1970-01-01T00:00:02", None]), "at")
+        (array([2000000,       0]), array([ True, False]))
+        >>> microseconds(pa.array([1_700_000_000]), "at")[0]
+        array([1700000000000000])
     """
     kind = column.type
     if pa.types.is_dictionary(kind):

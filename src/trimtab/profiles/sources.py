@@ -175,6 +175,11 @@ def frame_source(data: SpeaksArrow, title: str = "data") -> Source:
 
     Raises:
         InvalidInput: it does not.
+
+    Example:
+        >>> source = frame_source(pa.table({"x": [1, 2, 4]}))
+        >>> source.schema.names, source.profile().columns["x"].high
+        (['x'], 4.0)
     """
     with opened(data) as reader:
         return BatchSource(title, _Frame(reader.read_all()))
@@ -187,6 +192,14 @@ def open_source(name: str) -> Source:
     Raises:
         NotFound: nothing is there.
         InvalidInput: it is none of these, or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "rows.csv").write_text("city,amount\\nBern,3\\nBern,4.5\\n")
+        ...     found = open_source(f"{folder}/rows.csv").profile()
+        >>> found.columns["city"].counts, found.columns["amount"].high
+        ({'Bern': 2}, 4.5)
     """
     path = Path(name)
     if path.is_dir():

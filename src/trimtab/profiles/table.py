@@ -53,7 +53,15 @@ class TableProfile:
 
 
 def merged(profiles: Iterable[TableProfile]) -> TableProfile:
-    """The profile of the rows of all; of none, that of no rows."""
+    """The profile of the rows of all; of none, that of no rows.
+
+    Example:
+        >>> from trimtab.profiles.category import of_counts
+        >>> monday = TableProfile(2, {"city": of_counts({"Bern": 2}, rows=2, nulls=0)})
+        >>> tuesday = TableProfile(3, {"city": of_counts({"Basel": 3}, rows=3, nulls=0)})
+        >>> merged([monday, tuesday]).columns["city"].counts
+        {'Basel': 3, 'Bern': 2}
+    """
     return reduce(TableProfile.merged, profiles, TableProfile(0, {}))
 
 
