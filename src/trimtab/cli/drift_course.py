@@ -44,6 +44,8 @@ def when(parts: Sequence[Told], names: Sequence[str]) -> str:
     if not timed:
         return _HOW_TO
     rows = {name: windows_of(timed, name) for name in names}
+    if all(one.ratio is None for found in rows.values() for one in found):
+        return f'<p class="lede">{_TOO_SHORT}</p>'
     rows = {name: found for name, found in rows.items() if any(one.changed for one in found)}
     spans = {(part["begin"], part["end"]) for part in timed}
     lead = f"{words.count(len(spans), 'window')} of the current table, each beside the whole "
@@ -74,6 +76,10 @@ _LEGEND = (
     f'height="100%"/></svg>within it</li><li><span class="tone-bad">{words.shape("diamond")}</span>'
     f'a finding</li><li><span class="tone-wait">{words.shape("ring")}</span>too few rows</li></ul>'
 )
+_TOO_SHORT = (
+    "No window has rows enough to be judged: none is shown as calm, and none as changed. Take "
+    "longer windows, or fewer segments."
+)
 _HOW_TO = (
     '<p class="lede">The current table was compared as a whole, so this report cannot say when a '
     "change began. Compare it window by window: add <code>--time COLUMN --window 1d</code> with "
@@ -92,9 +98,10 @@ def windows_of(parts: Sequence[Told], name: str) -> list[Window]:
     told = []
     for begin, end in sorted(found, key=lambda span: _order(span[0])):
         looks = found[(begin, end)]
-        known = [look["nearness"] for look in looks if look["nearness"] is not None]
         changed = [look for look in looks if look["verdict"] == "fail"]
         moved = any(look["moved"] for look in changed)
+        telling = [look for look in looks if look["moved"]] or looks
+        known = [look["nearness"] for look in telling if look["nearness"] is not None]
         finding = any(look["structural"] for look in changed)
         reason = str(changed[0]["reason"]) if changed else ""
         if changed and changed[0]["segment"] is not None:

@@ -31,7 +31,7 @@ FEW = 8
 MOST_BARS = 180
 """Windows in one picture; of more of them neighbours are drawn as one."""
 
-_HIGH, _STRIP, _GAP, _AXIS = 148, 76, 22, 20
+_HIGH, _STRIP, _GAP, _AXIS = 148, 80, 26, 20
 
 
 def picture(label: str, height: int, body: str, kind: str) -> str:
@@ -106,7 +106,7 @@ def _upper(told: Portrait, high: float, cut: Sequence[int]) -> str:
     body = line(_HIGH, "base")
     tick = _round_down(high)
     y = _HIGH * (1 - room * tick / high)
-    body += line(y, "grid") + text(0.0, y - 4, f"{share(tick, _places_of(tick))} of rows", "tick")
+    body += line(y, "grid")
     if told.single:
         drawn = _spikes(told, ys)
     else:
@@ -114,6 +114,9 @@ def _upper(told: Portrait, high: float, cut: Sequence[int]) -> str:
         drawn = f'<path class="was" d="{_steps(xs, ys[0], closed=True)}"/>'
         drawn += f'<path class="is" d="{_steps(xs, ys[1], closed=False)}"/>'
     body += stretched(0, _HIGH, drawn)
+    tallest, fifth = np.maximum(told.before, told.now), max(1, told.before.size // 5)
+    free = 0.0 if tallest[:fifth].max() < tallest[-fifth:].max() else 1.0
+    body += text(free, y - 4, f"{share(tick, _places_of(tick))} of rows", "tick")
     for place in cut:
         middle = told.axis.place(float(told.starts[place] / 2 + told.ends[place] / 2))
         words = f"↑ {share(float(told.before[place]))} → {share(float(told.now[place]))}"
@@ -146,7 +149,7 @@ def _difference(told: Portrait, top: float, limit: float | None) -> str:
         least = min(least, -1.3 * limit) if told.d < 0 else least
         most = max(most, 1.3 * limit) if told.d >= 0 else most
     room = max(1e-9, most - least)
-    low, high = least - 0.06 * room, most + 0.06 * room
+    low, high = least - 0.09 * room, most + 0.09 * room
 
     def y_of(value: float) -> float:
         return top + _STRIP * (high - value) / (high - low)

@@ -19,7 +19,6 @@ SPIKES = 40
 
 _BINS = 64
 _FEWEST_BINS = 12
-_VALUES_IN_BIN = 6
 _STEPS = 180
 _BULK = 0.005
 _WIDE = 60.0
@@ -95,7 +94,7 @@ def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
         starts = ends = sides.values[inside]
         shares = sides.share[0][inside], sides.share[1][inside]
     else:
-        edges = _edges(sides, axis, int(inside.sum()))
+        edges = _edges(sides, axis, sides.values[inside])
         starts, ends = edges[:-1], edges[1:]
         shares = np.diff(sides.below(edges, 0)), np.diff(sides.below(edges, 1))
         axis = Axis(float(edges[0]), float(edges[-1]), axis.logarithmic)
@@ -221,14 +220,18 @@ def _positive(sides: _Sides, side: int) -> float | None:
     return float(sides.lower[there][first])
 
 
-def _edges(sides: _Sides, axis: Axis, different: int) -> Sample:
-    """Edges of bins that hold whole cells, so that no bin has more of them by chance."""
+def _edges(sides: _Sides, axis: Axis, values: Sample) -> Sample:
+    """Edges of bins that hold as many cells, or rounded values, each: none has more by chance."""
     if axis.logarithmic:
         return np.asarray(np.geomspace(axis.low, axis.high, _BINS + 1))
     width = axis.high - axis.low
-    sparse = sides.step * different < 0.6 * width and different < _BINS * _VALUES_IN_BIN
-    bins = max(_FEWEST_BINS, different // _VALUES_IN_BIN) if sparse else _BINS
-    step = width / bins
+    rounded = None if sides.logarithmic else _rounding(sides, values)
+    if rounded is not None and width < 4 * _BINS * rounded:
+        step = math.ceil(width / _BINS / rounded) * rounded
+        bins = math.floor(width / step + 1e-6) + 1
+        first = float(values[0]) - rounded / 2
+        return np.asarray(first + step * np.arange(bins + 1))
+    step = width / _BINS
     if not sides.logarithmic and step > sides.step:
         step = math.ceil(step / sides.step) * sides.step
     elif not sides.logarithmic and width > _FEWEST_BINS * sides.step:
@@ -236,6 +239,15 @@ def _edges(sides: _Sides, axis: Axis, different: int) -> Sample:
     first = math.floor(axis.low / step)
     last = max(first + 1, math.ceil(axis.high / step))
     return np.arange(first, last + 1, dtype=np.float64) * step
+
+
+def _rounding(sides: _Sides, values: Sample) -> float | None:
+    """The step that values have been rounded to; None where cells are no finer than it."""
+    apart = np.diff(values)
+    least = float(np.quantile(apart, 0.1))
+    if least < 2.5 * sides.step:
+        return None
+    return float(apart.sum() / np.round(apart / least).sum())
 
 
 def _course(sides: _Sides, axis: Axis, single: bool) -> tuple[Sample, Sample]:
