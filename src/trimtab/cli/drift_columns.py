@@ -47,7 +47,7 @@ def card(place: int, name: str, told: Told, before: Profile, now: Profile, limit
 def calm(place: int, name: str, told: Told, before: Profile, now: Profile, limits: Told) -> str:
     """A column that has not changed, in short."""
     return (
-        f'<article class="calm-one" id="{anchor(place)}"><header><h4>{words.name(name)}</h4>'
+        f'<article class="calm-one" id="{anchor(place)}"><header><h3>{words.name(name)}</h3>'
         f'{words.verdict(told)}</header><p class="why small">{words.said(_sentence(told))}</p>'
         f"{picture(name, told, before, now, limits)}</article>"
     )

@@ -23,7 +23,7 @@ _STEPS = 180
 _BULK = 0.005
 _WIDE = 60.0
 _WIDE_CELLS = 20.0
-_TINY = 1e-300  # the cell of zero, where cells are logarithmic, ends here
+_TINY = 1e-280  # the cell of zero, where cells are logarithmic, ends here
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,16 @@ class Portrait:
 
 def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
     """Both sides over the values that most of their rows have; None where one has no value, or
-    where they lie further apart than numbers reach."""
+    where they lie further apart, or closer, than can be drawn."""
     if not before.known or not now.known:
         return None
     sides = _Sides(before, now)
     axis = _axis(sides)
-    if not math.isfinite(2 * (axis.high - axis.low)):
-        return None
     inside = sides.within(axis)
     single = int(inside.sum()) <= SPIKES and not axis.logarithmic
+    width = axis.high - axis.low
+    if not math.isfinite(2 * width) or not (single or width > _TINY):
+        return None
     if single:
         starts = ends = sides.values[inside]
         shares = sides.share[0][inside], sides.share[1][inside]
