@@ -58,7 +58,7 @@ def picture(name: str, told: Told, before: Profile, now: Profile, limits: Told) 
     if isinstance(before, NumericProfile) and isinstance(now, NumericProfile):
         drawn = portrait(before, now)
         if drawn is None:
-            return '<p class="soft">Its values lie too far apart, or there are none to draw.</p>'
+            return '<p class="soft">Its values lie too far apart, or too close, to be drawn.</p>'
         return _numbers(name, told, drawn, (before, now), limits)
     if isinstance(before, CategoryProfile) and isinstance(now, CategoryProfile):
         return _categories(name, before, now)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from trimtab.cli import drift_words as words
@@ -110,6 +111,7 @@ def windows_of(parts: Sequence[Told], name: str) -> list[Window]:
     return told
 
 
+@lru_cache(maxsize=100_000)
 def _order(moment: str) -> float:
     return float(moment) if moment.isdecimal() else datetime.fromisoformat(moment).timestamp()
 
