@@ -96,7 +96,8 @@ def in_order(features: Mapping[str, Told]) -> list[str]:
 
     def place(name: str) -> tuple[int, float]:
         told = features[name]
-        return _RANK.get(told["verdict"], 2), -(told["nearness"] or 0.0)
+        least = 1.0 if told["structural"] else 0.0  # a finding is at its limit at least
+        return _RANK.get(told["verdict"], 2), -max(told["nearness"] or 0.0, least)
 
     return sorted(features, key=place)
 
