@@ -29,6 +29,12 @@ _PIECE = 1 << 20
 _OTHERWISE = "send the values or a profile instead, or ask the operator to open its place"
 
 
+class NotOpen(PolicyRefused):
+    """What was named lies nowhere that is open to whoever asks."""
+
+    grave = True
+
+
 class _Incoming(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -65,7 +71,7 @@ class Named:
             field: The member of the request that names it.
 
         Raises:
-            PolicyRefused: it lies nowhere that is open to whoever asks.
+            NotOpen: it lies nowhere that is open to whoever asks.
             NotFound: it lies there, and does not exist.
             InvalidInput: it is no address that is fetched, no plain file, or too large.
             Unavailable: the store does not answer, or there is no room.
@@ -103,7 +109,7 @@ class Named:
     def _file(self, path: str, asker: Asker, field: str) -> Iterator[BinaryIO]:
         folders = [os.path.realpath(one) for one in asker.places(self._settings.check_folders)]
         if not folders:
-            raise PolicyRefused("no folder is open to you here", field=field, remedy=_OTHERWISE)
+            raise NotOpen("no folder is open to you here", field=field, remedy=_OTHERWISE)
         try:
             real = os.path.realpath(path)
             self._demand_open(real, folders, field)
@@ -127,7 +133,7 @@ class Named:
         keys and records."""
         path, home = Path(real), os.path.realpath(self._settings.home)
         if path.is_relative_to(home) or not any(path.is_relative_to(one) for one in folders):
-            raise PolicyRefused(
+            raise NotOpen(
                 "this file lies in no folder that is open to you", field=field, remedy=_OTHERWISE
             )
 
@@ -135,13 +141,13 @@ class Named:
         bucket, _, key = place.partition("/")
         allowed = asker.places(self._settings.check_buckets)
         if not allowed:
-            raise PolicyRefused("no bucket is open to you here", field=field, remedy=_OTHERWISE)
+            raise NotOpen("no bucket is open to you here", field=field, remedy=_OTHERWISE)
         if not key or not bucket or any(part in ("", ".", "..") for part in key.split("/")):
             raise InvalidInput(
                 "this names no object", field=field, remedy="write s3://bucket/key.parquet"
             )
         if not any(_within(f"{bucket}/{key}", one) for one in allowed) or self._own(bucket, key):
-            raise PolicyRefused(
+            raise NotOpen(
                 "this object lies in no bucket that is open to you", field=field, remedy=_OTHERWISE
             )
         try:
@@ -152,7 +158,11 @@ class Named:
                 remedy="the operator installs it: pip install 'trimtab[objects]'",
             ) from error
         s = self._settings
-        store = Bucket(Place(bucket, s.s3_endpoint, s.s3_region, "", *key_of_bucket(s)))
+        try:
+            place_of = Place(bucket, s.s3_endpoint, s.s3_region, "", *key_of_bucket(s))
+        except InvalidInput as error:
+            raise Unavailable("the key of the buckets is not set up whole") from error
+        store = Bucket(place_of)
         try:
             incoming = store.read(key)
         except NotFound as error:
