@@ -119,14 +119,15 @@ class Named:
             raise NotFound("there is no such file", field=field) from error
         except (OSError, ValueError) as error:
             raise InvalidInput("this file cannot be read", field=field) from error
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with contextlib.ExitStack() as opened:
+            opened.callback(os.close, descriptor)
             found = os.fstat(descriptor)
             self._demand_open(os.readlink(f"/proc/self/fd/{descriptor}"), folders, field)
             if not stat.S_ISREG(found.st_mode):
                 raise InvalidInput("this is no file", field=field, remedy="name one file")
             if found.st_size > self._most:
                 raise self._too_large(field)
-            yield file
+            yield opened.enter_context(open(descriptor, "rb", buffering=0, closefd=False))
 
     def _demand_open(self, real: str, folders: list[str], field: str) -> None:
         """Make sure that a resolved path lies below one of these folders, and not with our own

@@ -117,6 +117,11 @@ def count_file(folder: Path, order: Order) -> Counts:
     with path.open("rb") as file:
         head = file.read(4)
     if head != b"PAR1":
+        if head[:1] not in (b"x", b"{"):  # how a profile begins: packed, or plain
+            raise InvalidInput(
+                "it is neither Parquet nor a stored profile",
+                remedy="write it as Parquet, or keep its profile: trimtab profile FILE -o PROFILE",
+            )
         return _stored(path.read_bytes(), order)
     try:
         _demand_size(path, order)
