@@ -288,17 +288,12 @@ def opened(data: SpeaksArrow) -> pa.RecordBatchReader:
 def numbers(chunk: pa.Array) -> tuple[Sample, NDArray[np.bool_] | None]:
     """The values of a chunk as float64, and which of them are there; None for all.
 
-<<<<<<< HEAD
     They may lie where the chunk's own do; where a value is not there, it is anything.
-=======
-    With nulls the values are a copy that may be written to; where a value is not there, it is
-    anything.
 
     Example:
         >>> values, there = numbers(pa.array([1, None, 3]))
         >>> values[there], there
         (array([1., 3.]), array([ True, False,  True]))
->>>>>>> 508e27b (docs(profiles): the reference of profiles, their format and measured errors, and an example in each public function)
     """
     if pa.types.is_null(chunk.type):
         return np.zeros(len(chunk)), np.zeros(len(chunk), dtype=np.bool_)
