@@ -113,6 +113,10 @@ _SENTENCES: dict[str, Callable[[_Data], str]] = {
         f"Rollout of {_of(d)} has nothing left to release: {d.get('why')}"
     ),
     "rollout.aborted": lambda d: f"Rollout of {_of(d)} taken back by a person",
+    "drift.checked": lambda d: (
+        f"Tables compared{'' if d.get('model') is None else ' for ' + str(d.get('model'))}: "
+        f"{d.get('verdict')}"
+    ),
     "window.scheduled": lambda d: f"{_window(d)} scheduled",
     "window.closed": lambda d: f"{_window(d)}, input looked at: {d.get('reason')}",
     "window.settled": lambda d: f"{_window(d)}, output judged: {d.get('reason')}",

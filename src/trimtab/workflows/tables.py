@@ -125,7 +125,10 @@ def arrow_of(
         try:
             if len(values) != rows:
                 raise ValueError(f"{len(values)} values where another column has {rows}")
-            arrays[name] = pa.array(values, type=_type_of(values))
+            kind = _type_of(values)
+            if kind == pa.float64():  # whole numbers too, however large
+                values = [None if value is None else float(value) for value in values]
+            arrays[name] = pa.array(values, type=kind)
         except (ValueError, OverflowError, pa.ArrowException) as error:
             what = str(error) if type(error) is ValueError else "a number that is too large"
             faults.append((f"{field}.{name}", what))
@@ -176,9 +179,8 @@ def _about(field: str) -> Iterator[None]:
         place = error.field or field
         if not place.startswith((field, *_OURS)):
             place = f"{field}.{place}"
-        raise InvalidInput(
-            f"{field}: {error.message}", field=place, remedy=error.remedy, faults=error.faults
-        ) from error
+        said = error.message if error.message.startswith(field) else f"{field}: {error.message}"
+        raise InvalidInput(said, field=place, remedy=error.remedy, faults=error.faults) from error
 
 
 def _answer(folder: Path, child: ChildResult) -> Counts:
