@@ -82,7 +82,7 @@ class NumericCounter:
             self._counts[self._slot(fill)] -= filled
         for begin in range(0, values.size, _BLOCK):
             block = values[begin : begin + _BLOCK]
-            if null is not None:
+            if null is not None and fill is not None:
                 block = _filled(block, null[begin : begin + _BLOCK], fill)
             low, high = float(block.min()), float(block.max())
             if low != low:  # a NaN anywhere makes the smallest one
@@ -189,7 +189,7 @@ class NumericCounter:
         return octave - OCTAVE_BITS, per_octave + slots % per_octave
 
 
-def _filled(block: Sample, null: NDArray[np.bool_], fill: float | None) -> Sample:
+def _filled(block: Sample, null: NDArray[np.bool_], fill: float) -> Sample:
     """A block with `fill` in place of what is null, in the thread's own room."""
     room = _scratch().filled[: block.size]
     np.copyto(room, block)
