@@ -87,7 +87,7 @@ def shares(name: str, *, drifted: bool = False) -> tuple[list[str], NDArray[np.f
     """The categories of a column, their shares of the rows that have one, and that of nulls."""
     count = CATEGORIES[name]
     names = [f"{name} value {value:05}" for value in range(count)]
-    weights: NDArray[np.float64] = 1.0 / np.arange(1, count + 1) ** 0.8
+    weights = np.arange(1, count + 1, dtype=np.float64) ** -0.8
     weights /= weights.sum()
     moved = name if drifted else ""
     if moved == "c02":

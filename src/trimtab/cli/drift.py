@@ -9,12 +9,11 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab import __version__
-from trimtab.kernel.clock import iso
+from trimtab.kernel.clock import SystemClock, iso
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict
 
@@ -176,7 +175,7 @@ def _circumstances(asked: Asked, demands: Monitoring) -> dict[str, Any]:
     """What a report says of itself: when and how it was made, and by which limits."""
     effects, bands = demands.effects_dataset, demands.psi_bands
     return {
-        "made_at": iso(datetime.now(UTC))[:16],
+        "made_at": iso(SystemClock().now())[:16],
         "version": __version__,
         "command": shlex.join(_command(asked)),
         "limits": {

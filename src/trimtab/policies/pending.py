@@ -9,8 +9,6 @@ NOT_JUDGED_YET = frozenset(
         "monitoring.drift_every_minutes",
         "monitoring.triggers.brier_increase",
         "monitoring.triggers.concept_psi_nats",
-        "monitoring.triggers.data_psi_nats",
-        "monitoring.triggers.null_rate_increase_share",
         "retraining.every_days",
         "retraining.new_rows",
         "rollout.max_accuracy_drop_percent_points",
