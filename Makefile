@@ -110,6 +110,12 @@ test-fast: $(READY) ## the tests that take no seconds; under two minutes
 bench: $(READY) ## figures beside this machine's own floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+PEERS ?= .peers
+
+.PHONY: bench-drift
+bench-drift: $(READY) ## drift beside other programs, as a table and a picture (PEERS=FOLDER, see benchmarks/peers/setup.sh)
+	@$(BIN)/python -m benchmarks.drift_peers --peers $(PEERS) $(ARGS)
+
 KILLS := tests/chaos/test_kill_every_step.py
 
 .PHONY: chaos
