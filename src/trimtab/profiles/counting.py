@@ -17,6 +17,7 @@ from trimtab.profiles.numeric import NumericProfile
 from trimtab.stats.sample import Sample
 
 _BLOCK = 65_536
+_LARGEST = float(np.finfo(np.float64).max)  # infinities lie in no window
 _MANTISSA_BITS = 52
 _SHIFT = _MANTISSA_BITS - OCTAVE_BITS
 _BIAS = 1023
@@ -51,7 +52,7 @@ class NumericCounter:
         self._whole = whole
         self._rows = self._nulls = self._nans = 0
         self._low, self._high = np.inf, -np.inf
-        self._begin, self._end, self._slots = grid.low, grid.high, grid.cells
+        self._begin, self._end, self._slots = max(grid.low, -_LARGEST), grid.high, grid.cells
         if grid.logarithmic:
             self._begin, self._end = 2.0**_FIRST_OCTAVE, 2.0 ** (_FIRST_OCTAVE + _OCTAVES)
             self._slots = _OCTAVES << OCTAVE_BITS
