@@ -25,6 +25,7 @@ NAMES = (
     "startup",
     "streams",
     "drift",
+    "drift_power",
 )
 
 
