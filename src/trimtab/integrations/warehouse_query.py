@@ -13,7 +13,6 @@ and values are scaled by powers of two, which is exact, and never beyond what a 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -35,7 +34,6 @@ none), its index, its rows, and the extremes of the whole column. Of categories:
 
 BUCKETED = 1
 
-_LARGEST = sys.float_info.max  # infinities are counted apart
 _STEP = 32  # octaves that the first comparisons of an exponent tell apart
 _EVERYTHING = 1 << 62
 _SAFE = 900  # windows below two to this power do not bring distances near the largest double
@@ -140,7 +138,7 @@ def _near(x: Expression, grid: Grid, *, tiny: bool) -> tuple[Expression, ...]:
     the usual octaves), and the width and the index of its cell there."""
     finite = (x > _double(-math.inf)) & (x < _double(math.inf))  # no NaN is below infinity
     if not grid.logarithmic:
-        inside = (x >= _double(max(grid.low, -_LARGEST))) & (x < _double(grid.high))
+        inside = (x >= _double(grid.least)) & (x < _double(grid.high))
         return finite, inside, _double(math.ldexp(1.0, grid.level)), _window_index(x, grid, tiny)
     size = x.abs()
     octaves = range(-_STEP, _STEP)
@@ -150,7 +148,7 @@ def _near(x: Expression, grid: Grid, *, tiny: bool) -> tuple[Expression, ...]:
 
 
 def _window_index(x: Expression, grid: Grid, tiny: bool) -> Expression:
-    """As `Grid.place` numbers the cells of its window, in the same roundings."""
+    """As `Grid.place` numbers the cells of its window."""
     import ibis
 
     level = grid.level
@@ -158,17 +156,15 @@ def _window_index(x: Expression, grid: Grid, tiny: bool) -> Expression:
         scaled = x / _double(math.ldexp(1.0, level))
         if tiny:  # some engines refuse quotients that are too small for a double
             negligible = x.abs() < _double(math.ldexp(1.0, level - 60))
-            scaled = ibis.cases((negligible, _double(0.0)), else_=scaled)
+            below = x < _double(-math.ldexp(1.0, level - 1075))  # else the quotient is zero
+            scaled = ibis.cases(
+                (negligible & below, _double(-0.5)), (negligible, _double(0.0)), else_=scaled
+            )
     else:
         scaled = x
         for power in (min(-level, 1023), -level - min(-level, 1023)):
             scaled = scaled if power == 0 else scaled * _double(math.ldexp(1.0, power))
-    if grid.start >= 0:
-        return scaled.floor().cast("int64")
-    before = grid.start - 1
-    near = (scaled - _double(float(before))).floor().cast("int64")
-    last = ibis.literal(grid.cells, "int64")  # what is rounded up to the end of the window
-    return ibis.least(near, last) + ibis.literal(before, "int64")
+    return scaled.floor().cast("int64")
 
 
 def _distance(x: Expression, grid: Grid) -> Expression:

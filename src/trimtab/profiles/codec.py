@@ -23,7 +23,6 @@ MAX_BYTES = 1 << 28
 """Size that a document may unpack to."""
 
 _MOST = 1 << 53  # beyond, JSON as most programs read it has no whole numbers
-_ROUNDING = 2.0**-40  # of a cell, by which counting may have rounded a value up
 _Document = Mapping[str, Any]
 _COUNTERS = ("rows", "nulls", "nans", "positive_infinities", "negative_infinities")
 
@@ -191,14 +190,15 @@ def _numeric(document: _Document) -> NumericProfile:
 
 
 def _within(profile: NumericProfile) -> bool:
-    """Whether the extreme values lie in the outermost cells, to the rounding of counting."""
+    """Whether the extreme values lie in the outermost cells; what is so little below zero that
+    its quotient by a cell's width is no double counts as zero."""
     lower, upper = profile.cells.lower, profile.cells.upper
-    near = float(np.ldexp(_ROUNDING, int(profile.cells.level.max())))
+    nothing = float(np.ldexp(1.0, int(profile.cells.level.max()) - 1075))
     low, high = profile.low, profile.high
     assert low is not None
     assert high is not None
-    first = lower[0] - near <= low < upper[0]
-    last = lower[-1] - near <= high < upper[-1]
+    first = lower[0] - nothing <= low < upper[0]
+    last = lower[-1] - nothing <= high < upper[-1]
     return bool(low <= high and first and last)
 
 

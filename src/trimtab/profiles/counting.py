@@ -136,8 +136,6 @@ class NumericCounter:
                 if counts[slot]:
                     self._tails.append(block[codes == slot])
                     self.outside += int(counts[slot])
-        elif counts[-1]:  # just below the end of the window, and rounded up to it
-            counts[-2:] = counts[-2] + counts[-1], 0
         return counts
 
     def _encode(self, block: Sample, scaled: Sample, codes: _Codes, *, inside: bool) -> None:
@@ -150,15 +148,9 @@ class NumericCounter:
         """1 for the first cell of the window, 0 for what lies before it."""
         np.multiply(block, np.ldexp(1.0, -self.grid.level), out=scaled)
         before = self.grid.start - 1
-        if before < -1:
-            np.subtract(scaled, float(before), out=scaled)
-            if not inside:
-                np.clip(scaled, 0.0, float(self._slots + 1), out=scaled)
-            np.copyto(codes, scaled, casting="unsafe")
-            return
+        if before < 0:  # a cast goes towards zero, and not down
+            np.floor(scaled, out=scaled)
         if not inside:
-            if before < 0:  # a cast goes towards zero, out of the window into it
-                np.floor(scaled, out=scaled)
             np.clip(scaled, float(before), float(before + self._slots + 1), out=scaled)
         np.copyto(codes, scaled, casting="unsafe")
         np.subtract(codes, before, out=codes)

@@ -179,6 +179,14 @@ class Grid:
         """Where the window ends; not part of it."""
         return _scaled(self.start + self.cells, self.level)
 
+    @property
+    def least(self) -> float:
+        """The least double that is counted in the window: `low`, or what is so little below zero
+        that its quotient by a cell's width is no double any more."""
+        if self.start == 0 and self.level >= 1:
+            return -math.ldexp(1.0, self.level - 1075)
+        return max(self.low, -float(np.finfo(np.float64).max))
+
     def place(self, values: Sample) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Level and index of the cell of each value, shape (n,) each.
 
@@ -188,8 +196,9 @@ class Grid:
         distance = np.abs(values)
         inside = np.zeros(values.shape, dtype=bool)
         if self.cells:
-            inside = (values >= self.low) & (values < self.high)
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore"):  # far out of the window
+                near = np.floor(np.ldexp(values, -self.level))
+                inside = (near >= self.start) & (near < self.start + self.cells)
                 beyond = np.where(values >= self.high, values - self.high, self.low - values)
                 distance = np.minimum(beyond + (self.high - self.low), np.finfo(np.float64).max)
         exponent = np.frexp(distance)[1].astype(np.int64) - 1
@@ -197,10 +206,6 @@ class Grid:
         level[distance == 0.0] = self.level
         level[inside] = self.level
         index = np.floor(np.ldexp(values, -level)).astype(np.int64)
-        if self.start < 0 and inside.any():  # by the formula of the kernel, to its last rounding
-            near = np.ldexp(values[inside], -self.level) - (self.start - 1)
-            slot = np.minimum(near.astype(np.int64), self.cells)
-            index[inside] = slot + (self.start - 1)
         return level, index
 
     def spanning(self, other: Grid) -> Grid:
