@@ -12,7 +12,8 @@ from trimtab.profiles.category import CategoryProfile
 from trimtab.profiles.numeric import NumericProfile
 from trimtab.profiles.table import Profile, Tail
 from trimtab.stats.categorical import Counts, new_categories, vanished_categories
-from trimtab.stats.intervals import difference_of_rates
+from trimtab.stats.intervals import difference_of_rates, wilson
+from trimtab.stats.special import normal_quantile
 
 _NAME_LENGTH = 80
 _NAMES_SHOWN = 10
@@ -146,14 +147,21 @@ def _new(
     before: CategoryProfile, current: CategoryProfile, demands: Monitoring
 ) -> Structural | None:
     """Unseen categories together, beyond the mass that is to be expected: about the share of
-    the reference's rows that stand alone in their category (Good, 1953)."""
+    the reference's rows that stand alone in their category (Good, 1953). Both shares are of
+    samples: the mass has to be beyond what that makes of it, too (Esty, 1983)."""
     unseen = {n: c for n, c in current.counts.items() if n not in before.counts}
     mass = sum(unseen.values()) / current.known
-    alone = sum(1 for count in before.counts.values() if count == 1) / before.known
-    limit = demands.max_new_category_mass + alone
+    once = sum(1 for count in before.counts.values() if count == 1)
+    limit = demands.max_new_category_mass + once / before.known
     pooled = {"seen": current.known - sum(unseen.values()), "unseen": sum(unseen.values())}
     level = demands.false_discovery_rate
     if mass <= limit or not new_categories({"seen": before.known}, pooled, level=level):
+        return None
+    twice = sum(1 for count in before.counts.values() if count == 2)
+    now = wilson(pooled["unseen"], current.known, confidence=1.0 - level)
+    then = wilson(once, before.known, confidence=1.0 - level)
+    paired = normal_quantile(1.0 - level / 2.0) * math.sqrt(2.0 * twice) / before.known
+    if mass - then.estimate <= math.hypot(mass - now.low, then.high - then.estimate, paired):
         return None
     names = sorted(unseen, key=lambda n: (-unseen[n], n))
     return Structural(
