@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from trimtab.monitoring import drift
+from trimtab.stats.multiplicity import benjamini_hochberg
 
 UNLIKELY = 1e-4
 """A count of alarms that is rarer than this at the stated level says that it is not held."""
@@ -47,7 +48,7 @@ def test_a_family_that_is_not_judged_as_one_would_be_seen(
         adjusted[:] = p_values
         return None, adjusted
 
-    kept = drift.benjamini_hochberg
+    kept = benjamini_hochberg
     monkeypatch.setattr(drift, "benjamini_hochberg", alone)
     found = power.alarms("benchmark", 100, tables=12)
     assert chance(found.moved, found.tables) < UNLIKELY
