@@ -72,7 +72,7 @@ def test_random_columns_are_counted_alike(session: Any, tmp_path: Path) -> None:
     table = tables.random_columns()
     expression = there(session, tmp_path, table)
     like: dict[str, Profile]
-    for like in (*tables.likenesses(table), dict(profile_of(table).columns)):
+    for like in (tables.likenesses(table)[0], dict(profile_of(table).columns)):
         assert_same(profile_expression(expression, like=like), profile_of(table, like=like))
 
 
