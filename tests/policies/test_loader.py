@@ -6,7 +6,7 @@ import hashlib
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trimtab.kernel.errors import InvalidInput
@@ -194,6 +194,7 @@ def test_every_number_of_a_preset_is_refused_in_its_line_when_it_is_none() -> No
 
 
 @settings(max_examples=60, deadline=None)
+@example(start=len(TEXT), length=0, replacement="0")
 @given(
     start=st.integers(0, len(TEXT)),
     length=st.integers(0, 40),

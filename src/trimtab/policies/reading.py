@@ -22,6 +22,8 @@ _NUMBER = re.compile(r"(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?")
 # The compiled parser, where there is one: a policy is read in 10 ms instead of 150.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+# What the parser counts as the end of a line.
+_BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def read(text: str, source: str, budget: Budget | None = None) -> Document:
         _refuse_features(text, source, budget)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        place = _place(error.problem_mark or error.context_mark)
+        place = _within(text, _place(error.problem_mark or error.context_mark))
         raise refusal(source, place, f"not YAML: {error.problem or error.context}") from error
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
@@ -135,6 +137,12 @@ def _refuse_features(text: str, source: str, budget: Budget) -> None:
 
 def _place(mark: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+
+
+def _within(text: str, place: Place) -> Place:
+    """`place`, or the end of `text`: libyaml counts an end without a line break as a new line."""
+    lines = _BREAK.split(text)
+    return place if place.line <= len(lines) else Place(len(lines), len(lines[-1]) + 1)
 
 
 def _value(node: yaml.Node, path: Path, source: str, places: dict[Path, Place]) -> Value:
