@@ -79,6 +79,8 @@ def drift(asked: Asked) -> int:
         _say(asked, found, demands, time.perf_counter() - began)
     for problem in found.problems:
         print(f"trimtab: {problem.message}\n  {problem.remedy}", file=sys.stderr)
+    if found.problems and asked.features is None:
+        print("  --features a,b compares only these columns", file=sys.stderr)
     return EXIT[found.verdict]
 
 

@@ -193,7 +193,7 @@ def _absent(name: str, current: TableProfile) -> Problem:
     return Problem(
         name,
         f"column {name} is missing in the current table",
-        f"{hint} leave it out with --features",
+        f"{hint} leave it out of the features",
     )
 
 
@@ -201,7 +201,7 @@ def _type_changed(name: str, was: str, now: str) -> Problem:
     return Problem(
         name,
         f"column {name} has changed its type: {was}, {now}",
-        "send it in its former type, or leave it out with --features",
+        "send it in its former type, or leave it out of the features",
     )
 
 
@@ -209,9 +209,9 @@ def _without_values(name: str, before: Profile, now: Profile) -> Problem:
     empty, where = (before, "reference") if not before.known else (now, "current table")
     return Problem(
         name,
-        f"column {name} has no value in the {where}: all {empty.rows} rows are null, NaN or "
+        f"column {name} has no value in the {where}: all {empty.rows:,} rows are null, NaN or "
         "infinite",
-        "look at the feed that fills it, or leave it out with --features",
+        "look at the feed that fills it, or leave it out of the features",
     )
 
 

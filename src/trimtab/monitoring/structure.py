@@ -137,7 +137,7 @@ def _categories(
                 limit=demands.min_vanished_category_mass,
                 items=(shown,),
                 reason=f"{shown} was {expected[name]:.1%} of the reference and is in none of "
-                f"{current.known} rows",
+                f"{current.known:,} rows",
             )
         )
     return found
@@ -169,8 +169,12 @@ def _new(
         value=mass,
         limit=limit,
         items=tuple(name[:_NAME_LENGTH] for name in names[:_NAMES_SHOWN]),
-        reason=f"{mass:.1%} of the rows are in {len(names)} categories never seen before",
+        reason=f"{mass:.1%} of the rows are in {_categories_of(len(names))} never seen before",
     )
+
+
+def _categories_of(count: int) -> str:
+    return "1 category" if count == 1 else f"{count:,} categories"
 
 
 def _expected(baseline: CategoryProfile, demands: Monitoring) -> dict[str, float]:
@@ -200,7 +204,7 @@ def _constant(
         value=1.0,
         limit=_share_near(baseline, current.low),
         items=(),
-        reason=f"all {current.known} rows have the value {current.low:g}",
+        reason=f"all {current.known:,} rows have the value {current.low:g}",
     )
 
 
@@ -218,7 +222,7 @@ def _frozen(
         value=float(tail.run),
         limit=float(min_rows),
         items=(),
-        reason=f"the last {tail.run} rows all have the value {tail.value:g}",
+        reason=f"the last {tail.run:,} rows all have the value {tail.value:g}",
     )
 
 

@@ -44,7 +44,9 @@ class Unit:
 class Slice(BaseModel):
     """A part of a policy: frozen, every key required, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 def _described(description: str, direction: Direction) -> Any:

@@ -6,16 +6,17 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.profiles.category import BUCKETS, CategoryProfile, of_counts
-from trimtab.profiles.grid import HIGHEST_LEVEL, LOWEST_LEVEL, Cells, Grid
+from trimtab.profiles.grid import HIGHEST_LEVEL, LOWEST_LEVEL, NO_CELLS, Cells, Grid
 from trimtab.profiles.numeric import NumericProfile
 from trimtab.profiles.table import Profile, TableProfile
+from trimtab.stats.sample import distinct
 
 FORMAT = "trimtab.profile"
 VERSION = 1
@@ -24,6 +25,7 @@ MAX_BYTES = 1 << 28
 
 _MOST = 1 << 53  # beyond, JSON as most programs read it has no whole numbers
 _Document = Mapping[str, Any]
+_Numbers = NDArray[np.int64]
 _COUNTERS = ("rows", "nulls", "nans", "positive_infinities", "negative_infinities")
 
 
@@ -141,7 +143,7 @@ def _column(profile: Profile) -> dict[str, Any]:
 
 def _levels(cells: Cells) -> list[list[Any]]:
     found = []
-    for level in np.unique(cells.level).tolist():
+    for level in distinct(cells.level).tolist():
         mine = cells.level == level
         steps = np.diff(cells.index[mine], prepend=0)
         found.append([level, steps.tolist(), cells.count[mine].tolist()])
@@ -164,10 +166,11 @@ def _category(document: _Document) -> CategoryProfile:
     if document["buckets"] is None:
         counts = {_name(name): _count(n) for name, n in document["counts"].items()}
         return of_counts(counts, rows=rows, nulls=nulls)
-    counted = [_count(n) for n in document["buckets"]]
-    if len(counted) != BUCKETS or sum(counted) + nulls != rows or document["counts"] != {}:
+    counted = _counts(document["buckets"])
+    known = sum(document["buckets"])
+    if counted.size != BUCKETS or known + nulls != rows or document["counts"] != {}:
         raise ValueError("the buckets do not add up")
-    return CategoryProfile(rows, nulls, {}, np.array(counted, dtype=np.int64))
+    return CategoryProfile(rows, nulls, {}, counted)
 
 
 def _numeric(document: _Document) -> NumericProfile:
@@ -203,20 +206,19 @@ def _within(profile: NumericProfile) -> bool:
 
 
 def _cells(levels: Any) -> Cells:
-    level: list[int] = []
-    index: list[int] = []
-    count: list[int] = []
-    for one, steps, counts in levels:
-        if not LOWEST_LEVEL <= _whole(one) <= HIGHEST_LEVEL or len(steps) != len(counts):
+    parts: list[tuple[_Numbers, _Numbers, _Numbers]] = []
+    for level, steps, counts in levels:
+        if not LOWEST_LEVEL <= _whole(level) <= HIGHEST_LEVEL or len(steps) != len(counts):
             raise ValueError("cells of no level, or not each with its count")
-        found = list(accumulate(_whole(n) for n in steps))
-        if any(abs(place) >= _MOST for place in found) or not all(_count(n) for n in counts):
+        # The first sum that is out of bounds is one of 55 bits, so none wraps before it is seen.
+        index, count = np.cumsum(_numbers(steps, 2 * _MOST)), _counts(counts)
+        if (np.abs(index) >= _MOST).any() or not count.all():
             raise ValueError("a cell out of all doubles, or without rows")
-        level += [one] * len(found)
-        index += found
-        count += counts
-    cells = Cells.joined(*(np.array(part, dtype=np.int64) for part in (level, index, count)))
-    if cells.count.size != len(count):
+        parts.append((np.full(index.size, level, dtype=np.int64), index, count))
+    if not parts:
+        return NO_CELLS
+    cells = Cells.joined(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    if cells.count.size != sum(count.size for _, _, count in parts):
         raise ValueError("two cells overlap")
     return cells
 
@@ -245,6 +247,23 @@ def _count(value: Any) -> int:
     if not 0 <= _whole(value) < _MOST:
         raise ValueError(f"a count of {value!r}")
     return int(value)
+
+
+def _counts(values: Any) -> _Numbers:
+    found = _numbers(values, _MOST)
+    if (found < 0).any():
+        raise ValueError("a count below zero")
+    return found
+
+
+def _numbers(values: Any, most: int) -> _Numbers:
+    """Whole numbers of less than `most`; a look at the types of all costs less than at each."""
+    if not isinstance(values, list) or not set(map(type, values)) <= {int}:
+        raise ValueError("a list that is not of whole numbers")
+    found = np.array(values, dtype=np.int64)
+    if (np.abs(found) >= most).any():
+        raise ValueError("a number that is too large")
+    return found
 
 
 def _name(value: Any) -> str:

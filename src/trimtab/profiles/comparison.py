@@ -21,7 +21,7 @@ from trimtab.profiles.grid import Aligned, aligned
 from trimtab.profiles.numeric import NumericProfile
 from trimtab.stats.categorical import total_variation, total_variation_noise
 from trimtab.stats.homogeneity import conditional_chi_squared
-from trimtab.stats.sample import Sample
+from trimtab.stats.sample import Sample, distinct
 from trimtab.stats.special import kolmogorov_sf
 from trimtab.stats.univariate import jensen_shannon_from_counts, psi_from_counts, psi_null
 
@@ -257,7 +257,7 @@ def _bins(shared: Aligned, bins: int) -> Bins | None:
     nearer = after - (
         (after > 0) & (wanted - below[np.maximum(after - 1, 0)] < below[after] - wanted)
     )
-    cuts = np.unique(nearer)
+    cuts = distinct(nearer)
     cuts = cuts[(below[cuts] > 0) & (below[cuts] < total)]
     if not cuts.size:  # nearly all of it is in one cell: split that from the rest
         heavy = int(np.argmax(shared.reference))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput, TooFewValues
-from trimtab.stats.sample import Sample
+from trimtab.stats.sample import Sample, distinct
 
 WINDOW_CELLS = 4096
 """Most cells in the window of a fitted grid; their counters stay in a core's nearest cache."""
@@ -248,13 +248,13 @@ def fit(values: Sample) -> Grid:
     some = some[np.isfinite(some)]
     if not some.size:
         raise TooFewValues("no finite value to fit a grid to")
-    distinct = np.unique(some)
+    different = distinct(some)
     best, crowd = LOGARITHMIC, math.inf
     if float(some.min()) >= 0.0:
-        crowd = _crowding(LOGARITHMIC, distinct)
+        crowd = _crowding(LOGARITHMIC, different)
     for left_out in _INNER:  # the widest that will do: what lies outside costs more to count
         grid = _linear(some, left_out)
-        crowding = _crowding(grid, distinct)
+        crowding = _crowding(grid, different)
         if crowding < crowd:
             best, crowd = grid, crowding
         if crowd <= _CROWDED:

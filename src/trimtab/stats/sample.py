@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,3 +168,21 @@ def checked_open(value: float, *, low: float, high: float, field: str) -> float:
     if math.isnan(value) or not low < value < high:
         raise InvalidInput(f"{field} is {value}, expected between {low} and {high}", field=field)
     return value
+
+
+_Array = TypeVar("_Array", bound=NDArray[Any])
+
+
+def distinct(values: _Array) -> _Array:
+    """The values without repetition, sorted, shape (k,).
+
+    NumPy's own `unique` loads its masked arrays first, a tenth of what a command takes to start.
+
+    Example:
+        >>> distinct(np.array([2, 1, 2]))
+        array([1, 2])
+    """
+    ordered = np.sort(values)
+    first = np.ones(ordered.size, dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return cast(_Array, ordered[first])

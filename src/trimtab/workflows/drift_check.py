@@ -289,10 +289,7 @@ def _compared(before: TableProfile, now: Counts, held: Held) -> Comparison:
             field=CURRENT,
             remedy="make it anew: trimtab profile FILE -o PROFILE",
         ) from error
-    faults = [
-        (one.column, f"{one.message}; {one.remedy.replace('with --features', 'of features')}")
-        for one in found.problems
-    ]
+    faults = [(one.column, f"{one.message}; {one.remedy}") for one in found.problems]
     if held.features is not None:  # somebody wants just these
         faults += [(name, f"column {name}: {why}") for name, why in found.skipped.items()]
     faults += _of_other_kind(before, held)
