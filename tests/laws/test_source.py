@@ -37,6 +37,7 @@ BROAD = {
 CARRIES_ON = {
     "api/shared_looks.py": "tells whoever asked, who goes on with it; the others are answered",
     "api/server.py": "answers in place of the fault, and says so; the connection serves on",
+    "cli/__init__.py": "prints it whole, and ends with a status that is no answer of a command",
     "worker.py": "says so, and makes the next pass: without it nothing runs any more",
 }
 PRINTS = ("cli/", "demo/")

@@ -292,3 +292,63 @@ def test_nearness_is_one_at_the_limit(wanted: Monitoring) -> None:
     (hit,) = look(before, table(2, age=half), exact, features=["age"]).looks
     near = nearness(hit, exact, Scope.DATASET)
     assert near == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_few_rows_very_far_out_are_not_taken_for_noise(wanted: Monitoring) -> None:
+    values = np.random.default_rng(8).normal(10.0, 2.0, ROWS)
+    values[:: ROWS // 30] = 1e6  # 30 rows, which D cannot tell from noise
+    (hit,) = look(table(1), table(2, score=values), wanted).affected
+    assert hit.moved
+    assert hit.measures.p_value is not None
+    assert hit.measures.p_value > wanted.false_discovery_rate
+    assert hit.measures.tail_p_value is not None
+    assert hit.measures.tail_p_value < 1e-5
+
+
+def test_one_row_very_far_out_is_no_drift(wanted: Monitoring) -> None:
+    values = np.random.default_rng(8).normal(10.0, 2.0, ROWS)
+    values[0] = 1e9
+    found = look(table(1), table(2, score=values), wanted)
+    assert not found.affected
+
+
+@pytest.mark.parametrize("rows", [120, 300])
+def test_few_rows_that_may_show_as_much_by_chance_are_not_called_calm(
+    rows: int, wanted: Monitoring
+) -> None:
+    found = look(table(1), table(2, rows=rows), wanted)
+    unsure = [one for one in found.looks if one.moved is None]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert unsure
+    assert all("more rows needed" in (one.insufficient or "") for one in unsure)
+
+
+def test_triggers_fire_beyond_noise_only(wanted: Monitoring) -> None:
+    def fires(now: pa.Table) -> bool:
+        told = document(look(table(1, rows=150), now, wanted), wanted)["features"]["score"]
+        trigger = next(one for one in told["triggers"] if one["name"] == "data_psi")
+        assert trigger["of_limit"] > 1.0
+        return bool(trigger["fires"])
+
+    assert not fires(table(2, rows=150))
+    assert fires(table(2, rows=150, score=np.random.default_rng(3).normal(16.0, 2.0, 150)))
+
+
+def test_what_is_new_in_the_current_table_is_said_only_of_what_was_asked(
+    wanted: Monitoring,
+) -> None:
+    before, now = table(1), table(2)
+    lists = pa.array([[1]] * ROWS)
+    more = now.append_column("extra", now["age"]).append_column("other", now["age"])
+    found = look(before.append_column("other", lists), more, wanted)
+    assert found.new_columns == ("extra",)
+    profiles = profile_of(before), profile_of(more)
+    assert compare(*profiles, wanted, features=["age"]).new_columns == ()
+
+
+def test_a_column_that_was_renamed_is_guessed(wanted: Monitoring) -> None:
+    now = table(2).rename_columns(
+        ["scores" if name == "score" else name for name in table(2).column_names]
+    )
+    (problem,) = look(table(1), now, wanted).problems
+    assert "is it scores now?" in problem.remedy

@@ -120,7 +120,8 @@ def test_a_large_effect_that_noise_may_make_is_not_drift(demands: Monitoring) ->
         found = numeric(rng.normal(size=12), small, rng.normal(size=12))
         large = found.measures.ks_d is not None and found.measures.ks_d >= 0.2
         if large and found.measures.p_value is not None and found.measures.p_value > 0.05:
-            assert found.moved is False
+            assert found.moved is None  # not calm either: nobody can tell
+            assert "too few rows to tell" in (found.insufficient or "")
             assert "noise may do that" in next(v for v in found.votes if v.detector == "ks").reason
             return
     pytest.fail("no such sample was drawn")

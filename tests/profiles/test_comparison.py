@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.spatial.distance
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.profiles.drawn import columns, finite, grids, profiled
 
@@ -90,12 +90,16 @@ def test_the_truth_is_within_the_bounds(law: str, change: str) -> None:
 
 
 @given(columns(), columns(), grids(), grids())
+@example(
+    np.array([0.0]), np.array([-1e-13]), Grid(-1029, 0, 0), Grid(976, -128, 2176)
+)  # as near to zero as cells of 2^976 can tell
 @settings(max_examples=100)
 def test_the_truth_is_within_the_bounds_for_any_columns(
     one: np.ndarray, other: np.ndarray, grid: Grid, its: Grid
 ) -> None:
     x, y = (v[np.abs(v) <= 1e300] for v in (finite(one), finite(other)))
-    tiny = 1e-290  # nearer to zero, the quotient by a cell's width may be no double
+    # nearer to zero, the quotient by the width of the window's cells may be no double
+    tiny = max(1e-290, 2.0 ** max(-1022, max(grid.level, its.level) - 1022))
     x, y = (v[(v == 0.0) | (np.abs(v) > tiny)] for v in (x, y))
     if not x.size or not y.size:
         return

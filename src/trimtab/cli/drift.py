@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab import __version__
+from trimtab.cli.outputs import check_output, write
 from trimtab.kernel.clock import SystemClock, iso
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
     from trimtab.monitoring.comparison import Comparison, Counted
     from trimtab.monitoring.drift import FeatureDrift
     from trimtab.policies.model import Policy
-    from trimtab.policies.operation import Monitoring
+    from trimtab.policies.operation import Effects, Monitoring
     from trimtab.profiles.parquet import Told
     from trimtab.profiles.sources import Source
     from trimtab.profiles.table import TableProfile
 
-EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2, Verdict.INCONCLUSIVE: 3}
+_SHOWN = 20
 
-_SHOWN_PARTS = 20
+EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2, Verdict.INCONCLUSIVE: 3}
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,27 @@ def drift(asked: Asked) -> int:
     config = DetectionConfig.parse(asked.algorithms, asked.quorum, asked.sensitivity)
     demands = configured(policy.tier(asked.tier).monitoring, config)
     wanted = None if asked.features is None else _names(asked.features)
+    _check_outputs(asked)
     reference, current = _open(asked.reference), _open(asked.current)
-    aside = {name for name in (asked.by, asked.time) if name is not None}
+    asked = replace(asked, reference=reference.title, current=current.title)  # without a password
+    _check_names(wanted, reference, current)
+    aside = {asked.time} if asked.time is not None else set()
     before = _profile(reference, "reference", None, wanted, aside, asked.cores)
     now = _profile(current, "current", before, wanted, aside, asked.cores)
-    parts = _parts(asked, reference, current, before, now)
+    parts, gone = _parts(asked, reference, current, before, now, demands)
     found = compare(before, now, demands, parts=parts, features=wanted)
-    told = _document(asked, policy, found, demands)
+    told = {**_document(asked, policy, found, demands), "segments_gone": gone}
     if asked.json is not None:
-        _write(asked.json, json.dumps(told, indent=1, allow_nan=False) + "\n")
+        write(asked.json, json.dumps(told, indent=1, allow_nan=False) + "\n")
     if asked.html is not None:
         from trimtab.cli.drift_report import render
 
-        _write(asked.html, render({**told, **_circumstances(asked, demands)}, before, now, parts))
+        write(
+            asked.html,
+            render({**told, **_circumstances(asked, found, demands)}, before, now, parts),
+        )
     if str(asked.json) != "-":
-        _say(asked, found, demands, time.perf_counter() - began)
+        _say(asked, found, demands, gone, time.perf_counter() - began)
     for problem in found.problems:
         print(f"trimtab: {problem.message}\n  {problem.remedy}", file=sys.stderr)
     if found.problems and asked.features is None:
@@ -88,10 +96,11 @@ def keep(source: str, output: Path, *, like: str | None, cores: int | None) -> N
     """Write the profile of a table."""
     from trimtab.profiles import codec
 
+    check_output(output, [source, like], "profile")
     known = None if like is None else _profile(_open(like), "likeness", None, None, set(), cores)
     profile = _profile(_open(source), "table", known, None, set(), cores)
     content = codec.to_bytes(profile)
-    output.write_bytes(content)
+    write(output, content)
     skipped = f", {len(profile.skipped)} left out" if profile.skipped else ""
     print(
         f"{output}: {profile.rows:,} rows, {len(profile.columns)} columns{skipped}, "
@@ -107,6 +116,38 @@ def _open(address: str) -> Source:
     from trimtab.profiles.sources import open_source
 
     return open_source(address)
+
+
+def _check_outputs(asked: Asked) -> None:
+    inputs = [asked.reference, asked.current]
+    for path, what in ((asked.json, "numbers"), (asked.html, "report")):
+        if path is not None:
+            check_output(path, inputs, what)
+    if asked.html is not None and str(asked.html) in ("-", str(asked.json)):
+        raise InvalidInput("--html needs a file of its own", remedy="name one: --html drift.html")
+
+
+def _check_names(wanted: Sequence[str] | None, *sources: Source) -> None:
+    """Columns that somebody names are in one of the tables."""
+    if wanted is None:
+        return
+    known = dict.fromkeys(name for source in sources for name in _columns(source))
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise InvalidInput(
+                f"there is no column {name} in either table",
+                field="features",
+                remedy=f"{hint}there are {', '.join(list(known)[:20])}",
+            )
+
+
+def _columns(source: Source) -> list[str]:
+    if source.schema is not None:
+        return list(source.schema.names)
+    profile = source.profile()
+    return [*profile.columns, *profile.skipped]
 
 
 def _names(text: str) -> list[str]:
@@ -135,29 +176,48 @@ def _profile(
 
 
 def _parts(
-    asked: Asked, reference: Source, current: Source, before: TableProfile, now: TableProfile
-) -> list[Counted]:
-    """The segments and windows of the current table, each with its reference."""
+    asked: Asked,
+    reference: Source,
+    current: Source,
+    before: TableProfile,
+    now: TableProfile,
+    demands: Monitoring,
+) -> tuple[list[Counted], list[str]]:
+    """The segments and windows of the current table, each with its reference; and the segments
+    that only the reference has."""
     if asked.by is None and asked.window is None:
         if asked.time is not None:
             raise InvalidInput("--time needs a --window", remedy="say how long: --window 1d")
-        return []
+        return [], []
     from trimtab.monitoring.comparison import Counted
     from trimtab.profiles.parts import Windows, profile_parts
 
     windows = None if asked.window is None else Windows.parse(asked.window, asked.time)
-    columns = [name for name in before.columns if name in now.columns]
-    found, lost = profile_parts(current, columns, like=before.columns, by=asked.by, windows=windows)
+    least = demands.min_rows_dataset
+    if windows is not None and windows.time is None and windows.length < least:
+        raise InvalidInput(
+            f"windows of {windows.length} rows cannot be judged: {least} are needed",
+            field="window",
+            remedy=f"take longer ones: --window {least}",
+        )
+    columns = [name for name in before.columns if name in now.columns and name != asked.by]
+    with _progress(f"parts of {current.title}"):
+        found, lost = profile_parts(
+            current, columns, like=before.columns, by=asked.by, windows=windows
+        )
     if lost:
-        print(f"{lost} rows have no segment or no time, and are in no part", file=sys.stderr)
+        print(f"{lost:,} rows have no segment or no time, and are in no part", file=sys.stderr)
     own: dict[str | None, TableProfile] = {}
     if asked.by is not None:
         segments, _ = profile_parts(reference, columns, like=before.columns, by=asked.by)
         own = {part.segment: part.profile for part in segments}
-    return [
+    there = {part.segment for part in found}
+    gone = [str(segment) for segment in own if segment not in there]
+    counted = [
         Counted(part.segment, part.begin, part.end, part.profile, own.get(part.segment))
         for part in found
     ]
+    return counted, gone
 
 
 def _document(
@@ -166,24 +226,26 @@ def _document(
     from trimtab.monitoring.report import document
 
     return {
-        "reference": _shown(asked.reference),
-        "current": _shown(asked.current),
+        "reference": asked.reference,
+        "current": asked.current,
         "policy": {"name": policy.name, "digest": policy.digest, "tier": asked.tier},
         **document(found, demands),
     }
 
 
-def _circumstances(asked: Asked, demands: Monitoring) -> dict[str, Any]:
+def _circumstances(asked: Asked, found: Comparison, demands: Monitoring) -> dict[str, Any]:
     """What a report says of itself: when and how it was made, and by which limits."""
+    from trimtab.monitoring.drift import effects_of
+
     effects, bands = demands.effects_dataset, demands.psi_bands
+    of_parts = effects_of(demands, found.parts[0].scope) if found.parts else effects
     return {
         "made_at": iso(SystemClock().now())[:16],
         "version": __version__,
         "command": shlex.join(_command(asked)),
         "limits": {
-            "ks_d": effects.ks_d,
-            "wasserstein_scaled": effects.wasserstein_scaled,
-            "category_mass": effects.category_mass,
+            **_shares(effects),
+            "parts": _shares(of_parts),
             "psi_bands": (bands.low_nats, bands.medium_nats, bands.high_nats),
             "min_votes": demands.quorum.min_votes,
             "false_discovery_rate": demands.false_discovery_rate,
@@ -191,9 +253,17 @@ def _circumstances(asked: Asked, demands: Monitoring) -> dict[str, Any]:
     }
 
 
+def _shares(effects: Effects) -> dict[str, float]:
+    return {
+        "ks_d": effects.ks_d,
+        "wasserstein_scaled": effects.wasserstein_scaled,
+        "category_mass": effects.category_mass,
+    }
+
+
 def _command(asked: Asked) -> list[str]:
     """The command that makes the same report; what was left to its default is left so."""
-    words = ["trimtab", "drift", _shown(asked.reference), _shown(asked.current)]
+    words = ["trimtab", "drift", asked.reference, asked.current]
     options = (
         ("--features", asked.features, None),
         ("--policy", asked.policy, None),
@@ -212,23 +282,6 @@ def _command(asked: Asked) -> list[str]:
     return words
 
 
-def _shown(address: str) -> str:
-    """An address without a password."""
-    scheme, mark, rest = address.partition("://")
-    user, at, place = rest.rpartition("@")
-    return f"{scheme}{mark}{user.partition(':')[0]}{at}{place}" if mark else address
-
-
-def _write(path: Path, text: str) -> None:
-    if str(path) == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-
-
 def _progress(what: str) -> AbstractContextManager[Told | None]:
     """Progress on a terminal; nothing where nobody looks."""
     if not sys.stderr.isatty():
@@ -238,7 +291,10 @@ def _progress(what: str) -> AbstractContextManager[Told | None]:
     return bar(what)
 
 
-def _say(asked: Asked, found: Comparison, demands: Monitoring, seconds: float) -> None:
+def _say(
+    asked: Asked, found: Comparison, demands: Monitoring, gone: Sequence[str], seconds: float
+) -> None:
+    from trimtab.cli.drift_parts import say_parts
     from trimtab.cli.tables import show_table
     from trimtab.monitoring.drift import Scope
 
@@ -246,22 +302,33 @@ def _say(asked: Asked, found: Comparison, demands: Monitoring, seconds: float) -
     rows = [_row(look, demands, Scope.DATASET) for look in found.looks]
     if rows:
         show_table(heads, rows, prose=("why",))
-    _say_parts(found, demands)
+    say_parts(found, demands)
+    if gone:
+        more = f" and {len(gone) - _SHOWN:,} more" if len(gone) > _SHOWN else ""
+        print(f"{asked.by} is only in the reference: {', '.join(gone[:_SHOWN])}{more}")
     for name, why in found.skipped.items():
-        print(f"not compared: {name}: {why}")
+        print(f"not compared: {_quoted(name)}: {why}")
     if found.new_columns:
-        print(f"only in the current table: {', '.join(found.new_columns)}")
+        print(f"only in the current table: {', '.join(map(_quoted, found.new_columns))}")
     print(
         f"\n{found.verdict.value}: {found.reason}\n"
-        f"{found.rows_reference:,} rows against {found.rows_current:,}, drift score "
-        f"{found.drift_score:.3f}, policy {asked.policy} tier {asked.tier}, {seconds:.1f} s"
+        f"{found.rows_current:,} rows of {asked.current} beside {found.rows_reference:,} of "
+        f"{asked.reference}: drift score {found.drift_score:.3f}, policy {asked.policy} tier "
+        f"{asked.tier}, {seconds:.1f} s"
     )
+
+
+def _quoted(name: str) -> str:
+    """A column as it can be seen: one without a name, too."""
+    return name if name.strip() else f"'{name}'"
 
 
 def _row(look: FeatureDrift, demands: Monitoring, scope: Any) -> tuple[str, ...]:
     from trimtab.monitoring.comparison import nearness, reasons
 
     near, psi = nearness(look, demands, scope), look.measures.psi
+    if look.structural and not look.moved:
+        near = None  # the finding is what counts, and it has a limit of its own
     band = "" if look.severity is None or look.severity.value == "none" else look.severity.value
     nulls = f"{look.null_rate_reference:.1%}"
     if look.null_rate_current != look.null_rate_reference:
@@ -272,7 +339,7 @@ def _row(look: FeatureDrift, demands: Monitoring, scope: Any) -> tuple[str, ...]
         "" if psi is None else f"{psi:.3f} {band}".rstrip(),
         "" if near is None else f"{near:.2f}",
         nulls,
-        reasons(look, demands, scope),
+        "" if look.moved is False and not look.structural else reasons(look, demands, scope),
     )
 
 
@@ -282,30 +349,3 @@ def _word(look: FeatureDrift) -> str:
     if look.structural:
         return "FINDING"
     return "same" if look.moved is False else "unknown"
-
-
-def _say_parts(found: Comparison, demands: Monitoring) -> None:
-    """The parts in which something has changed; they are what was asked for."""
-    if not found.parts:
-        return
-    from trimtab.cli.tables import show_table
-    from trimtab.monitoring.comparison import reasons
-    from trimtab.monitoring.drift import Scope
-
-    changed = [part for part in found.parts if part.verdict is Verdict.FAIL]
-    short = sum(part.verdict is Verdict.INCONCLUSIVE for part in found.parts)
-    print(
-        f"\n{len(changed)} of {len(found.parts)} parts have changed"
-        + (f", {short} could not be judged in full" if short else "")
-    )
-    rows = []
-    for part in changed[:_SHOWN_PARTS]:
-        scope = Scope.GLOBAL if part.segment is None else Scope.TENANT
-        looks = sorted((one for one in part.looks if one.changed), key=lambda x: -x.magnitude)
-        said = "; ".join(f"{one.feature}: {reasons(one, demands, scope)}" for one in looks)
-        rows.append((part.segment or "", part.begin or "", f"{part.rows:,}", said))
-    if rows:
-        heads = ("segment", "from", "rows", "what has changed")
-        show_table(heads, rows, prose=("what has changed",))
-    if len(changed) > _SHOWN_PARTS:
-        print(f"and {len(changed) - _SHOWN_PARTS} more; --json has them all")

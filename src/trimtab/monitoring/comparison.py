@@ -7,12 +7,13 @@ missing, of another type, or empty. Those are errors, not findings: nobody could
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.verdict import Verdict, worst
-from trimtab.monitoring.columns import kind_of
+from trimtab.monitoring.columns import FeatureKind, kind_of
 from trimtab.monitoring.drift import FeatureDrift, Scope, effects_of, judged, measured
 from trimtab.monitoring.reference import Reference
 from trimtab.monitoring.streams import with_stream_votes
@@ -49,6 +50,19 @@ class Part:
         """The worst of its features."""
         return worst(look.verdict for look in self.looks)
 
+    @property
+    def scope(self) -> Scope:
+        """Whose limits apply."""
+        return _scope(self.segment, self.begin)
+
+
+def _scope(segment: str | None, begin: str | None) -> Scope:
+    """A segment of a whole table is compared like the table. Windows vary by themselves, those
+    of segments more."""
+    if begin is None:
+        return Scope.DATASET
+    return Scope.GLOBAL if segment is None else Scope.TENANT
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -57,7 +71,8 @@ class Comparison:
     verdict: Verdict
     reason: str
     drift_score: float
-    """The largest share of rows that is affected in any feature, 0 to 1."""
+    """The largest share of rows that is affected in any feature, as a whole or in a part that
+    has changed, 0 to 1."""
     rows_reference: int
     rows_current: int
     looks: tuple[FeatureDrift, ...]
@@ -70,13 +85,13 @@ class Comparison:
 
     @property
     def affected(self) -> list[FeatureDrift]:
-        """Features that have changed, as a whole or in any part; the most moved first."""
+        """Features that have changed: as a whole, in the order of `looks`, then those that have
+        in parts only, by the share of rows."""
         found = {look.feature: look for look in self.looks if look.changed}
-        for part in self.parts:
-            for look in part.looks:
-                if look.changed:
-                    found.setdefault(look.feature, look)
-        return sorted(found.values(), key=lambda look: -look.magnitude)
+        inside = [look for part in self.parts for look in part.looks if look.changed]
+        for look in sorted(inside, key=lambda look: -look.magnitude):
+            found.setdefault(look.feature, look)
+        return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,7 @@ def compare(
     hindered = {problem.column for problem in problems} | set(skipped)
     compared = {name: reference.columns[name] for name in wanted if name not in hindered}
     whole = judged(
-        measured(_reference(compared, reference.rows), current, demands, Scope.DATASET),
+        measured(Reference(reference.rows, compared), current, demands, Scope.DATASET),
         demands,
         Scope.DATASET,
     )
@@ -130,19 +145,25 @@ def compare(
     return Comparison(
         verdict=verdict,
         reason=reason,
-        drift_score=max((look.magnitude for look in whole), default=0.0),
+        drift_score=_score(whole, found),
         rows_reference=reference.rows,
         rows_current=current.rows,
         looks=tuple(sorted(whole, key=lambda look: _order(look, demands))),
         parts=found,
         problems=tuple(problems),
         skipped=skipped,
-        new_columns=tuple(n for n in current.columns if n not in reference.columns),
+        new_columns=_new_columns(reference, current) if features is None else (),
     )
 
 
-def _reference(columns: Mapping[str, Profile], rows: int) -> Reference:
-    return Reference(rows, columns)
+def _score(whole: Iterable[FeatureDrift], parts: Iterable[Part]) -> float:
+    inside = (look for part in parts for look in part.looks if look.changed)
+    return max((look.magnitude for look in (*whole, *inside)), default=0.0)
+
+
+def _new_columns(reference: TableProfile, current: TableProfile) -> tuple[str, ...]:
+    known = {*reference.columns, *reference.skipped}
+    return tuple(name for name in current.columns if name not in known)
 
 
 def _wanted(
@@ -174,7 +195,7 @@ def _obstacles(
         elif before is None:
             skipped[name] = reference.skipped.get(name, "the reference does not have it")
         elif now is None:
-            problems.append(_absent(name, current))
+            problems.append(_absent(name, reference, current))
         elif kind_of(before) is not kind_of(now):
             was, has = kind_of(before).value, kind_of(now).value
             problems.append(_type_changed(name, f"{was} in the reference", f"{has} now"))
@@ -185,10 +206,12 @@ def _obstacles(
     return problems, skipped
 
 
-def _absent(name: str, current: TableProfile) -> Problem:
+def _absent(name: str, reference: TableProfile, current: TableProfile) -> Problem:
     if name in current.skipped:
         return _type_changed(name, "comparable in the reference", current.skipped[name])
-    near = [other for other in current.columns if other.lower() == name.lower()]
+    added = [other for other in current.columns if other not in reference.columns]
+    near = [other for other in added if other.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, added, n=1)
     hint = f"is it {near[0]} now? rename it, or" if near else "add it, or"
     return Problem(
         name,
@@ -221,8 +244,7 @@ def _parts(
     """Every part measured, and all feature-windows judged as one family."""
     if not parts:
         return ()
-    by_segment = any(part.segment is not None for part in parts)
-    scope = Scope.TENANT if by_segment else Scope.GLOBAL
+    scope = _scope(parts[0].segment, parts[0].begin)  # all are cut in one way
     # Somebody asked for just these windows: what is too short for them is said by the numbers.
     least = {
         "min_rows_global": demands.min_rows_dataset,
@@ -231,9 +253,13 @@ def _parts(
     demands = demands.model_copy(update=least)
     looks = [
         measured(
-            _reference(
-                {n: (part.reference.columns if part.reference else compared)[n] for n in compared},
+            Reference(
                 part.reference.rows if part.reference else rows,
+                {
+                    name: (part.reference.columns if part.reference else compared)[name]
+                    for name in compared
+                    if name in part.profile.columns
+                },
             ),
             part.profile,
             demands,
@@ -280,18 +306,27 @@ def _verdict(
     whole: Sequence[FeatureDrift], parts: Sequence[Part], problems: Sequence[Problem]
 ) -> tuple[Verdict, str]:
     if problems:
-        return Verdict.ERROR, "; ".join(problem.message for problem in problems)
-    changed = [look.feature for look in whole if look.changed]
+        more = f" (and {len(problems) - 1} more columns)" if len(problems) > 1 else ""
+        return Verdict.ERROR, problems[0].message + more
+    changed = sum(look.changed for look in whole)
     windows = sum(part.verdict is Verdict.FAIL for part in parts)
-    if changed or windows:
-        said = [f"{len(changed)} of {len(whole)} columns have changed"] if changed else []
-        said += [f"{windows} of {len(parts)} parts have changed"] if windows else []
-        return Verdict.FAIL, ", ".join(said)
     short = [f"{look.feature}: {look.insufficient}" for look in whole if look.insufficient]
+    if changed or windows:
+        said = [_counted("column", changed, len(whole))] if changed else []
+        said += [_counted("part", windows, len(parts))] if windows else []
+        said += [f"{len(short)} could not be told"] if short else []
+        return Verdict.FAIL, ", ".join(said)
     short += _too_short(parts)
     if short or not whole:
         return Verdict.INCONCLUSIVE, "; ".join(short) or "there is no column to compare"
-    return Verdict.PASS, f"none of {len(whole)} columns has changed"
+    if len(whole) == 1:
+        return Verdict.PASS, "the 1 column has not changed"
+    return Verdict.PASS, f"none of {len(whole):,} columns has changed"
+
+
+def _counted(what: str, some: int, all_: int) -> str:
+    of = what if all_ == 1 else f"{what}s"
+    return f"{some:,} of {all_:,} {of} {'has' if some == 1 else 'have'} changed"
 
 
 def _too_short(parts: Iterable[Part]) -> list[str]:
@@ -309,28 +344,37 @@ def reasons(look: FeatureDrift, demands: Monitoring, scope: Scope) -> str:
         return "; ".join(one.reason for one in look.structural)
     if look.insufficient is not None:
         return look.insufficient
-    effects, m = effects_of(demands, scope), look.measures
-    pairs = [
-        ("D", m.ks_d, effects.ks_d),
-        ("scaled Wasserstein", m.wasserstein_scaled, effects.wasserstein_scaled),
-        ("category mass", m.category_mass, effects.category_mass),
-    ]
-    known = [(name, value, limit) for name, value, limit in pairs if value is not None]
-    name, value, limit = max(known, key=lambda one: one[1] / one[2])
+    name, value, limit = max(_effects(look, demands, scope), key=lambda one: one[1] / one[2])
     if look.moved:
-        return f"{name} {value:.3g} is {value / limit:.1f} times its limit of {limit:g}"
+        centre = _centre(look) if look.kind is FeatureKind.NUMERIC else ""
+        return f"{name} {value:.3g} is {value / limit:.1f} times its limit of {limit:g}{centre}"
     if value >= limit:
         return f"{name} {value:.3g} is beyond its limit of {limit:g}, but noise may do that"
     return f"{name} {value:.3g} is below its limit of {limit:g}"
 
 
+def _centre(look: FeatureDrift) -> str:
+    """From where to where the middle has gone, if it has."""
+    before, now = look.measures.median_reference, look.measures.median_current
+    if before is None or now is None or f"{before:.3g}" == f"{now:.3g}":
+        return ""
+    return f"; median {before:.3g} → {now:.3g}"
+
+
 def nearness(look: FeatureDrift, demands: Monitoring, scope: Scope) -> float | None:
     """The largest effect in units of its limit: 1 is at the limit. None where nothing was
     measured."""
+    return max((value / limit for _, value, limit in _effects(look, demands, scope)), default=None)
+
+
+def _effects(
+    look: FeatureDrift, demands: Monitoring, scope: Scope
+) -> list[tuple[str, float, float]]:
+    """What was measured, each with its limit."""
     effects, m = effects_of(demands, scope), look.measures
-    pairs = [
-        (m.ks_d, effects.ks_d),
-        (m.wasserstein_scaled, effects.wasserstein_scaled),
-        (m.category_mass, effects.category_mass),
-    ]
-    return max((value / limit for value, limit in pairs if value is not None), default=None)
+    named = (
+        ("D", m.ks_d, effects.ks_d),
+        ("scaled Wasserstein", m.wasserstein_scaled, effects.wasserstein_scaled),
+        ("category mass", m.category_mass, effects.category_mass),
+    )
+    return [(name, value, limit) for name, value, limit in named if value is not None]

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from trimtab.kernel.verdict import Verdict
 from trimtab.monitoring.columns import Column, FeatureKind, kind_of, missing_share, profiled
+from trimtab.monitoring.measures import Measures, measured_between
 from trimtab.monitoring.reference import Reference
 from trimtab.monitoring.structure import (
     Finding,
@@ -24,12 +25,9 @@ from trimtab.monitoring.structure import (
     unreadable,
 )
 from trimtab.policies.operation import Detector, Effects, Monitoring
-from trimtab.profiles.category import CategoryProfile
-from trimtab.profiles.comparison import category_distance, numeric_distance
-from trimtab.profiles.numeric import NumericProfile
 from trimtab.profiles.table import Profile, TableProfile
 from trimtab.stats.multiplicity import benjamini_hochberg
-from trimtab.stats.univariate import psi_null
+from trimtab.stats.univariate import rows_to_tell
 
 SCORE = "score"
 """Name under which the model's answers are looked at, beside its inputs."""
@@ -75,30 +73,6 @@ class Vote:
     alarmed: bool
     rows: int
     reason: str
-
-
-@dataclass(frozen=True)
-class Measures:
-    """How far a feature is from its reference; None where a number cannot be given.
-
-    `ks_d`, `category_mass` (beyond what chance moves between categories) and null rates are
-    shares, 0 to 1; `psi` and `psi_noise` (what sampling alone stays below) are nats;
-    `wasserstein` is in the feature's own unit, `wasserstein_scaled` in standard deviations of
-    the reference; `jensen_shannon` is a distance, 0 to 1. `p_value` is of the
-    Kolmogorov-Smirnov or the chi-squared test; `p_adjusted` is the same as one question among
-    those of all features of the look.
-    """
-
-    ks_d: float | None = None
-    category_mass: float | None = None
-    wasserstein: float | None = None
-    wasserstein_scaled: float | None = None
-    jensen_shannon: float | None = None
-    psi: float | None = None
-    psi_noise: float | None = None
-    p_value: float | None = None
-    p_adjusted: float | None = None
-    direction: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +125,7 @@ class FeatureDrift:
         """The share of the rows that is affected, 0 to 1: D, or the mass that moved between
         categories, or the value of a structural finding."""
         shares = [self.measures.ks_d, self.measures.category_mass]
-        shares += [min(1.0, one.value) for one in self.structural]
+        shares += [one.share_of(self.rows) for one in self.structural]
         return max((share for share in shares if share is not None), default=0.0)
 
 
@@ -217,12 +191,10 @@ def measured(
     family = windows * max(1, len(reference.features))
     level = {"false_discovery_rate": demands.false_discovery_rate / family}
     strict = demands.model_copy(update=level)
-    looks = [
-        _look(name, before, current, demands, strict, least)
-        for name, before in reference.features.items()
-    ]
+    asked = _Asked(demands, strict, least, effects_of(demands, scope).wasserstein_scaled)
+    looks = [_look(name, before, current, asked) for name, before in reference.features.items()]
     if reference.score is not None and SCORE in current.columns:
-        found = _look(SCORE, reference.score, current, demands, strict, least)
+        found = _look(SCORE, reference.score, current, asked)
         looks.append(dataclasses.replace(found, drift_type=DriftType.PREDICTION))
     return looks
 
@@ -254,14 +226,18 @@ def effects_of(demands: Monitoring, scope: Scope) -> Effects:
     }[scope]
 
 
-def _look(
-    name: str,
-    before: Profile,
-    window: TableProfile,
-    demands: Monitoring,
-    strict: Monitoring,
-    least: int,
-) -> FeatureDrift:
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of each feature of a look. `strict` are the demands with the level of one
+    question of its family; from `ends_from` on, scaled Wasserstein, the far ends are tested."""
+
+    demands: Monitoring
+    strict: Monitoring
+    least: int
+    ends_from: float
+
+
+def _look(name: str, before: Profile, window: TableProfile, asked: _Asked) -> FeatureDrift:
     """Measure one feature; nothing is judged yet."""
     current = window.columns.get(name)
     kind = kind_of(before)
@@ -295,18 +271,19 @@ def _look(
         return dataclasses.replace(blank, structural=(broken,))
     tail = window.tails.get(name)
     findings = (
-        structural_findings(before, current, strict, min_rows=least, tail=tail)
-        if current.rows >= least
+        structural_findings(before, current, asked.strict, min_rows=asked.least, tail=tail)
+        if current.rows >= asked.least
         else ()
     )
-    why = _too_few(before, current, least)
+    why = _too_few(before, current, asked.least)
+    level = asked.demands.false_discovery_rate
     return dataclasses.replace(
         blank,
         n_current=current.known,
         null_rate_current=missing_share(current),
-        measures=Measures() if why else _measure(before, current, demands),
+        measures=Measures() if why else measured_between(before, current, level, asked.ends_from),
         structural=findings,
-        undecided=undecided_categories(before, current, strict),
+        undecided=undecided_categories(before, current, asked.strict),
         insufficient=why,
     )
 
@@ -319,55 +296,13 @@ def _too_few(before: Profile, current: Profile, least: int) -> str | None:
     return None
 
 
-def _measure(before: Profile, current: Profile, demands: Monitoring) -> Measures:
-    if isinstance(before, NumericProfile) and isinstance(current, NumericProfile):
-        return _of_numbers(before, current, demands.false_discovery_rate)
-    assert isinstance(before, CategoryProfile)
-    assert isinstance(current, CategoryProfile)
-    return _of_categories(before, current, demands.false_discovery_rate)
-
-
-def _of_numbers(before: NumericProfile, current: NumericProfile, level: float) -> Measures:
-    found = numeric_distance(before, current)
-    # Of a column with two values D says it all; in deviations, a rare one looks large.
-    two_valued = before.whole and max(before.cells.count.size, current.cells.count.size) <= 2
-    bins = None if found.bins is None else found.bins.reference.size
-    return Measures(
-        ks_d=found.ks_d,
-        wasserstein=found.wasserstein,
-        wasserstein_scaled=None if two_valued else found.wasserstein_scaled,
-        jensen_shannon=found.jensen_shannon,
-        psi=found.psi,
-        psi_noise=_psi_noise(bins, before, current, level),
-        p_value=found.p_value,
-        direction="up" if found.mean_change > 0.0 else "down",
-    )
-
-
-def _of_categories(before: CategoryProfile, current: CategoryProfile, level: float) -> Measures:
-    found = category_distance(before, current)
-    return Measures(
-        category_mass=found.mass_moved,
-        jensen_shannon=found.jensen_shannon,
-        psi=found.psi,
-        psi_noise=_psi_noise(found.categories, before, current, level),
-        p_value=found.p_value,
-    )
-
-
-def _psi_noise(bins: int | None, before: Profile, current: Profile, level: float) -> float | None:
-    """What sampling alone stays below; nothing at all where there is one single bin."""
-    if bins is None or bins < 2:
-        return None if bins is None else 0.0
-    return psi_null(bins, before.known, current.known).quantile(1.0 - level)
-
-
 def _adjusted(looks: Sequence[FeatureDrift], demands: Monitoring) -> list[FeatureDrift]:
     """Each p-value as one of as many questions as there were."""
-    asked = [i for i, look in enumerate(looks) if look.measures.p_value is not None]
+    evidence = [look.measures.evidence for look in looks]
+    asked = [i for i, p in enumerate(evidence) if p is not None]
     if not asked:
         return list(looks)
-    p_values = [looks[i].measures.p_value or 0.0 for i in asked]
+    p_values = [p for p in evidence if p is not None]
     _, adjusted = benjamini_hochberg(p_values, level=demands.false_discovery_rate)
     found = list(looks)
     for i, p in zip(asked, adjusted.tolist(), strict=True):
@@ -381,9 +316,11 @@ def _judged(look: FeatureDrift, effects: Effects, demands: Monitoring) -> Featur
     if look.insufficient is not None:
         return dataclasses.replace(look, votes=votes)
     cast = demands.quorum.votes([vote.detector for vote in votes if vote.alarmed])
+    doubt = _doubt(look, effects, demands)
     return dataclasses.replace(
         look,
-        moved=_moved(look.measures, effects, demands),
+        insufficient=doubt,
+        moved=None if doubt else _moved(look.measures, effects, demands),
         severity=_severity(look.measures, demands),
         votes=votes,
         votes_cast=cast,
@@ -398,6 +335,23 @@ def _moved(measures: Measures, effects: Effects, demands: Monitoring) -> bool:
         or _reaches(measures.category_mass, effects.category_mass)
     )
     return large and _beyond_noise(measures, demands)
+
+
+def _doubt(look: FeatureDrift, effects: Effects, demands: Monitoring) -> str | None:
+    """Why nobody can tell: the share of rows that moved is as large as one that matters, and so
+    few rows may show as much by chance. Calling that calm would be a guess."""
+    m = look.measures
+    known = (("D", m.ks_d, effects.ks_d), ("category mass", m.category_mass, effects.category_mass))
+    for name, value, limit in known:
+        if value is None or value < limit or _beyond_noise(m, demands):
+            continue
+        said = f"{name} {value:.3g} is beyond its limit of {limit:g}, but noise may do that"
+        wanted = rows_to_tell(limit, look.n_reference, level=demands.false_discovery_rate)
+        if wanted is None:
+            return f"{said}: the reference has too few rows to tell"
+        more = max(1, wanted - look.n_current)
+        return f"{said}: about {more:,} more rows needed"
+    return None
 
 
 def _severity(measures: Measures, demands: Monitoring) -> Severity | None:

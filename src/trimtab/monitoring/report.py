@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from trimtab.kernel.events import plain
@@ -10,6 +9,7 @@ from trimtab.monitoring.comparison import Comparison, Part, nearness, reasons
 from trimtab.monitoring.drift import FeatureDrift, Scope
 from trimtab.monitoring.structure import Finding
 from trimtab.policies.operation import Monitoring
+from trimtab.stats.intervals import difference_of_rates
 
 
 def document(found: Comparison, demands: Monitoring) -> dict[str, Any]:
@@ -31,12 +31,13 @@ def document(found: Comparison, demands: Monitoring) -> dict[str, Any]:
 
 
 def affected(look: FeatureDrift) -> dict[str, Any]:
-    """What is said of a feature that has changed."""
+    """What is said of a feature that has changed. A structural finding is a count of its own,
+    and the p-value of the values says nothing of it."""
     structural = bool(look.structural) and not look.moved
     return {
         "name": look.feature,
         "drift_type": "structural" if structural else look.drift_type.value,
-        "p_value": look.measures.p_value,
+        "p_value": None if structural else look.measures.evidence,
         "magnitude": look.magnitude,
     }
 
@@ -52,6 +53,8 @@ def feature(look: FeatureDrift, demands: Monitoring, scope: Scope) -> dict[str, 
         "moved": look.moved,
         "severity": None if look.severity is None else look.severity.value,
         "confirmed": look.confirmed,
+        "votes_cast": look.votes_cast,
+        "magnitude": look.magnitude,
         "nearness": nearness(look, demands, scope),
         "psi": m.psi,
         "psi_noise": m.psi_noise,
@@ -62,7 +65,10 @@ def feature(look: FeatureDrift, demands: Monitoring, scope: Scope) -> dict[str, 
         "js": m.jensen_shannon,
         "category_mass": m.category_mass,
         "p_value": m.p_value,
+        "tail_p": m.tail_p_value,
         "p_adjusted": m.p_adjusted,
+        "median_reference": m.median_reference,
+        "median_current": m.median_current,
         "direction": m.direction,
         "null_rate_reference": look.null_rate_reference,
         "null_rate_current": look.null_rate_current,
@@ -77,22 +83,51 @@ def feature(look: FeatureDrift, demands: Monitoring, scope: Scope) -> dict[str, 
 
 
 def triggers(look: FeatureDrift, demands: Monitoring) -> list[dict[str, Any]]:
-    """The triggers of the tier beside what was found: `of_limit` of 1 and more is beyond one."""
+    """The triggers of the tier beside what was found: how near each is, and whether it fires.
+
+    One fires from an `of_limit` of 1 on, and only beyond `noise`, what sampling alone may reach.
+    """
     wanted = demands.triggers
     rise = look.null_rate_current - look.null_rate_reference
-    known: Mapping[str, tuple[float | None, float]] = {
-        "data_psi": (look.measures.psi, wanted.data_psi_nats),
-        "null_rate_increase": (max(0.0, rise), wanted.null_rate_increase_share),
-    }
+    found = (
+        ("data_psi", look.measures.psi, wanted.data_psi_nats, look.measures.psi_noise),
+        (
+            "null_rate_increase",
+            max(0.0, rise),
+            wanted.null_rate_increase_share,
+            _null_noise(look, demands),
+        ),
+    )
     return [
-        {"name": name, "value": value, "limit": limit, "of_limit": value / limit}
-        for name, (value, limit) in known.items()
+        {
+            "name": name,
+            "value": value,
+            "limit": limit,
+            "of_limit": value / limit,
+            "noise": noise,
+            "fires": value >= limit and noise is not None and value > noise,
+        }
+        for name, value, limit, noise in found
         if value is not None and limit > 0.0
     ]
 
 
+def _null_noise(look: FeatureDrift, demands: Monitoring) -> float | None:
+    """The increase of the share of nulls that sampling alone stays below."""
+    if not look.rows or not look.n_reference:
+        return None
+    before = round(look.n_reference / (1.0 - look.null_rate_reference))
+    rise = difference_of_rates(
+        look.rows - look.n_current,
+        look.rows,
+        before - look.n_reference,
+        before,
+        confidence=1.0 - demands.false_discovery_rate,
+    )
+    return rise.estimate - rise.low
+
+
 def _part(part: Part, demands: Monitoring) -> dict[str, Any]:
-    scope = Scope.GLOBAL if part.segment is None else Scope.TENANT
     return {
         "segment": part.segment,
         "begin": part.begin,
@@ -100,7 +135,7 @@ def _part(part: Part, demands: Monitoring) -> dict[str, Any]:
         "rows": part.rows,
         "verdict": part.verdict.value,
         "reference_has_segment": part.reference_segment,
-        "features": {look.feature: feature(look, demands, scope) for look in part.looks},
+        "features": {look.feature: feature(look, demands, part.scope) for look in part.looks},
     }
 
 

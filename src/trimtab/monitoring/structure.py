@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +18,7 @@ from trimtab.stats.special import normal_quantile
 
 _NAME_LENGTH = 80
 _NAMES_SHOWN = 10
+_NAMES_TOLD = 3
 
 
 class Finding(StrEnum):
@@ -52,6 +54,11 @@ class Structural:
     limit: float
     items: tuple[str, ...]
     reason: str
+
+    def share_of(self, rows: int) -> float:
+        """The share of so many rows that it is about, 0 to 1."""
+        value = self.value / rows if self.finding is Finding.FROZEN and rows else self.value
+        return min(1.0, value)
 
 
 def structural_findings(
@@ -169,12 +176,15 @@ def _new(
         value=mass,
         limit=limit,
         items=tuple(name[:_NAME_LENGTH] for name in names[:_NAMES_SHOWN]),
-        reason=f"{mass:.1%} of the rows are in {_categories_of(len(names))} never seen before",
+        reason=f"{mass:.1%} of the rows are in {_categories_of(names)} never seen before",
     )
 
 
-def _categories_of(count: int) -> str:
-    return "1 category" if count == 1 else f"{count:,} categories"
+def _categories_of(names: Sequence[str]) -> str:
+    """How many, and the largest of them."""
+    count = "1 category" if len(names) == 1 else f"{len(names):,} categories"
+    some = ", ".join(name[:_NAME_LENGTH] for name in names[:_NAMES_TOLD])
+    return f"{count} ({some}{', ...' if len(names) > _NAMES_TOLD else ''})"
 
 
 def _expected(baseline: CategoryProfile, demands: Monitoring) -> dict[str, float]:

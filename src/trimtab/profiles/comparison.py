@@ -23,6 +23,7 @@ from trimtab.stats.categorical import total_variation, total_variation_noise
 from trimtab.stats.homogeneity import conditional_chi_squared
 from trimtab.stats.sample import Sample, distinct
 from trimtab.stats.special import kolmogorov_sf
+from trimtab.stats.tails import tail_p_value
 from trimtab.stats.univariate import jensen_shannon_from_counts, psi_from_counts, psi_null
 
 _Counts: TypeAlias = NDArray[np.int64]
@@ -64,6 +65,8 @@ class NumericDistance:
     psi_mean: float | None
     jensen_shannon: float | None
     bins: Bins | None
+    tail_p_value: float | None = None
+    """Of the outermost rows on either end; None where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,11 @@ class CategoryDistance:
 
 
 def numeric_distance(
-    reference: NumericProfile, current: NumericProfile, *, bins: int = 10
+    reference: NumericProfile,
+    current: NumericProfile,
+    *,
+    bins: int = 10,
+    ends_from: float = math.inf,
 ) -> NumericDistance:
     """How far `current` is from `reference`.
 
@@ -98,6 +105,8 @@ def numeric_distance(
         reference: With at least one finite value.
         current: The same. Counted on the reference's grid, the cells are finest.
         bins: Bins for PSI and Jensen-Shannon, cut where the reference has equal shares.
+        ends_from: Scaled Wasserstein distance from which the ends are tested, too: it may be
+            of few rows, very far out.
 
     Raises:
         TooFewValues: one side has no finite value.
@@ -128,14 +137,16 @@ def numeric_distance(
     root = math.sqrt(n * m / (n + m))
     w1, error = _wasserstein(shared, gap, reference, current, single)
     unit = reference.deviation
+    scaled = w1 / unit if unit > 0.0 else None
     cut = _bins(shared, bins) if n >= 10 * bins else None
+    far = scaled is not None and scaled >= ends_from
     return NumericDistance(
         ks_d=d,
         ks_d_high=d_high,
         p_value=min(1.0, max(0.0, kolmogorov_sf((root + 0.12 + 0.11 / root) * d))),
         wasserstein=w1,
         wasserstein_error=error,
-        wasserstein_scaled=w1 / unit if unit > 0.0 else None,
+        wasserstein_scaled=scaled,
         mean_change=current.mean - reference.mean,
         psi=None if cut is None else psi_from_counts(cut.reference, cut.current),
         psi_mean=None if cut is None else psi_null(cut.reference.size, n, m).mean,
@@ -143,6 +154,7 @@ def numeric_distance(
         if cut is None
         else jensen_shannon_from_counts(cut.reference, cut.current).distance,
         bins=cut,
+        tail_p_value=tail_p_value(shared.reference, shared.current) if far else None,
     )
 
 

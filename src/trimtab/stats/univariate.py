@@ -65,6 +65,27 @@ class PsiNull:
         return chi2_sf(psi / self.scale, self.dof)
 
 
+def rows_to_tell(distance: float, other: int, *, level: float) -> int | None:
+    """How many values it takes to tell a gap of this size from noise.
+
+    Args:
+        distance: D, above 0 and at most 1.
+        other: How many values the other side has.
+        level: Chance of taking noise for a change, above 0 and below 1.
+
+    Returns:
+        Values on this side; None where the other side has too few for any number to do.
+
+    Source: the asymptotic law of D by its first term, which is above it (Smirnov, 1939).
+
+    Example:
+        >>> rows_to_tell(0.05, 1_000_000, level=0.05), rows_to_tell(0.05, 500, level=0.05)
+        (739, None)
+    """
+    spread = 2.0 * distance * distance / math.log(2.0 / level) - 1.0 / other
+    return math.ceil(1.0 / spread) if spread > 0.0 else None
+
+
 def population_stability_index(reference: Sample, current: Sample, *, bins: int = 10) -> float:
     """Distance between two samples of a numeric feature, over quantile bins of the first.
 
