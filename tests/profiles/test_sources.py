@@ -207,7 +207,7 @@ def test_damaged_parquet_is_refused_or_read(tmp_path: Path, seed: int) -> None:
     content = path.read_bytes()
     for cut in (4, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:cut])
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput, match="it may be cut or damaged: copy it again"):
             open_source(str(path)).profile()
     rng = np.random.default_rng(seed)
     refused = 0

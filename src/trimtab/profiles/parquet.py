@@ -19,6 +19,9 @@ from trimtab.profiles.table import Profile, TableProfile, Tail
 Told = Callable[[int, int], None]
 """Hears how many columns are done, and of how many."""
 
+CUT = "it may be cut or damaged: copy it again, or write it anew"
+"""What is to be done about a file that cannot be read."""
+
 _CHUNK_ROWS = 1 << 20
 """Rows of a column that are in memory at a time, whatever the size of a row group."""
 
@@ -84,7 +87,7 @@ def profile_parquet(
             for name in names:
                 count(name)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{files.title} cannot be read: {error}") from error
+        raise InvalidInput(f"{files.title} cannot be read: {error}", remedy=CUT) from error
     return TableProfile(files.rows, {name: found[name] for name in names}, skipped, tails)
 
 
@@ -98,7 +101,8 @@ class _Files:
         try:
             first = pq.ParquetFile(source)
         except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(f"{self.title} is not a readable Parquet file: {error}") from error
+            message = f"{self.title} is not a readable Parquet file: {error}"
+            raise InvalidInput(message, remedy=CUT) from error
         self._source = source
         self._metadata = first.metadata
         self.schema: pa.Schema = first.schema_arrow

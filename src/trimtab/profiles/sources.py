@@ -17,7 +17,7 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.profiles import codec
 from trimtab.profiles.arrow import Like, SpeaksArrow, opened, profile_batches
 from trimtab.profiles.csv import CsvFile, TypeWidened
-from trimtab.profiles.parquet import Told, chosen, profile_parquet
+from trimtab.profiles.parquet import CUT, Told, chosen, profile_parquet
 from trimtab.profiles.table import TableProfile, merged
 
 _BATCH_ROWS = 1 << 18
@@ -58,7 +58,8 @@ class ParquetSource:
         try:
             self.schema = pq.read_schema(paths[0])
         except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(f"{paths[0]} is not a readable Parquet file: {error}") from error
+            message = f"{paths[0]} is not a readable Parquet file: {error}"
+            raise InvalidInput(message, remedy=CUT) from error
 
     def profile(
         self,
@@ -87,7 +88,7 @@ class ParquetSource:
                     chosen(file.schema_arrow, columns)
                     yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
             except (pa.ArrowException, OSError) as error:
-                raise InvalidInput(f"{path} cannot be read: {error}") from error
+                raise InvalidInput(f"{path} cannot be read: {error}", remedy=CUT) from error
 
 
 class Batched(Protocol):
@@ -227,7 +228,7 @@ def _told_by(head: bytes, path: Path, name: str) -> Source:
     if head.startswith(_PACKED) or head.lstrip().startswith(b'{"format":'):
         return StoredProfile(name, codec.from_bytes(path.read_bytes()))
     if path.suffix.lower() in (".parquet", ".pq", ".arrow", ".feather", ".profile"):
-        raise InvalidInput(f"{name} is not what its name says", remedy="it may be cut or damaged")
+        raise InvalidInput(f"{name} is not what its name says", remedy=CUT)
     if b"\0" in head:
         raise InvalidInput(
             f"{name} is no table that can be read",
@@ -246,7 +247,8 @@ class _ArrowFile:
             with pa.memory_map(str(path)) as source:
                 self.schema = pa.ipc.open_file(source).schema
         except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(f"{name} is not a readable Arrow file: {error}") from error
+            message = f"{name} is not a readable Arrow file: {error}"
+            raise InvalidInput(message, remedy=CUT) from error
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         try:
@@ -257,7 +259,7 @@ class _ArrowFile:
                     batch.validate(full=True)  # what is not may end the process
                     yield batch
         except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(f"{self._path} cannot be read: {error}") from error
+            raise InvalidInput(f"{self._path} cannot be read: {error}", remedy=CUT) from error
 
 
 class _Frame:
