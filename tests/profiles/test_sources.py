@@ -316,8 +316,10 @@ def test_what_cannot_be_read_far_below_is_refused_too(tmp_path: Path, end: bytes
 def test_nothing_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         open_source(str(tmp_path / "none.parquet"))
-    with pytest.raises(InvalidInput, match="without Parquet"):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InvalidInput, match="without Parquet") as refused:
         open_source(str(tmp_path))
+    assert "of Parquet files, and of no others" in str(refused.value.remedy)
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.profile", "t.csv"])

@@ -206,7 +206,11 @@ def open_source(name: str) -> Source:
     if path.is_dir():
         files = sorted(path.rglob("*.parquet"))
         if not files:
-            raise InvalidInput(f"{name} is a folder without Parquet files")
+            raise InvalidInput(
+                f"{name} is a folder without Parquet files",
+                remedy="a folder may be a table of Parquet files, and of no others: "
+                "give one CSV or Arrow file by its own name",
+            )
         return ParquetSource(files, name)
     try:
         with path.open("rb") as file:
