@@ -66,6 +66,24 @@ def test_a_window_that_is_none_is_refused(text: str) -> None:
         Windows.parse(text, "at")
 
 
+@pytest.mark.parametrize("text", ["1month", "2 months", "1mo", "1 Month", "1y", "2 years"])
+def test_a_month_has_no_fixed_length(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no window") as refused:
+        Windows.parse(text, "at")
+    assert refused.value.remedy == "months and years have no fixed length: say 30d, 4w or 365d"
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        *(("1m", "1 minute"), ("90m", "90 minutes"), ("120m", "2 hours"), ("1h", "1 hour")),
+        *(("24h", "1 day"), ("1w", "7 days"), ("200", "200 rows"), ("1 row", "1 row")),
+    ],
+)
+def test_a_window_says_how_long_it_is(window: str, said: str) -> None:
+    assert Windows.parse(window, "at").text == said
+
+
 def test_a_window_of_time_needs_a_column() -> None:
     with pytest.raises(InvalidInput, match="needs a column of time"):
         Windows.parse("1d", None)

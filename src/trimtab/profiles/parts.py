@@ -18,7 +18,9 @@ from trimtab.profiles.groups import profiles_by_group
 from trimtab.profiles.sources import Source
 from trimtab.profiles.table import TableProfile
 
-_MICROSECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NAMED = (("day", 86_400), ("hour", 3600), ("minute", 60))
+_NO_LENGTH = re.compile(r"\d+\s*(mo|months?|y|years?)")
 _LENGTH = re.compile(r"(\d+)\s*(m|h|d|w|rows?)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = 4 * 86_400_000_000  # 1970 began on a Thursday; weeks begin on Mondays
@@ -45,9 +47,10 @@ class Windows:
         """
         found = _LENGTH.fullmatch(text.strip())
         if found is None or int(found[1]) == 0:
-            raise InvalidInput(
-                f"{text!r} is no window", field="window", remedy="say 1d, 12h, 30m, 1w or 200 rows"
-            )
+            remedy = "say 1d, 12h, 30m, 1w or 200 rows"
+            if _NO_LENGTH.fullmatch(text.strip().lower()):
+                remedy = "months and years have no fixed length: say 30d, 4w or 365d"
+            raise InvalidInput(f"{text!r} is no window", field="window", remedy=remedy)
         unit = found[2] or "rows"
         if unit.startswith("row"):
             return cls(int(found[1]), None)
@@ -57,7 +60,23 @@ class Windows:
                 field="window",
                 remedy="name it with --time, or give a window in rows: 200",
             )
-        return cls(int(found[1]) * _MICROSECONDS[unit] * 1_000_000, time)
+        return cls(int(found[1]) * _SECONDS[unit] * 1_000_000, time)
+
+    @property
+    def text(self) -> str:
+        """How long a window is, in words.
+
+        Example:
+            >>> [Windows.parse(text, "at").text for text in ("1m", "36h", "1w", "200")]
+            ['1 minute', '36 hours', '7 days', '200 rows']
+        """
+        if self.time is None:
+            unit, count = "row", self.length
+        else:
+            seconds = self.length // 1_000_000
+            unit, size = next((u, size) for u, size in _NAMED if seconds % size == 0)
+            count = seconds // size
+        return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
     def name(self, number: int) -> tuple[str, str]:
         """Begin and end of a window: moments, or numbers of rows."""
@@ -68,7 +87,7 @@ class Windows:
 
     @property
     def _offset(self) -> int:
-        weeks = self.time is not None and self.length % (_MICROSECONDS["w"] * 1_000_000) == 0
+        weeks = self.time is not None and self.length % (_SECONDS["w"] * 1_000_000) == 0
         return _MONDAY if weeks else 0
 
     def numbers(self, batch: pa.RecordBatch, first_row: int) -> tuple[_Numbers, int]:
