@@ -54,6 +54,30 @@ def test_two_units_of_time_in_one_column_are_refused() -> None:
         microseconds(mixed, "at")
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([369, 1045, 0, None], "369 would be 1970-01-01T00:06:09"),
+        ([0.5, 1.7e9, -3.0], "0.5 would be 1970-01-01T00:00:00.500000"),
+        ([20240131, 20240201], "20240131 would be 1970-08-23T06:15:31"),
+        ([-1_700_000_000], "-1700000000 would be 1916-02-18T01:46:40"),
+        ([99_999_999_999], "99999999999 would be 5138-11-16T09:46:39"),
+        ([1e300], "1e[+]300 would be beyond the year 9999"),
+    ],
+)
+def test_numbers_that_would_be_no_times_of_ours_are_refused(values: Any, said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"column miles holds no times: {said}") as refused:
+        microseconds(pa.array(values), "miles")
+    assert refused.value.remedy == "give dates, timestamps, ISO 8601, or numbers since 1970"
+
+
+def test_zero_is_no_time_and_a_few_odd_numbers_are_borne() -> None:
+    moments, there = microseconds(pa.array([1_700_000_000, 0, 315_532_800, 100, None]), "at")
+    assert there.tolist() == [True, False, True, True, False]
+    assert moments[there].tolist() == [1_700_000_000_000_000, 315_532_800_000_000, 100_000_000]
+    assert not microseconds(pa.array([0, None]), "at")[1].any()
+
+
 @pytest.mark.parametrize("column", [pa.array(["soon"]), pa.array([True]), pa.array([[1]])])
 def test_what_is_no_time_is_refused_by_name(column: pa.Array) -> None:
     with pytest.raises(InvalidInput, match="column at"):

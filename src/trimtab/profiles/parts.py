@@ -25,6 +25,10 @@ _LENGTH = re.compile(r"(\d+)\s*(m|h|d|w|rows?)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = 4 * 86_400_000_000  # 1970 began on a Thursday; weeks begin on Mondays
 _UNITS = (("seconds", 1e11, 1e6), ("milliseconds", 1e14, 1e3), ("microseconds", 1e17, 1.0))
+_OUR_TIME = (315_532_800e6, 7_258_118_400e6)
+"""1980 and 2200 in microseconds: numbers that mostly lie elsewhere are no times."""
+
+_TIMES = "give dates, timestamps, ISO 8601, or numbers since 1970"
 _MOST_PARTS = 100_000
 
 _Numbers: TypeAlias = NDArray[np.int64]
@@ -221,8 +225,9 @@ def _known(source: Source, names: Sequence[str]) -> None:
 def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_]]:
     """A column of times in microseconds since 1970, UTC, shape (n,), and where there is one.
 
-    Times are dates and timestamps (without a zone: UTC), texts in ISO 8601, or whole numbers
-    since 1970, whose unit is told by their size.
+    Times are dates and timestamps (without a zone: UTC), texts in ISO 8601, or numbers since 1970,
+    whose unit is told by their size. Zero is no time, and half of the numbers or more out of the
+    years 1980 to 2199 are none either.
 
     Raises:
         InvalidInput: it holds other things, or numbers of several units.
@@ -244,7 +249,7 @@ def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool
         raise InvalidInput(
             f"column {name} holds no times: {error}",
             field=name,
-            remedy="give dates, timestamps, ISO 8601, or numbers since 1970",
+            remedy=_TIMES,
         ) from error
     there = np.asarray(moments.is_valid())
     numbers = np.asarray(moments.cast(pa.int64()).fill_null(0)).astype(np.int64)
@@ -257,11 +262,11 @@ def _zoned(kind: pa.DataType) -> bool:
 
 def _since_1970(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_]]:
     values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    there = np.isfinite(values)
-    sizes = np.abs(values[there])
-    sizes = sizes[sizes > 0]
-    if not sizes.size:
+    there = np.isfinite(values) & (values != 0)
+    given = values[there]
+    if not given.size:
         return np.zeros(values.size, dtype=np.int64), there
+    sizes = np.abs(given)
     units = {_unit(float(size)) for size in (sizes.min(), sizes.max())}
     if len(units) > 1:
         names = " and ".join(sorted(unit for unit, _ in units))
@@ -271,7 +276,23 @@ def _since_1970(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_
             remedy="write all of its times in one unit",
         )
     ((_, factor),) = units
+    early, late = _OUR_TIME
+    strange = (given * factor < early) | (given * factor > late)
+    if 2 * np.count_nonzero(strange) >= given.size:
+        first = given[strange][0]
+        raise InvalidInput(
+            f"column {name} holds no times: {first:.15g} would be {_moment(first * factor)}",
+            field=name,
+            remedy=_TIMES,
+        )
     return np.where(there, values * factor, 0.0).astype(np.int64), there
+
+
+def _moment(since_1970: float) -> str:
+    try:
+        return (_EPOCH.replace(tzinfo=None) + timedelta(microseconds=since_1970)).isoformat()
+    except OverflowError:
+        return "beyond the year 9999, or before 1"
 
 
 def _unit(size: float) -> tuple[str, float]:
