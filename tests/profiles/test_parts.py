@@ -180,3 +180,14 @@ def test_a_column_that_is_not_there_is_refused_by_name() -> None:
     for options in ({"by": "side"}, {"windows": Windows.parse("1d", "when")}):
         with pytest.raises(InvalidInput, match="has no column"):
             profile_parts(frame_source(table), ["x"], like={}, **options)
+
+
+def test_a_column_that_widens_while_parts_are_counted_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimtab.profiles.csv._BLOCK_BYTES", 1 << 10)
+    (tmp_path / "t.csv").write_text("shop,x\n" + "1,2\n" * 500 + "kiosk,3\n" * 2)
+    source = open_source(str(tmp_path / "t.csv"))
+    parts, lost = profile_parts(source, ["x"], like={}, by="shop")
+    assert [(part.segment, part.profile.rows) for part in parts] == [("1", 500), ("kiosk", 2)]
+    assert lost == 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
 from trimtab.profiles.arrow import Like, encoded
+from trimtab.profiles.csv import TypeWidened
 from trimtab.profiles.groups import profiles_by_group
 from trimtab.profiles.sources import Source
 from trimtab.profiles.table import TableProfile
@@ -152,6 +153,21 @@ def profile_parts(
     """
     extra = [name for name in (by, windows.time if windows else None) if name is not None]
     _known(source, extra)
+    while True:
+        try:
+            return _parts(source, columns, extra, like, by, windows)
+        except TypeWidened:
+            continue  # the types of its columns have changed: anew, from the first row
+
+
+def _parts(
+    source: Source,
+    columns: Sequence[str],
+    extra: Sequence[str],
+    like: Like,
+    by: str | None,
+    windows: Windows | None,
+) -> tuple[list[PartProfile], int]:
     found: dict[tuple[str, int], TableProfile] = {}
     rows = lost = 0
     for batch in source.batches(list(dict.fromkeys([*columns, *extra]))):
