@@ -14,5 +14,6 @@ computed from two profiles, with its error bound stated.
     arrow          columns of Arrow, whoever made them
     parquet        a Parquet file, column chunk by column chunk
     csv            a CSV file, block by block
+    dialect        what the beginning of a CSV file tells of the rest
     sources        where a table lies: a file, a stored profile, a warehouse
 """

@@ -94,14 +94,16 @@ class ParquetSource:
 class Batched(Protocol):
     """Rows that come in batches of Arrow."""
 
-    schema: pa.Schema
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns and their types, as far as they are known."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Some columns of all rows, from the beginning."""
 
 
 class BatchSource:
-    """Rows that come in batches: of a CSV file, an Arrow file, a frame in memory."""
+    """Rows that come in batches: of an Arrow file, a frame in memory."""
 
     def __init__(self, title: str, table: Batched):
         self.title = title
@@ -120,17 +122,37 @@ class BatchSource:
         cores: int | None = None,
         told: Told | None = None,
     ) -> TableProfile:
-        """Its profile, in one pass; in another one where a type turned out too narrow."""
-        while True:
-            wanted = chosen(self.schema, columns)
-            try:
-                return profile_batches(wanted, self.batches(wanted.names), like=like)
-            except TypeWidened:
-                continue  # at most three times a column: whole numbers, numbers, text
+        """Its profile, in one pass."""
+        wanted = chosen(self.schema, columns)
+        return profile_batches(wanted, self.batches(wanted.names), like=like)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Some columns of all rows."""
         return self._table.batches(chosen(self.schema, columns).names)
+
+
+class CsvSource(BatchSource):
+    """Rows of a CSV file, whose columns are read as those are that they were last counted like."""
+
+    def __init__(self, title: str, file: CsvFile):
+        super().__init__(title, file)
+        self._file = file
+
+    def profile(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        like: Like | None = None,
+        cores: int | None = None,
+        told: Told | None = None,
+    ) -> TableProfile:
+        """Its profile, in one pass; in another one where a type turned out too narrow."""
+        self._file.read_like(like)
+        while True:
+            try:
+                return super().profile(columns=columns, like=like, cores=cores, told=told)
+            except TypeWidened:
+                continue  # at most three times a column: whole numbers, numbers, text
 
 
 class StoredProfile:
@@ -238,8 +260,11 @@ def _told_by(head: bytes, path: Path, name: str) -> Source:
             f"{name} is no table that can be read",
             remedy="give Parquet, CSV, Arrow, or a profile made by `trimtab profile`",
         )
-    delimiter = "\t" if ".tsv" in path.suffixes else ","
-    return BatchSource(name, CsvFile(path, delimiter=delimiter))
+    return _csv(path, name)
+
+
+def _csv(path: Path, name: str) -> Source:
+    return CsvSource(name, CsvFile(path, preferred="\t" if ".tsv" in path.suffixes else ","))
 
 
 class _ArrowFile:
