@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -193,3 +195,40 @@ def test_times_of_day_are_what_they_say(tmp_path: Path) -> None:
     source = opened(tmp_path, "t,n\n10:30,1\n,2\n23:59:59,3\n")
     (batch,) = source.batches(["t"])
     assert batch.column("t").cast(pa.int32()).to_pylist() == [37_800, None, 86_399]
+
+
+# -- packed files ---------------------------------------------------------------------------
+
+
+def packed(content: bytes, how: str) -> bytes:
+    if how == "zst":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(content)
+        return bytes(sink.getvalue())
+    return gzip.compress(content) if how == "gz" else bz2.compress(content)
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "zst"])
+def test_a_packed_csv_is_read_whatever_its_name(tmp_path: Path, how: str) -> None:
+    content = packed(b"city;x\n" + b"Bern;1,5\n" * 1000 + b"Basel;2\n", how)
+    for name in (f"t.csv.{how}", "t.csv"):
+        found = columns(tmp_path, content, name)
+        assert counts(found["city"]) == {"Basel": 1, "Bern": 1000}
+        assert ends(found["x"]) == (1.5, 2)
+    assert list(columns(tmp_path, packed(b"a, b\tc\n1\t2\n", how), f"t.tsv.{how}")) == ["a, b", "c"]
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "zst"])
+def test_a_packed_file_that_is_cut_or_no_csv_is_refused(tmp_path: Path, how: str) -> None:
+    lines = b"".join(b"%d,%d\n" % (n, n * n % 9973) for n in range(20_000))
+    content = packed(b"a,b\n" + lines, how)
+    for cut in (5, 20, len(content) // 2, len(content) - 1):
+        with pytest.raises(InvalidInput):
+            columns(tmp_path, content[:cut], f"t.csv.{how}")
+    for inside in (b"PAR1PAR1", b"a\0b", b""):
+        with pytest.raises(InvalidInput):
+            columns(tmp_path, packed(inside, how), f"t.csv.{how}")
+    with pytest.raises(InvalidInput, match="is packed, and no CSV file") as refused:
+        opened(tmp_path, packed(b"PAR1PAR1", how))
+    assert refused.value.remedy == "unpack it first"

@@ -13,7 +13,7 @@ from pyarrow import csv
 from trimtab.kernel.errors import InvalidInput
 from trimtab.profiles.arrow import Like
 from trimtab.profiles.category import CategoryProfile
-from trimtab.profiles.dialect import decimal_point, delimiter, demand_header
+from trimtab.profiles.dialect import decimal_point, delimiter, demand_header, packing
 
 _BLOCK_BYTES = 4 << 20
 _HEAD_BYTES = 1 << 18
@@ -31,7 +31,7 @@ class TypeWidened(Exception):
 
 
 class CsvFile:
-    """A CSV file, each column of the narrowest type that has held so far.
+    """A CSV file, plain or packed, each column of the narrowest type that has held so far.
 
     Types are guessed from the first block. Where a later value does not fit (a fraction after
     whole numbers, a word after numbers, a code with a leading zero), the column becomes what holds
@@ -158,8 +158,11 @@ class CsvFile:
 
     @contextmanager
     def _stream(self) -> Iterator[pa.NativeFile]:
+        """The content of the file, unpacked as it is read."""
         try:
-            with pa.OSFile(str(self._path)) as stream:
+            with self._path.open("rb") as file:
+                packed = packing(file.read(16))
+            with pa.input_stream(str(self._path), compression=packed) as stream:
                 yield stream
         except (pa.ArrowException, OSError) as error:
             raise self._refusal(error) from error

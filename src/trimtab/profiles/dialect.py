@@ -1,4 +1,4 @@
-"""What the beginning of a CSV file tells of the rest: delimiter, header, decimal mark.
+"""What the beginning of a CSV file tells of the rest: delimiter, header, decimal mark, packing.
 
 Nothing here reads rows: that is Arrow's. Where a beginning may mean two things it is refused, with
 what it looks like, instead of guessed.
@@ -13,12 +13,27 @@ import pyarrow as pa
 
 from trimtab.kernel.errors import InvalidInput
 
+_PACKED = (
+    (re.compile(rb"\x1f\x8b"), "gzip"),
+    (re.compile(rb"BZh[1-9]1AY&SY"), "bz2"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "zstd"),
+)
 _SIGNS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _QUOTED = re.compile(rb'"[^"]*"?')
 _JSON = re.compile(rb'\{|\[\s*(?:[\[{"\d-]|$)')
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?\s*")
 _WITH_COMMA = r"^\s*[+-]?(?:\d+|\d*,\d+)(?:[eE][+-]?\d+)?\s*$"
 _THOUSANDS = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
+
+
+def packing(head: bytes) -> str | None:
+    """How a file is packed, as Arrow names it; None where it is not.
+
+    Example:
+        >>> packing(b"\\x1f\\x8b\\x08\\x00"), packing(b"city,amount")
+        ('gzip', None)
+    """
+    return next((name for magic, name in _PACKED if magic.match(head)), None)
 
 
 def delimiter(title: str, head: bytes, preferred: str = ",") -> str:

@@ -17,6 +17,7 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.profiles import codec
 from trimtab.profiles.arrow import Like, SpeaksArrow, opened, profile_batches
 from trimtab.profiles.csv import CsvFile, TypeWidened
+from trimtab.profiles.dialect import packing
 from trimtab.profiles.parquet import CUT, Told, chosen, profile_parquet
 from trimtab.profiles.table import TableProfile, merged
 
@@ -253,6 +254,8 @@ def _told_by(head: bytes, path: Path, name: str) -> Source:
         return BatchSource(name, _ArrowFile(path, name))
     if head.startswith(_PACKED) or head.lstrip().startswith(b'{"format":'):
         return StoredProfile(name, codec.from_bytes(path.read_bytes()))
+    if (packed := packing(head)) is not None:
+        return _packed_csv(path, name, packed)
     if path.suffix.lower() in (".parquet", ".pq", ".arrow", ".feather", ".profile"):
         raise InvalidInput(f"{name} is not what its name says", remedy=CUT)
     if b"\0" in head:
@@ -260,6 +263,17 @@ def _told_by(head: bytes, path: Path, name: str) -> Source:
             f"{name} is no table that can be read",
             remedy="give Parquet, CSV, Arrow, or a profile made by `trimtab profile`",
         )
+    return _csv(path, name)
+
+
+def _packed_csv(path: Path, name: str, packed: str) -> Source:
+    try:
+        with pa.input_stream(str(path), compression=packed) as stream:
+            head = stream.read(64)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(f"{name} cannot be unpacked: {error}", remedy=CUT) from error
+    if b"\0" in head or head.startswith(b"PAR1"):
+        raise InvalidInput(f"{name} is packed, and no CSV file", remedy="unpack it first")
     return _csv(path, name)
 
 
