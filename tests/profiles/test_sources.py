@@ -209,6 +209,8 @@ def test_damaged_parquet_is_refused_or_read(tmp_path: Path, seed: int) -> None:
         path.write_bytes(content[:cut])
         with pytest.raises(InvalidInput, match="it may be cut or damaged: copy it again"):
             open_source(str(path)).profile()
+        with pytest.raises(InvalidInput, match="it may be cut or damaged: copy it again"):
+            parquet.profile_parquet(path)
     rng = np.random.default_rng(seed)
     refused = 0
     for _ in range(20):
