@@ -56,7 +56,7 @@ def table(seed: int, *, shift: float = 0.0, rows: int = ROWS) -> pa.Table:
 
 def values(seed: int = 1, *, shift: float = 0.0) -> dict[str, Any]:
     """The same by value, without the times."""
-    return {"columns": table(seed, shift=shift, rows=600).drop_columns("at").to_pydict()}
+    return {"columns": table(seed, shift=shift, rows=ROWS).drop_columns("at").to_pydict()}
 
 
 def packed(content: bytes) -> dict[str, str]:
