@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from trimtab.cli import drift_pictures as pictures
 from trimtab.cli import drift_words as words
-from trimtab.cli.drift_portrait import Portrait, portrait
+from trimtab.cli.drift_portrait import Portrait, as_whole, portrait, quantile
 from trimtab.profiles.category import CategoryProfile
 from trimtab.profiles.numeric import NumericProfile
 from trimtab.profiles.table import Profile
@@ -83,23 +83,32 @@ def _numbers(
     limit = _limit(told, limits)
     d, at = abs(drawn.d), words.number(drawn.d_at, 3)
     more = "more" if drawn.d > 0 else "fewer"
-    medians = " before and ".join(words.number(one.quantile(0.5)) for one in sides)
+    medians = " before and ".join(words.number(quantile(as_whole(one), 0.5)) for one in sides)
     label = (
         f"Distribution of {words.short(name)} in the reference and now. The largest gap D, "
         f"{words.fixed(d)}, is at {at}: {words.share(d)} {more} of the rows are above it now"
         + (f"; its limit is {words.number(limit)}" if limit is not None else "")
         + f". The median is {medians} now."
     )
-    log = "<li>logarithmic axis</li>" if drawn.axis.logarithmic else ""
     gap = (
         f"<b>{words.share(d)} {more} of the rows</b> are above {at} now: the largest gap, D."
         if d
         else "Both sides are alike."
     )
     return (
-        f"<figure>{LEGEND.format(more=log)}{pictures.distributions(drawn, label, limit)}"
+        f"<figure>{LEGEND.format(more=_axis(drawn))}{pictures.distributions(drawn, label, limit)}"
         f"<figcaption>{gap}{_beyond(drawn)}</figcaption></figure>"
     )
+
+
+def _axis(drawn: Portrait) -> str:
+    """What is to be known of the axes, beside the legend."""
+    axis = drawn.axis
+    if not axis.logarithmic:
+        return ""
+    even = f", even up to {words.number(axis.even, 3)}" if axis.even > axis.low else ""
+    area = "; the area of a bar is its share of the rows" if drawn.uneven else ""
+    return f"<li>logarithmic axis{even}{area}</li>"
 
 
 def _limit(told: Told, limits: Told) -> float | None:
@@ -113,9 +122,10 @@ def _limit(told: Told, limits: Told) -> float | None:
 def _beyond(drawn: Portrait) -> str:
     """What the picture does not show, in words."""
     told = []
+    last = drawn.axis.high - (drawn.whole and not drawn.single)  # where bins end, the next begins
     for what, end, (before, now) in (
         ("below", drawn.axis.low, drawn.below),
-        ("above", drawn.axis.high, drawn.above),
+        ("above", last, drawn.above),
     ):
         if max(before, now) > 1e-9:
             shares = f"{words.share(before, 2)} → {words.share(now, 2)}"
@@ -149,14 +159,18 @@ def _figures(before: NumericProfile, now: NumericProfile) -> list[tuple[str, str
     def both(what: str, was: float | None, is_: float | None) -> tuple[str, str, str]:
         return what, words.number(was), words.number(is_)
 
+    def three(value: float) -> float:
+        return float(f"{value:.3g}")
+
+    was, is_ = as_whole(before), as_whole(now)
     return [
-        both("mean", before.mean, now.mean),
-        both("standard deviation", before.deviation, now.deviation),
-        both("least", before.low, now.low),
-        both("5th percentile", before.quantile(0.05), now.quantile(0.05)),
-        both("median", before.quantile(0.5), now.quantile(0.5)),
-        both("95th percentile", before.quantile(0.95), now.quantile(0.95)),
-        both("most", before.high, now.high),
+        both("mean", three(was.mean), three(is_.mean)),
+        both("standard deviation", three(was.deviation), three(is_.deviation)),
+        both("least", was.low, is_.low),
+        both("5th percentile", quantile(was, 0.05), quantile(is_, 0.05)),
+        both("median", quantile(was, 0.5), quantile(is_, 0.5)),
+        both("95th percentile", quantile(was, 0.95), quantile(is_, 0.95)),
+        both("most", was.high, is_.high),
     ]
 
 

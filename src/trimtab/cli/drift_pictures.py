@@ -31,7 +31,8 @@ FEW = 8
 MOST_BARS = 180
 """Windows in one picture; of more of them neighbours are drawn as one."""
 
-_HIGH, _STRIP, _GAP, _AXIS = 148, 80, 26, 20
+_HIGH, _STRIP, _GAP, _AXIS = 148, 80, 37, 20
+_ROOM = 0.86  # of the height that bars fill; above it stand the words
 
 
 def picture(label: str, height: int, body: str, kind: str) -> str:
@@ -68,9 +69,8 @@ def line(y: float, kind: str) -> str:
 
 def distributions(told: Portrait, label: str, limit: float | None) -> str:
     """Both sides as shares of rows, and underneath where they differ."""
-    high, places = _places(told)
     strip = _HIGH + _GAP + _AXIS
-    body = _upper(told, high, places)
+    body = _upper(told)
     body += "".join(
         text(told.axis.place(tick), _HIGH + 15, compact(tick), "tick") for tick in _ticks(told)
     )
@@ -89,24 +89,13 @@ def _ticks(told: Portrait) -> list[float]:
     return [tick for tick in told.axis.ticks() if tick.is_integer() or not whole]
 
 
-def _places(told: Portrait) -> tuple[float, list[int]]:
-    """How high the picture reaches, and which bars it cuts: one that hides all others."""
-    tallest = np.maximum(told.before, told.now)
-    ordered = np.sort(tallest)[::-1]
-    third = float(ordered[2]) if ordered.size > 2 else 0.0
-    if not told.single and third > 0.0 and float(ordered[0]) > CLIP * third:
-        top = 1.5 * third
-        return top, [int(place) for place in np.flatnonzero(tallest > top)[:2]]
-    return max(float(ordered[0]), 1e-12), []
-
-
-def _upper(told: Portrait, high: float, cut: Sequence[int]) -> str:
-    room = 0.86  # of the height; above it stand the words
-    ys = [_down(values, high / room) for values in (told.before, told.now)]
-    body = line(_HIGH, "base")
-    tick = _round_down(high)
-    y = _HIGH * (1 - room * tick / high)
-    body += line(y, "grid")
+def _upper(told: Portrait) -> str:
+    bars = [side / told.stretch for side in (told.before, told.now)]
+    tallest = np.maximum(*bars)
+    top, cut = _top(tallest, single=told.single)
+    ys = [_down(side, top / _ROOM) for side in bars]
+    y = _HIGH * (1 - _ROOM)
+    body = line(_HIGH, "base") + line(y, "grid")
     if told.single:
         drawn = _spikes(told, ys)
     else:
@@ -114,15 +103,26 @@ def _upper(told: Portrait, high: float, cut: Sequence[int]) -> str:
         drawn = f'<path class="was" d="{_steps(xs, ys[0], closed=True)}"/>'
         drawn += f'<path class="is" d="{_steps(xs, ys[1], closed=False)}"/>'
     body += stretched(0, _HIGH, drawn)
-    tallest, fifth = np.maximum(told.before, told.now), max(1, told.before.size // 5)
-    free = 0.0 if tallest[:fifth].max() < tallest[-fifth:].max() else 1.0
-    body += text(free, y - 4, f"{share(tick, _places_of(tick))} of rows", "tick")
+    free = 1.0 if told.axis.place(float(told.starts[int(tallest.argmax())])) < 0.5 else 0.0
+    if not told.uneven:
+        body += text(free, y - 4, f"{number(100 * top, 2)}\u202f% of rows", "tick")
     for place in cut:
         middle = told.axis.place(float(told.starts[place] / 2 + told.ends[place] / 2))
         words = f"↑ {share(float(told.before[place]))} → {share(float(told.now[place]))}"
-        side = "start" if middle < 0.6 else "end"
+        side = "start" if middle < (0.3 if free else 0.65) else "end"
         body += text(middle, 11, words, "note", side)
     return body
+
+
+def _top(tallest: Sample, *, single: bool) -> tuple[float, list[int]]:
+    """What the line above the bars stands for, and which bars are cut there: one that hides all
+    others."""
+    ordered = np.sort(tallest)[::-1]
+    third = float(ordered[2]) if ordered.size > 2 else 0.0
+    if not single and third > 0.0 and float(ordered[0]) > CLIP * third:
+        top = _round_up(third)
+        return top, [int(place) for place in np.flatnonzero(tallest > top / _ROOM)]
+    return _round_up(max(float(ordered[0]), 1e-12)), []
 
 
 def _spikes(told: Portrait, ys: Sequence[Sequence[int]]) -> str:
@@ -154,7 +154,7 @@ def _difference(told: Portrait, top: float, limit: float | None) -> str:
     def y_of(value: float) -> float:
         return top + _STRIP * (high - value) / (high - low)
 
-    body = text(0.0, top - 4, "share of rows above each value: now less before", "caption")
+    body = text(0.0, top - 15, "difference in the share of rows above each value", "caption")
     body += line(y_of(0.0), "base")
     units = [round(UNITS * (high - value) / (high - low)) for value in told.gap]
     xs = [_across(told, float(place)) for place in told.at]
@@ -163,9 +163,10 @@ def _difference(told: Portrait, top: float, limit: float | None) -> str:
     body += stretched(top, _STRIP, f'<path class="gap" d="{path}"/>')
     for value in () if limit is None else (limit, -limit):
         if low < value < high:
-            words = "limit " + number(value)
             body += line(y_of(value), "limit")
-            body += text(1.0, y_of(value) + (-4 if value > 0 else 12), words, "limit-word", "end")
+        if (value > 0) == (told.d >= 0):
+            y = y_of(value) + (-4 if value > 0 else 12)
+            body += text(1.0, y, "limit " + number(value), "limit-word", "end")
     return body + _mark(told, y_of(0.0), y_of(told.d), limit)
 
 
@@ -326,10 +327,7 @@ def compact(value: float) -> str:
     return number(value, 5)
 
 
-def _round_down(high: float) -> float:
+def _round_up(high: float) -> float:
     size = 10.0 ** np.floor(np.log10(high))
-    return float(max(f * size for f in (1.0, 2.0, 5.0) if f * size <= high * 1.0001))
-
-
-def _places_of(value: float) -> int:
-    return max(0, min(6, int(-np.floor(np.log10(value)) - 2)))
+    steps = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+    return float(min(f * size for f in steps if f * size >= high * 0.9999))

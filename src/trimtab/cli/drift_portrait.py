@@ -4,7 +4,7 @@ the distribution functions. Numbers only, from the cells of two profiles."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,29 +23,41 @@ _STEPS = 180
 _BULK = 0.005
 _WIDE = 60.0
 _WIDE_CELLS = 20.0
+_LITTLE = 0.1  # of the width; an axis that ends so near to an extreme value goes on to it
+_CROWDED = 0.09  # a tick so near to the first is left out
 _TINY = 1e-280  # the cell of zero, where cells are logarithmic, ends here
 
 
 @dataclass(frozen=True)
 class Axis:
-    """From `low` to `high`; logarithmic ones have both above zero."""
+    """From `low` to `high`. A logarithmic one is even up to `even`, where that is above `low`;
+    else `low` is above zero."""
 
     low: float
     high: float
     logarithmic: bool
+    even: float = 0.0
 
     def place(self, value: float) -> float:
         """Where a value lies: 0 at the low end, 1 at the high one, and never outside."""
-        low, high = self.low, self.high
-        if self.logarithmic:
-            value, low, high = math.log(max(value, low)), math.log(low), math.log(high)
-        return min(1.0, max(0.0, (value / 2 - low / 2) / (high / 2 - low / 2)))
+        low, high = self._bent(self.low), self._bent(self.high)
+        return min(1.0, max(0.0, (self._bent(max(value, self.low)) - low) / (high - low)))
 
     def value(self, place: float) -> float:
         """What lies there."""
-        if self.logarithmic:
-            return float(math.exp(math.log(self.low) * (1 - place) + math.log(self.high) * place))
-        return self.low * (1 - place) + self.high * place
+        if not self.logarithmic:
+            return self.low * (1 - place) + self.high * place
+        bent = self._bent(self.low) * (1 - place) + self._bent(self.high) * place
+        if self.even and bent < math.log(self.even):
+            return self.even * (1 + bent - math.log(self.even))
+        return math.exp(bent)
+
+    def _bent(self, value: float) -> float:
+        if not self.logarithmic:
+            return value / 2  # the width of an axis may be no double
+        if value < self.even:
+            return math.log(self.even) - 1 + value / self.even  # as steep as the logarithm there
+        return math.log(value)
 
     def ticks(self, wanted: int = 5) -> list[float]:
         """Round values along it."""
@@ -57,7 +69,8 @@ class Portrait:
     """Both sides of a numeric column, as they are drawn.
 
     Where `single` is true each value is drawn by itself: `starts`, shape (k,), are the values;
-    else `starts` and `ends` are the edges of bins. `before` and `now` are shares of the rows
+    else `starts` and `ends` are the edges of bins. `whole` says that there are whole numbers
+    only. `before` and `now` are shares of the rows
     with a value, shape (k,). `at` and `gap`, shape (m,), are places and the share of rows above
     them, now minus before. `d` is the largest gap, with its sign, and `d_at` its place: the rows
     above it are more, or fewer, by so much; `d_drawn` is where its mark stands. `below` and
@@ -66,6 +79,7 @@ class Portrait:
 
     axis: Axis
     single: bool
+    whole: bool
     starts: Sample
     ends: Sample
     before: Sample
@@ -78,13 +92,27 @@ class Portrait:
     below: tuple[float, float]
     above: tuple[float, float]
 
+    @cached_property
+    def stretch(self) -> Sample:
+        """By how much a bar is to be lower where it is wider than the narrowest, shape (k,)."""
+        if self.single:
+            return np.ones_like(self.starts)
+        places = [self.axis.place(float(edge)) for edge in (*self.starts, self.ends[-1])]
+        widths = np.diff(places)
+        return widths / widths.min()
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the bars are of different widths: whole numbers on a logarithmic axis."""
+        return bool(self.stretch.max() > 1.01)
+
 
 def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
     """Both sides over the values that most of their rows have; None where one has no value, or
     where they lie further apart, or closer, than can be drawn."""
     if not before.known or not now.known:
         return None
-    sides = _Sides(before, now)
+    sides = _Sides(as_whole(before), as_whole(now))
     axis = _axis(sides)
     inside = sides.within(axis)
     single = int(inside.sum()) <= SPIKES and not axis.logarithmic
@@ -98,7 +126,7 @@ def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
         edges = _edges(sides, axis, sides.values[inside])
         starts, ends = edges[:-1], edges[1:]
         shares = np.diff(sides.below(edges, 0)), np.diff(sides.below(edges, 1))
-        axis = Axis(float(edges[0]), float(edges[-1]), axis.logarithmic)
+        axis = replace(axis, low=float(edges[0]), high=float(edges[-1]))
     at, gap = _course(sides, axis, single)
     largest = int(np.argmax(np.abs(sides.gap)))
     low, high = axis.low, axis.high
@@ -106,6 +134,7 @@ def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
     return Portrait(
         axis=_room(axis, starts) if single else axis,
         single=single,
+        whole=sides.whole,
         starts=starts,
         ends=ends,
         before=shares[0],
@@ -120,6 +149,23 @@ def portrait(before: NumericProfile, now: NumericProfile) -> Portrait | None:
     )
 
 
+def as_whole(profile: NumericProfile) -> NumericProfile:
+    """The profile of a column of floats, as one of whole numbers where it holds no others."""
+    lower = profile.cells.lower
+    held = np.array([*lower, profile.low or 0.0, profile.high or 0.0])
+    return replace(profile, whole=profile.whole or bool((held == np.floor(held)).all()))
+
+
+def quantile(profile: NumericProfile, share: float) -> float:
+    """A quantile with no more digits than a cell tells: whole where the numbers are."""
+    value = profile.quantile(share)
+    place = int(np.searchsorted(profile.cells.lower, value, side="right")) - 1
+    if profile.whole and profile.cells.level[place] <= 0:  # a cell of one single value
+        return float(round(value))
+    told = float(f"{value:.3g}")
+    return float(round(told)) if profile.whole else told
+
+
 class _Sides:
     """Both sides in shared cells; the outer ones drawn in to the extreme values."""
 
@@ -128,7 +174,8 @@ class _Sides:
         lows = [one.low for one in (before, now) if one.low is not None]
         highs = [one.high for one in (before, now) if one.high is not None]
         self.low, self.high = min(lows), max(highs)
-        self.whole = bool(before.cells.level.min() >= 0 and now.cells.level.min() >= 0)
+        self.whole = before.whole and now.whole
+        self.partly_whole = before.whole or now.whole
         self.lower, self.upper = shared.lower.copy(), shared.upper.copy()
         if not self.whole:
             self.lower[0] = max(self.lower[0], self.low)
@@ -138,6 +185,16 @@ class _Sides:
         grids = before.grid, now.grid
         self.logarithmic = all(grid.logarithmic for grid in grids)
         self.step = max(math.ldexp(1.0, grid.level) for grid in grids)
+        if self.partly_whole:
+            self.step = max(self._apart(), self.step)
+
+    def _apart(self) -> float:
+        """What whole numbers are multiples of, but for where they begin; between them there is
+        nothing."""
+        alone = self.lower[self.upper - self.lower <= 1.0]
+        if not self.whole or alone.size < 2:
+            return 1.0
+        return float(np.gcd.reduce(np.diff(alone).astype(np.int64)))
 
     @cached_property
     def gap(self) -> Sample:
@@ -147,7 +204,7 @@ class _Sides:
     @cached_property
     def values(self) -> Sample:
         """The value that a cell stands for, where each is drawn by itself."""
-        at_edge = self.upper - self.lower <= (1.0 if self.whole else 0.0)
+        at_edge = self.upper - self.lower <= (1.0 if self.partly_whole else 0.0)
         if self.logarithmic:  # narrow beside the value, and round values lie at edges
             at_edge = np.ones_like(at_edge)
         return np.where(at_edge, self.lower, self.lower / 2 + self.upper / 2)
@@ -157,7 +214,7 @@ class _Sides:
         if single:
             return float(self.values[cell])
         upper = float(self.upper[cell])
-        return upper - 1.0 if self.whole else 0.0 if abs(upper) < _TINY else upper
+        return math.ceil(upper) - 1.0 if self.whole else 0.0 if abs(upper) < _TINY else upper
 
     def below(self, places: Sample, side: int) -> Sample:
         """The share of rows below each place; within a cell evenly spread."""
@@ -205,9 +262,13 @@ def _axis(sides: _Sides) -> Axis:
         positive = [_positive(sides, side) for side in (0, 1)]
         least = min(place for place in positive if place is not None)
         if high > 10 * least:
-            return Axis(least, high, True)
-    if not high > low:
-        low, high = sides.low, sides.high
+            below = max(float(share[sides.lower < least].sum()) for share in sides.share)
+            return Axis(*(0.0, high, True, least) if below > _BULK else (least, high, True))
+    little = _LITTLE * (high - low)
+    if not high > low or sides.low > low - little:
+        low = sides.low
+    if not high > low or sides.high < high + little:
+        high = sides.high
     return Axis(low, high, False)
 
 
@@ -224,22 +285,29 @@ def _positive(sides: _Sides, side: int) -> float | None:
 def _edges(sides: _Sides, axis: Axis, values: Sample) -> Sample:
     """Edges of bins that hold as many cells, or rounded values, each: none has more by chance."""
     if axis.logarithmic:
-        return np.asarray(np.geomspace(axis.low, axis.high, _BINS + 1))
+        edges = np.array([axis.value(place) for place in np.linspace(0.0, 1.0, _BINS + 1)])
+        if not sides.partly_whole:
+            return edges
+        step = sides.step
+        even = np.floor(edges / step) * step
+        edges = np.where((edges < step) & (not sides.whole), edges, even)
+        return np.unique([*edges[:-1], (math.floor(axis.high / step) + 1.0) * step])
     width = axis.high - axis.low
-    rounded = None if sides.logarithmic else _rounding(sides, values)
+    counted = sides.partly_whole or not sides.logarithmic  # in even steps
+    rounded = _rounding(sides, values) if counted else None
     if rounded is not None and width < 4 * _BINS * rounded:
         step = math.ceil(width / _BINS / rounded) * rounded
         bins = math.floor(width / step + 1e-6) + 1
         first = float(values[0]) - rounded / 2
         return np.asarray(first + step * np.arange(bins + 1))
     step = width / _BINS
-    if not sides.logarithmic and step > sides.step:
+    if counted and step > sides.step:
         step = math.ceil(step / sides.step) * sides.step
-    elif not sides.logarithmic and width > _FEWEST_BINS * sides.step:
+    elif counted and width > _FEWEST_BINS * sides.step:
         step = sides.step
     first = math.floor(axis.low / step)
-    last = max(first + 1, math.ceil(axis.high / step))
-    return np.arange(first, last + 1, dtype=np.float64) * step
+    last = math.floor(axis.high / step) + 1 if sides.whole else math.ceil(axis.high / step)
+    return np.arange(first, max(first + 1, last) + 1, dtype=np.float64) * step
 
 
 def _rounding(sides: _Sides, values: Sample) -> float | None:
@@ -248,7 +316,8 @@ def _rounding(sides: _Sides, values: Sample) -> float | None:
     least = float(np.quantile(apart, 0.1))
     if least < 2.5 * sides.step:
         return None
-    return float(apart.sum() / np.round(apart / least).sum())
+    step = float(apart.sum() / np.round(apart / least).sum())
+    return float(round(step)) if sides.whole else step
 
 
 def _course(sides: _Sides, axis: Axis, single: bool) -> tuple[Sample, Sample]:
@@ -286,6 +355,9 @@ def _round_step(rough: float) -> float:
 
 
 def _decades(axis: Axis, wanted: int) -> list[float]:
+    if axis.even > axis.low:
+        above = _decades(Axis(axis.even, axis.high, True), wanted)
+        return [axis.low, *(value for value in above if axis.place(value) > _CROWDED)]
     first, last = math.ceil(math.log10(axis.low)), math.floor(math.log10(axis.high))
     if last - first < 2:
         factors = (1.0, 2.0, 5.0)
