@@ -18,6 +18,10 @@ CATEGORIES = 12
 """Categories of a picture: those whose share has changed most."""
 
 _NUMBERS = ("value", "threshold", "rows")
+_NEEDS = {
+    "stream": "needs a course of windows",
+    "outcomes": "needs outcomes of a model",
+}
 
 LEGEND = (
     '<ul class="legend"><li><svg class="swatch" aria-hidden="true"><rect class="was" width="100%" '
@@ -34,13 +38,14 @@ def anchor(place: int) -> str:
 def card(place: int, name: str, told: Told, before: Profile, now: Profile, limits: Told) -> str:
     """Everything about one column that has changed."""
     drawn = picture(name, told, before, now, limits)
+    since = f"<br>{words.said(_sentence(told['since']))}" if told.get("since") else ""
     return (
         f'<article class="card column" id="{anchor(place)}"><header>'
         f"<h3>{words.name(name)}</h3>{words.verdict(told)}"
         f'<span class="soft">{told["kind"]}</span><a href="#columns">all columns</a></header>'
-        f'<p class="why">{words.said(_sentence(told))}</p>'
+        f'<p class="why">{words.said(_sentence(told["reason"]))}{since}</p>'
         f'<div class="body"><div>{drawn}</div><div>{_answers(told, limits)}'
-        f"{_facts(before, now)}{_missing(name, told)}</div></div>{_votes(name, told)}</article>"
+        f"{_facts(before, now)}{_missing(name, told)}</div></div>{_votes(told)}</article>"
     )
 
 
@@ -48,7 +53,8 @@ def calm(place: int, name: str, told: Told, before: Profile, now: Profile, limit
     """A column that has not changed, in short."""
     return (
         f'<article class="calm-one" id="{anchor(place)}"><header><h3>{words.name(name)}</h3>'
-        f'{words.verdict(told)}</header><p class="why small">{words.said(_sentence(told))}</p>'
+        f'{words.verdict(told)}</header><p class="why small">'
+        f"{words.said(_sentence(told['reason']))}</p>"
         f"{picture(name, told, before, now, limits)}</article>"
     )
 
@@ -65,8 +71,7 @@ def picture(name: str, told: Told, before: Profile, now: Profile, limits: Told) 
     return '<p class="soft">Numbers on one side and categories on the other: no picture.</p>'
 
 
-def _sentence(told: Told) -> str:
-    reason = str(told["reason"])
+def _sentence(reason: str) -> str:
     return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".")
 
 
@@ -232,11 +237,6 @@ def _answers(told: Told, limits: Told) -> str:
         told["moved"], ("unknown", "half", "wait")
     )
     confirmed = ("yes", "triangle", "bad") if told["confirmed"] else ("no", "ring", "plain")
-    votes = [vote for vote in told["votes"] if vote["value"] is not None]
-    alarms = sum(bool(vote["alarmed"]) for vote in votes)
-    needed = limits.get("min_votes")
-    voted = f"{alarms} of {words.count(len(votes), 'detector')} alarmed"
-    voted += f", {needed:g} needed" if needed is not None else ""
     psi = "no PSI" if told["psi"] is None else f"PSI {words.fixed(told['psi'])}"
     near = told["nearness"]
     far = "nothing was measured" if near is None else f"{words.fixed(near, 2)} × its limit"
@@ -250,8 +250,19 @@ def _answers(told: Told, limits: Told) -> str:
         f'<span class="soft">{far}</span></dd></div><div><dt>Severity</dt><dd>'
         f'{words.severity(told["severity"])}<span class="soft">{psi}</span></dd></div>'
         f"<div><dt>Confirmed for action?</dt><dd>{words.status(*confirmed)}"
-        f'<span class="soft">{voted}</span></dd></div>{structural}</dl>'
+        f'<span class="soft">{_cast(told, limits)}</span></dd></div>{structural}</dl>'
     )
+
+
+def _cast(told: Told, limits: Told) -> str:
+    """Votes beside those that are needed; where they are not known, who has alarmed."""
+    cast, needed = told.get("votes_cast"), limits.get("min_votes")
+    if cast is not None and needed is not None:
+        return f"{cast:g} votes of the {needed:g} needed"
+    heard = [vote for vote in told["votes"] if vote["value"] is not None]
+    alarms = sum(bool(vote["alarmed"]) for vote in heard)
+    more = f"; {needed:g} votes are needed" if needed is not None else ""
+    return f"{alarms} of {words.count(len(heard), 'detector')} alarmed{more}"
 
 
 def _finding(told: Told) -> str:
@@ -272,24 +283,44 @@ def _missing(name: str, told: Told) -> str:
     )
 
 
-def _votes(name: str, told: Told) -> str:
-    votes: Sequence[Told] = told["votes"]
+def _votes(told: Told) -> str:
+    votes: Sequence[Told] = [vote for vote in told["votes"] if vote["value"] is not None]
+    silent = _silent([vote for vote in told["votes"] if vote["value"] is None])
     if not votes:
-        return ""
+        return silent
     body = "".join(
-        f'<tr><th scope="row">{words.said(vote["detector"].replace("_", " "))}</th>'
-        f'<td class="num">{words.number(vote["value"])}</td>'
-        f'<td class="num">{words.number(vote["threshold"])}</td>'
-        f'<td class="num">{vote["rows"]:,}</td><td>{_vote(vote)}</td>'
-        f"<td>{words.said(vote['reason'])}</td></tr>"
+        f'<tr><th scope="row">{words.said(_detector(vote))}</th>'
+        + "".join(
+            f'<td class="num" data-label="{what}">{words.number(vote[what])}</td>'
+            for what in _NUMBERS
+        )
+        + f'<td data-label="vote">{_vote(vote)}</td>'
+        f'<td data-label="why">{words.said(vote["reason"])}</td></tr>'
         for vote in votes
     )
     head = '<th scope="col">detector</th>'
     head += "".join(f'<th scope="col" class="num">{one}</th>' for one in _NUMBERS)
     head += '<th scope="col">vote</th><th scope="col">why</th>'
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    label = f"votes of the detectors on {words.short(name)}"
-    return f"<details><summary>How each detector voted</summary>{scrolled(table, label)}</details>"
+    table = (
+        f'<table class="stack votes"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
+    return f"<details><summary>How each detector voted</summary>{table}{silent}</details>"
+
+
+def _silent(votes: Sequence[Told]) -> str:
+    """Detectors that did not vote, in one line by what they lack."""
+    lacking: dict[str, list[str]] = {}
+    for vote in votes:
+        reason = str(vote["reason"])
+        if reason.startswith("does not speak"):
+            reason = _NEEDS.get(vote["group"], "speaks of numbers only")
+        lacking.setdefault(reason, []).append(_detector(vote))
+    told = "; ".join(f"{', '.join(names)} ({why})" for why, names in lacking.items())
+    return f'<p class="soft small">Did not vote: {words.said(told)}.</p>' if told else ""
+
+
+def _detector(vote: Told) -> str:
+    return str(vote["detector"]).replace("_", " ")
 
 
 def scrolled(inner: str, label: str) -> str:
@@ -301,8 +332,6 @@ def scrolled(inner: str, label: str) -> str:
 
 
 def _vote(vote: Told) -> str:
-    if vote["value"] is None:
-        return words.status("silent", "dash", "plain")
     if vote["alarmed"]:
         return words.status("alarm", "triangle", "bad")
     return words.status("calm", "disc", "good")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,36 +40,157 @@ class Window:
         return self.moved or self.finding
 
 
-def when(parts: Sequence[Told], names: Sequence[str]) -> str:
-    """When each column changed for the first time."""
-    timed = [part for part in parts if part["begin"] is not None]
+@dataclass(frozen=True)
+class Course:
+    """The windows of one column, and the last ones in a row that have changed: those too short
+    to be judged do not break a row.
+
+    `whole` is how the column did as a whole table: "moved", "finding", or "" where it did not
+    change. The row of a column that moved as a whole is one of windows that moved, if any did.
+    """
+
+    windows: tuple[Window, ...]
+    run: tuple[Window, ...]
+    lasts: bool
+    whole: str
+
+    @classmethod
+    def of(cls, windows: Sequence[Window], whole: str) -> Course:
+        """The course of a column; its `run` is empty where no window has changed."""
+        strict = whole == "moved" and any(one.moved for one in windows)
+        run: list[Window] = []
+        broken = False
+        for one in windows:
+            if one.moved if strict else one.changed:
+                run, broken = ([] if broken else run) + [one], False
+            elif one.ratio is not None:
+                broken = True
+        return cls(tuple(windows), tuple(run), len(run) > 1 and not broken, whole)
+
+    @property
+    def order(self) -> tuple[bool, bool, float]:
+        """What changed as a whole comes first, then what lasts, then what began earlier."""
+        return not self.whole, not self.lasts, _order(self.run[0].begin)
+
+    @property
+    def marked(self) -> Window:
+        """The window that is flagged: the first that stayed, or else the last that changed."""
+        return self.run[0] if self.lasts else self.run[-1]
+
+    def said(self) -> str:
+        """Since when it is changed, or in which windows."""
+        begun, amount = words.moment(self.marked.begin), len(self.run)
+        if self.lasts and all(one in self.run for one in self.windows if one.ratio is not None):
+            return f"since the first window, {begun}: all {amount} in a row"
+        if self.lasts:
+            return f"since {begun}, {amount} windows in a row"
+        changed = sum(one.changed for one in self.windows)
+        last = "last one from" if changed > 1 else "from"
+        return f"in {changed} of {words.count(len(self.windows), 'window')}, {last} {begun}"
+
+
+def courses(told: Told) -> dict[str, Course]:
+    """The columns that changed in any window: those that changed as a whole first, then those
+    that stayed so."""
+    timed = [part for part in told["parts"] if part["begin"] is not None]
+    found = {
+        name: Course.of(windows_of(timed, name), _whole(one))
+        for name, one in told["features"].items()
+    }
+    changed = {name: one for name, one in found.items() if one.run}
+    return dict(sorted(changed.items(), key=lambda item: item[1].order))
+
+
+def _whole(told: Told) -> str:
+    if told["verdict"] != "fail":
+        return ""
+    return "moved" if told["moved"] else "finding"
+
+
+def when(told: Told, found: Mapping[str, Course]) -> str:
+    """Since when each column is changed; nothing where that is not to be asked."""
+    timed = [part for part in told["parts"] if part["begin"] is not None]
     if not timed:
-        return _HOW_TO
-    rows = {name: windows_of(timed, name) for name in names}
-    if all(one.ratio is None for found in rows.values() for one in found):
-        return f'<p class="lede">{_TOO_SHORT}</p>'
-    rows = {name: found for name, found in rows.items() if any(one.changed for one in found)}
+        nothing = told["parts"] or told["verdict"] == "pass"
+        return "" if nothing else _section(f'<p class="lede">{_HOW_TO}</p>')
+    looks = (look for part in timed for look in part["features"].values())
+    if all(look["nearness"] is None for look in looks):
+        return _section(f'<p class="lede">{_TOO_SHORT}</p>')
     spans = {(part["begin"], part["end"]) for part in timed}
     lead = f"{words.count(len(spans), 'window')} of the current table, each beside the whole "
     lead += "reference. A bar is how near a column came to its limit, the line is the limit"
+    lead += _named(told)
     if any(part["segment"] is not None for part in timed):
         lead += "; of the segments of a window, the one that is furthest is drawn"
-    if not rows:
-        return f'<p class="lede">{lead}. No column has changed in any of them.</p>'
-    ordered = sorted(rows, key=lambda name: _order(_first(rows[name]).begin))
-    first = _first(rows[ordered[0]])
-    said = (
-        f"The first to change is {words.name(ordered[0])}, in the window from "
-        f"{words.moment(first.begin)}."
-        if len(ordered) > 1
-        else ""
-    )
-    drawn = "".join(_one(name, rows[name]) for name in ordered[:COURSES])
-    left = len(ordered) - COURSES
+    if not found:
+        return _section(
+            f'<p class="lede">{lead}. No column has changed in any of them.</p>', "Over time"
+        )
+    drawn = "".join(_one(name, one) for name, one in list(found.items())[:COURSES])
+    left = len(found) - COURSES
     more = f'<p class="soft">Not drawn: {left} more columns.</p>' if left > 0 else ""
-    return f'<p class="lede">{lead}. {said}</p>{_LEGEND}<div class="courses">{drawn}</div>{more}'
+    return _section(
+        f"<p>{began(found)}</p>"
+        f'<p class="lede">{lead}.{_calm(found)}</p>{_LEGEND}'
+        f'<div class="courses">{drawn}</div>{more}'
+    )
 
 
+def _section(inner: str, title: str = "When it began") -> str:
+    return f'<section id="when"><h2>{title}</h2>{inner}</section>'
+
+
+def began(found: Mapping[str, Course]) -> str:
+    """The column that matters most, if its change has stayed."""
+    name, first = next(iter(found.items()))
+    if not first.lasts:
+        return "No column that has changed has stayed so until the last window."
+    more = sum(one.lasts and bool(one.whole) for one in found.values()) - 1
+    also = f" {words.count(more, 'more column')} stayed changed, too." if more > 0 else ""
+    return f"<b>{words.name(name)}</b>: {first.said()}.{also}"
+
+
+def _calm(found: Mapping[str, Course]) -> str:
+    """Why what is the same as a whole has windows that are not."""
+    calm = [words.name(name, 30) for name, one in found.items() if not one.whole]
+    if not calm:
+        return ""
+    some = ", ".join(calm[:4]) + (f" and {len(calm) - 4} more" if len(calm) > 4 else "")
+    verb = "is" if len(calm) == 1 else "are"
+    return (
+        f" {some} {verb} the same as a whole and changed in some windows: a window holds fewer "
+        "rows, and is judged by limits of its own."
+    )
+
+
+def _named(told: Told) -> str:
+    """The limits of windows and segments, where they are known."""
+    parts = (told.get("limits") or {}).get("parts") or {}
+    known = [f"{what} {words.number(parts[key])}" for key, what in _LIMITS if key in parts]
+    return f" ({', '.join(known)})" if known else ""
+
+
+def dated(votes: Sequence[Told], course: Course) -> list[Told]:
+    """The votes, with the begin of the window wherever a detector names one by its number.
+
+    Detectors count the windows that could be measured.
+    """
+    begins = [one.begin for one in course.windows if one.ratio is not None]
+
+    def moment(match: re.Match[str]) -> str:
+        number = int(match[1])
+        if not 0 < number <= len(begins):
+            return match[0]
+        return f"window {number} (from {words.moment(begins[number - 1])})"
+
+    return [{**v, "reason": re.sub(r"\bwindow (\d+)", moment, v["reason"])} for v in votes]
+
+
+_LIMITS = (
+    ("ks_d", "D"),
+    ("wasserstein_scaled", "scaled Wasserstein"),
+    ("category_mass", "category mass"),
+)
 _LEGEND = (
     '<ul class="legend"><li><svg class="swatch course" aria-hidden="true"><rect class="over" '
     'width="100%" height="100%"/></svg>moved</li><li><svg class="swatch course" aria-hidden="true">'
@@ -82,10 +204,8 @@ _TOO_SHORT = (
     "longer windows, or fewer segments."
 )
 _HOW_TO = (
-    '<p class="lede">The current table was compared as a whole, so this report cannot say when a '
-    "change began. Compare it window by window: add <code>--time COLUMN --window 1d</code> with "
-    "the name of a column of dates, or <code>--window 5000</code> to take the rows in their order."
-    "</p>"
+    "To see when: add <code>--time COLUMN --window 1d</code>, or <code>--window 5000</code> for "
+    "rows in their order."
 )
 
 
@@ -116,28 +236,19 @@ def _order(moment: str) -> float:
     return float(moment) if moment.isdecimal() else datetime.fromisoformat(moment).timestamp()
 
 
-def _first(windows: Sequence[Window]) -> Window:
-    return next(one for one in windows if one.changed)
-
-
-def _one(name: str, windows: Sequence[Window]) -> str:
-    first, changed = _first(windows), sum(one.changed for one in windows)
-    after = [one for one in windows if _order(one.begin) >= _order(first.begin)]
-    stayed = all(one.changed or one.ratio is None for one in after)
-    told = f"changed in {changed} of {words.count(len(windows), 'window')}"
-    told += ", and ever since the first" if stayed and len(after) > 1 else ""
-    begun = words.moment(first.begin)
+def _one(name: str, told: Course) -> str:
+    windows, marked = told.windows, told.marked
     label = (
-        f"{words.short(name)} from window to window, in units of its limit: {told}; the first is "
-        f"that from {begun}."
+        f"{words.short(name)} from window to window, in units of its limit: changed {told.said()}."
     )
     low, high = _order(windows[0].begin), max(_order(one.end) for one in windows)
-    place = (_order(first.begin) - low) / (high - low)
+    place = (_order(marked.begin) - low) / (high - low)
     ends = words.moment(windows[0].begin), words.moment(windows[-1].end)
-    drawn = course(_bars(windows, low, high), (place, begun), ends, label)
+    drawn = course(_bars(windows, low, high), (place, words.moment(marked.begin)), ends, label)
+    whole = "" if told.whole else " · the same as a whole"
     return (
-        f"<figure><figcaption><b>{words.name(name)}</b><span>{told}</span></figcaption>{drawn}"
-        f'<p class="soft small">First: {words.said(first.reason, 160)}</p></figure>'
+        f"<figure><figcaption><b>{words.name(name)}</b><span>{told.said()}{whole}</span>"
+        f'</figcaption>{drawn}<p class="soft small">{words.said(marked.reason, 160)}</p></figure>'
     )
 
 
@@ -157,8 +268,9 @@ def _bars(windows: Sequence[Window], low: float, high: float) -> list[Bar]:
     ]
 
 
-def where(parts: Sequence[Told], names: Sequence[str]) -> str:
+def where(told: Told, names: Sequence[str]) -> str:
     """Segments by columns, with how near each came to its limit; nothing without segments."""
+    parts: Sequence[Told] = told["parts"]
     cells = _cells(parts)
     if not cells:
         return ""
@@ -178,8 +290,9 @@ def where(parts: Sequence[Told], names: Sequence[str]) -> str:
     ]
     more = f'<p class="soft">Not shown: {", ".join(left)}.</p>' if left else ""
     several = any(part["begin"] is not None for part in parts)
-    lead = "How far each column has moved in each segment, in units of its limit: from 1 on it is "
-    lead += "beyond it. A triangle: it has moved, beyond what noise may do; a diamond: a finding"
+    lead = "How far each column has moved in each segment, in units of its limit"
+    lead += f"{_named(told)}: from 1 on it is beyond it. A triangle: it has moved, "
+    lead += "beyond what noise may do; a diamond: a finding"
     lead += ". Of several windows the furthest is shown" if several else ""
     table = '<table class="heat"><thead><tr><th scope="col">segment</th>'
     table += (

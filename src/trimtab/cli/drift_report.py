@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from trimtab.cli import drift_pictures as pictures
 from trimtab.cli import drift_words as words
 from trimtab.cli.drift_columns import anchor, calm, card
-from trimtab.cli.drift_course import when, where
+from trimtab.cli.drift_course import Course, began, courses, dated, when, where
 
 if TYPE_CHECKING:
     from trimtab.monitoring.comparison import Counted
@@ -35,8 +35,6 @@ _SHAPES = (
      'stroke-linecap="round"/>'),
     ("triangle", '<path d="M6 .8l5.4 10H.6z" fill="currentColor"/>'),
     ("diamond", '<path d="M6 .6l5.4 5.4L6 11.4.6 6z" fill="currentColor"/>'),
-    ("dash", '<path d="M1.5 6h9" stroke="currentColor" stroke-width="2.2" '
-     'stroke-linecap="round"/>'),
 )  # fmt: skip
 _BRAND = (
     '<svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" '
@@ -63,14 +61,14 @@ def render(told: Told, before: TableProfile, now: TableProfile, parts: Sequence[
         parts: Its segments and windows, as they were counted.
     """
     names = in_order(told["features"])
-    headline = _headline(told)
+    timed = courses(told)
     body = (
-        _head(told, names, headline, parts)
+        _head(told, names, parts, timed)
         + _problems(told)
         + _columns(told, names)
-        + _changed(told, names, before, now)
-        + _when(told, names)
-        + where(told["parts"], names)
+        + _changed(told, names, (before, now), timed)
+        + when(told, timed)
+        + where(told, names)
         + _calm(told, names, before, now)
         + _left_out(told)
         + _reading(told)
@@ -82,7 +80,8 @@ def render(told: Told, before: TableProfile, now: TableProfile, parts: Sequence[
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         '<meta name="referrer" content="no-referrer">'
-        f"<title>{words.escaped(headline)} · Trimtab</title><style>{_style()}</style></head><body>"
+        f"<title>{words.escaped(_headline(told))} · Trimtab</title>"
+        f"<style>{_style()}</style></head><body>"
         f'<a class="skip" href="#main">To the content</a>{_shapes()}'
         f'<header class="top"><div><span class="brand">{_BRAND}Trimtab</span>'
         f'<span class="soft">drift report</span></div></header><main id="main">{body}</main>'
@@ -129,8 +128,7 @@ def _headline(told: Told) -> str:
         return f"{words.count(len(told['problems']), 'column')} could not be compared"
     if changed:
         word = "moved" if all(features[name]["moved"] for name in changed) else "changed"
-        has = "has" if len(changed) == 1 else "have"
-        return f"{len(changed)} of {whole} {has} {word}"
+        return f"{len(changed)} of {whole} {_has(len(changed))} {word}"
     if told["verdict"] == "fail":
         windows = sum(part["verdict"] == "fail" for part in told["parts"])
         parts = words.count(len(told["parts"]), "part")
@@ -138,6 +136,10 @@ def _headline(told: Told) -> str:
     if told["verdict"] == "inconclusive":
         return "There is too little data to tell"
     return f"None of {whole} has moved"
+
+
+def _has(amount: int) -> str:
+    return "has" if amount == 1 else "have"
 
 
 def _meaning(told: Told) -> str:
@@ -177,11 +179,15 @@ def _kinds(features: Mapping[str, Told], changed: Sequence[str]) -> str:
     moved = sum(bool(features[name]["moved"]) for name in changed)
     if moved == len(changed):
         return ""
-    found = f"{len(changed) - moved} have a structural finding"
-    return f" {moved} have moved, {found}." if moved else ""
+    if not moved:
+        return ""
+    found = len(changed) - moved
+    return f" {moved} {_has(moved)} moved, {found} {_has(found)} a structural finding."
 
 
-def _head(told: Told, names: Sequence[str], headline: str, parts: Sequence[Counted]) -> str:
+def _head(
+    told: Told, names: Sequence[str], parts: Sequence[Counted], timed: Mapping[str, Course]
+) -> str:
     which, tone = _TONES[told["verdict"]]
     policy = told["policy"]
     digest = words.escaped(str(policy["digest"]))
@@ -194,13 +200,16 @@ def _head(told: Told, names: Sequence[str], headline: str, parts: Sequence[Count
     ]  # fmt: skip
     if parts:
         rows.append(("Looked at", f"as a whole, and in {words.count(len(parts), 'part')}"))
+    if any(one.whole and one.lasts for one in timed.values()):
+        rows.append(("Changed", began(timed)))
     if told.get("made_at"):
         made = words.moment(str(told["made_at"]))
         rows.append(("Made", f"{words.escaped(made)} UTC"))
     facts = "".join(f"<dt>{what}</dt><dd>{text}</dd>" for what, text in rows)
     return (
         f'<section class="headline tone-edge-{tone}"><div><h1>'
-        f'<span class="tone-{tone}">{words.shape(which)}</span> {words.escaped(headline)}</h1>'
+        f'<span class="tone-{tone}">{words.shape(which)}</span> '
+        f"{words.escaped(_headline(told))}</h1>"
         f"<p>{_meaning(told)}</p></div>{_score(told, names)}</section>"
         f'<dl class="facts">{facts}</dl>'
     )
@@ -296,16 +305,25 @@ def _calm_drawn(told: Told, names: Sequence[str]) -> list[str]:
     return [name for name in names if told["features"][name]["verdict"] != "fail"][:CALM]
 
 
-def _changed(told: Told, names: Sequence[str], before: TableProfile, now: TableProfile) -> str:
+def _changed(
+    told: Told,
+    names: Sequence[str],
+    sides: tuple[TableProfile, TableProfile],
+    timed: Mapping[str, Course],
+) -> str:
     shown, all_ = _drawn(told, names), _of_verdict(told, "fail")
     if not shown:
         return ""
     limits = told.get("limits") or {}
     places = {name: place for place, name in enumerate(names)}
-    cards = "".join(
-        card(places[n], n, told["features"][n], before.columns[n], now.columns[n], limits)
-        for n in shown
-    )
+    cards = ""
+    for name in shown:
+        one, since = told["features"][name], ""
+        if name in timed:
+            one = {**one, "votes": dated(one["votes"], timed[name])}
+            since = f"Changed {timed[name].said()}: {timed[name].marked.reason}"
+        before, now = (side.columns[name] for side in sides)
+        cards += card(places[name], name, {**one, "since": since}, before, now, limits)
     left = len(all_) - len(shown)
     more = f'<p class="soft">Not drawn: {left} more that have changed.</p>' if left else ""
     return f'<section id="changed"><h2>What has changed</h2>{cards}{more}</section>'
@@ -328,10 +346,6 @@ def _calm(told: Told, names: Sequence[str], before: TableProfile, now: TableProf
         f'are within their limit: {which}</summary><div class="calm">{cards}</div></details>'
         "</section>"
     )
-
-
-def _when(told: Told, names: Sequence[str]) -> str:
-    return f'<section id="when"><h2>When it began</h2>{when(told["parts"], names)}</section>'
 
 
 def _left_out(told: Told) -> str:
