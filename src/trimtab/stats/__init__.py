@@ -8,6 +8,7 @@ where it is installed. One page for each family of methods:
     special        incomplete beta and gamma functions, quantiles
     counts         rows of two sides over the same bins or categories, and what chance does
     univariate     a numeric column against its reference
+    stability      what the stability index does by chance, for the very counts
     categorical    a column of categories against its reference
     homogeneity    the same shares? for columns of which most categories are rare
     multivariate   several columns at once: distances between clouds of points

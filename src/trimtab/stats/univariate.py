@@ -33,12 +33,13 @@ class JensenShannon(NamedTuple):
 
 @dataclass(frozen=True)
 class PsiNull:
-    """What PSI does when nothing has changed: `scale` times chi-squared with `dof` degrees."""
+    """What PSI does when nothing has changed: `scale` times chi-squared with `dof` degrees,
+    which need not be whole."""
 
-    dof: int
+    dof: float
     scale: float
     mean: float
-    """Nats that sampling alone gives on average: (bins - 1) (1/n + 1/m)."""
+    """Nats that sampling alone gives on average."""
 
     def quantile(self, p: float) -> float:
         """The PSI that stays below with probability `p`, in nats.
@@ -233,7 +234,8 @@ def psi_null(bins: int, n_reference: int, n_current: int) -> PsiNull:
 
     Each bin's share has a variance of share (1/n + 1/m), so PSI is (1/n + 1/m) times
     chi-squared with bins - 1 degrees of freedom: 0.018 on average for ten bins and 1,000
-    values on each side, 0.00018 for 100,000. It holds from about 10 values per bin.
+    values on each side, 0.00018 for 100,000. It holds from about 10 values per bin; with fewer
+    ask `stability.psi_null_of_counts`.
 
     Args:
         bins: Bins in use: `quantile_edges(...).size + 1`, or the number of categories.
