@@ -161,6 +161,22 @@ def test_many_categories_are_not_drift(cardinality: int, rows: int, wanted: Moni
     assert {one.severity for one in found.looks} <= {Severity.NONE}  # PSI may be 0.2 by chance
 
 
+@pytest.mark.parametrize("rows", [(10_000, 2_000), (400, 400)])
+def test_what_noise_may_do_is_stated_for_the_very_counts(
+    rows: tuple[int, int], wanted: Monitoring
+) -> None:
+    shares = 1.0 / np.arange(1, 5001)
+    rng = np.random.default_rng(5)
+    before, now = (
+        pa.table({"v": rng.choice(5000, n, p=shares / shares.sum()).astype(str)}) for n in rows
+    )
+    (found,) = look(before, now, wanted).looks
+    psi, noise = found.measures.psi, found.measures.psi_noise
+    assert psi is not None
+    assert noise is not None
+    assert 0.9 * noise < psi < 1.1 * noise  # the limit is near: hundreds of terms add up
+
+
 def test_too_few_rows_are_said_and_not_guessed(wanted: Monitoring) -> None:
     found = look(table(1), table(2, rows=5), wanted)
     assert found.verdict is Verdict.INCONCLUSIVE

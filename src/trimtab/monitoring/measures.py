@@ -8,7 +8,6 @@ from trimtab.profiles.category import CategoryProfile
 from trimtab.profiles.comparison import category_distance, numeric_distance
 from trimtab.profiles.numeric import NumericProfile
 from trimtab.profiles.table import Profile
-from trimtab.stats.univariate import psi_null
 
 _ENDS = 0.1  # of the level, for the test of the far ends
 
@@ -72,14 +71,13 @@ def _of_numbers(
     found = numeric_distance(before, current, ends_from=ends_from)
     # Of a column with two values D says it all; in deviations, a rare one looks large.
     two_valued = before.whole and max(before.cells.count.size, current.cells.count.size) <= 2
-    bins = None if found.bins is None else found.bins.reference.size
     return Measures(
         ks_d=found.ks_d,
         wasserstein=found.wasserstein,
         wasserstein_scaled=None if two_valued else found.wasserstein_scaled,
         jensen_shannon=found.jensen_shannon,
         psi=found.psi,
-        psi_noise=_psi_noise(bins, before, current, level),
+        psi_noise=None if found.psi_law is None else found.psi_law.quantile(1.0 - level),
         p_value=found.p_value,
         direction="up" if found.mean_change > 0.0 else "down",
         tail_p_value=found.tail_p_value,
@@ -94,13 +92,6 @@ def _of_categories(before: CategoryProfile, current: CategoryProfile, level: flo
         category_mass=found.mass_moved,
         jensen_shannon=found.jensen_shannon,
         psi=found.psi,
-        psi_noise=_psi_noise(found.categories, before, current, level),
+        psi_noise=0.0 if found.psi_law is None else found.psi_law.quantile(1.0 - level),
         p_value=found.p_value,
     )
-
-
-def _psi_noise(bins: int | None, before: Profile, current: Profile, level: float) -> float | None:
-    """What sampling alone stays below; nothing at all where there is one single bin."""
-    if bins is None or bins < 2:
-        return None if bins is None else 0.0
-    return psi_null(bins, before.known, current.known).quantile(1.0 - level)

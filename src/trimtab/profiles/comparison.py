@@ -23,8 +23,9 @@ from trimtab.stats.categorical import total_variation, total_variation_noise
 from trimtab.stats.homogeneity import conditional_chi_squared
 from trimtab.stats.sample import Sample, distinct
 from trimtab.stats.special import kolmogorov_sf
+from trimtab.stats.stability import psi_null_of_counts
 from trimtab.stats.tails import tail_p_value
-from trimtab.stats.univariate import jensen_shannon_from_counts, psi_from_counts, psi_null
+from trimtab.stats.univariate import PsiNull, jensen_shannon_from_counts, psi_from_counts
 
 _Counts: TypeAlias = NDArray[np.int64]
 
@@ -51,7 +52,7 @@ class NumericDistance:
     to within `wasserstein_error`; `wasserstein_scaled` is in standard deviations of the
     reference, None for a constant one. `p_value` is of `ks_d`, and errs towards calm. The other
     three are over `bins`, and None where the reference is too short or too uniform for any:
-    PSI in nats and its mean under no change, and the Jensen-Shannon distance, base 2.
+    PSI in nats and its law under no change, and the Jensen-Shannon distance, base 2.
     """
 
     ks_d: float
@@ -62,11 +63,16 @@ class NumericDistance:
     wasserstein_scaled: float | None
     mean_change: float
     psi: float | None
-    psi_mean: float | None
+    psi_law: PsiNull | None
     jensen_shannon: float | None
     bins: Bins | None
     tail_p_value: float | None = None
     """Of the outermost rows on either end; None where nobody asked."""
+
+    @property
+    def psi_mean(self) -> float | None:
+        """PSI on average when nothing has changed, in nats."""
+        return None if self.psi_law is None else self.psi_law.mean
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,14 @@ class CategoryDistance:
     `mass` is the share of rows that changed category (total variation), `mass_by_chance` what
     is to be expected of it if no share has changed. `p_value` is of Pearson's test over all
     categories, valid when most are rare; None where every deal of the rows looks the same.
+    `psi` is in nats, `psi_law` what it does when no share has changed; None of one category.
     """
 
     mass: float
     mass_by_chance: float
     p_value: float | None
     psi: float | None
-    psi_mean: float | None
+    psi_law: PsiNull | None
     jensen_shannon: float | None
     categories: int
 
@@ -90,6 +97,11 @@ class CategoryDistance:
     def mass_moved(self) -> float:
         """Mass beyond what chance moves, 0 or more."""
         return max(0.0, self.mass - self.mass_by_chance)
+
+    @property
+    def psi_mean(self) -> float | None:
+        """PSI on average when nothing has changed, in nats."""
+        return None if self.psi_law is None else self.psi_law.mean
 
 
 def numeric_distance(
@@ -149,7 +161,7 @@ def numeric_distance(
         wasserstein_scaled=scaled,
         mean_change=current.mean - reference.mean,
         psi=None if cut is None else psi_from_counts(cut.reference, cut.current),
-        psi_mean=None if cut is None else psi_null(cut.reference.size, n, m).mean,
+        psi_law=None if cut is None else psi_null_of_counts(cut.reference, cut.current),
         jensen_shannon=None
         if cut is None
         else jensen_shannon_from_counts(cut.reference, cut.current).distance,
@@ -176,7 +188,7 @@ def category_distance(reference: CategoryProfile, current: CategoryProfile) -> C
     if not before.sum() or not now.sum():
         raise TooFewValues("one side has no category to compare")
     if before.size < 2:  # one category before and after: the shares are the same, exactly
-        return CategoryDistance(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, before.size)
+        return CategoryDistance(0.0, 0.0, 1.0, 0.0, None, 0.0, before.size)
     try:
         p_value = conditional_chi_squared(before, now).p_value
     except TooFewValues:
@@ -186,7 +198,7 @@ def category_distance(reference: CategoryProfile, current: CategoryProfile) -> C
         mass_by_chance=total_variation_noise(before, now),
         p_value=p_value,
         psi=psi_from_counts(before, now),
-        psi_mean=psi_null(before.size, int(before.sum()), int(now.sum())).mean,
+        psi_law=psi_null_of_counts(before, now),
         jensen_shannon=jensen_shannon_from_counts(before, now).distance,
         categories=before.size,
     )
