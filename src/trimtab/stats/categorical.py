@@ -120,8 +120,8 @@ def categorical_psi(reference_counts: Countable, current_counts: Countable) -> f
     """Population stability index over the categories of both sides, in nats.
 
     Half a count is added to every category, so a new or vanished one weighs heavily but never
-    infinitely. What noise alone does: `psi_noise` with the number of categories as bins, while
-    each holds five rows or more; with rare categories ask `homogeneity`.
+    infinitely. What noise alone does, however rare the categories are:
+    `stability.psi_null_of_counts`.
 
     Args:
         reference_counts: Shape (k,), or rows per category, in the reference.
