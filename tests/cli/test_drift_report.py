@@ -403,8 +403,9 @@ def test_without_windows_it_says_how_to_get_them(report: Made) -> None:
 
 
 def test_windows_that_are_too_short_are_not_called_calm(tmp_path: Path) -> None:
-    before, now = ({"normal": columns(side)["normal"]} for side in (False, True))
-    found = made(tmp_path, pa.table(before), pa.table(now), window="20 rows")
+    days = np.datetime64("2024-01-01") + np.arange(ROWS) // 20
+    tables = [pa.table({"normal": columns(side)["normal"], "day": days}) for side in (False, True)]
+    found = made(tmp_path, *tables, time="day", window="1d")
     told = found.page.one("section", id="when").text
     assert "No window has rows enough to be judged" in told
 
@@ -478,7 +479,7 @@ def test_names_of_strangers_are_text_and_nothing_else(attacked: Made) -> None:
         assert sign not in attacked.text
     rows = page.one("section", id="columns").one("tbody").all("tr")
     shown = [row.one("bdi").text for row in rows]
-    assert len(shown) == len(HOSTILE) + 1
+    assert len(shown) == len(HOSTILE) + 2  # with the city, and with where
     assert "<script>alert(1)</script>" in shown
     assert "⟨202E⟩turned round⟨202C⟩" in shown
     assert "(empty)" in shown

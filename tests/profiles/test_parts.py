@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,46 @@ def test_a_column_that_widens_while_parts_are_counted_is_read_anew(
     parts, lost = profile_parts(source, ["x"], like={}, by="shop")
     assert [(part.segment, part.profile.rows) for part in parts] == [("1", 500), ("kiosk", 2)]
     assert lost == 0
+
+
+def test_two_units_are_seen_across_batches() -> None:
+    seconds = 1_700_000_000 + np.arange(10)
+    table = pa.concat_tables(
+        [pa.table({"t": seconds, "x": seconds}), pa.table({"t": seconds * 1000, "x": seconds})]
+    )
+    with pytest.raises(InvalidInput, match="mixes units of time: milliseconds and seconds"):
+        profile_parts(frame_source(table), ["x"], like={}, windows=Windows.parse("1d", "t"))
+
+
+@pytest.mark.parametrize("text", ["2024-01-02T00:30:00Z", "2024-01-02T02:30:00+02:00"])
+def test_texts_with_an_offset_are_times(text: str) -> None:
+    moments, there = microseconds(pa.array([text, None]), "t")
+    assert there.tolist() == [True, False]
+    assert moments[0] == 1_704_155_400_000_000
+
+
+def test_decimals_are_numbers_since_1970() -> None:
+    column = pa.array([Decimal(1_700_000_000)], pa.decimal128(12, 0))
+    assert microseconds(column, "t")[0].tolist() == [1_700_000_000_000_000]
+
+
+@pytest.mark.parametrize(
+    ("times", "window", "words"),
+    [
+        (np.array(["9999-12-31T23:59:59"], "M8[s]"), "1w", "thousands of years away"),
+        (np.array([1e30]), "1d", "holds no times"),
+        (np.array(["2024-01-01"], "M8[s]"), "99999999999999w", "longer than a century"),
+    ],
+)
+def test_times_that_no_window_can_hold_are_refused(
+    times: np.ndarray[Any, Any], window: str, words: str
+) -> None:
+    source = frame_source(pa.table({"t": times, "x": [1.0]}))
+    with pytest.raises(InvalidInput, match=words):
+        profile_parts(source, ["x"], like={}, windows=Windows.parse(window, "t"))
+
+
+def test_a_column_of_structures_has_no_segments() -> None:
+    source = frame_source(pa.table({"nest": [{"a": 1}], "x": [1.0]}))
+    with pytest.raises(InvalidInput, match="column nest has no segments"):
+        profile_parts(source, ["x"], like={}, by="nest")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from tests.profiles.drawn import as_bytes
@@ -19,8 +20,8 @@ from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.profiles import codec, parquet
 from trimtab.profiles.category import CategoryProfile
 from trimtab.profiles.numeric import NumericProfile
-from trimtab.profiles.sources import frame_source, open_source
-from trimtab.profiles.table import Profile, TableProfile
+from trimtab.profiles.sources import Source, frame_source, open_source
+from trimtab.profiles.table import Profile, TableProfile, Tail
 
 
 def table(rows: int = 3000, seed: int = 0) -> pa.Table:
@@ -378,3 +379,55 @@ def test_profiling_takes_little_more_memory_than_reading(tmp_path: Path) -> None
         check=True,
     )
     assert float(done.stdout) < 50
+
+
+# -- tables in several files -----------------------------------------------------------------
+
+
+def written(folder: Path, *tables: pa.Table) -> Source:
+    for number, table in enumerate(tables):
+        pq.write_table(table, folder / f"{number}.parquet")
+    return open_source(str(folder))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow"])
+def test_how_a_table_ends_is_known_of_every_form(form: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=5_000)
+    values[-700:] = 0.5
+    table, path = pa.table({"x": values}), tmp_path / f"rows.{form}"
+    if form == "parquet":
+        pq.write_table(table, path, row_group_size=900)
+    elif form == "csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as file:
+            file.write_table(table)
+    assert open_source(str(path)).profile().tails["x"] == Tail(0.5, 700)
+
+
+def test_an_end_goes_on_from_file_to_file(tmp_path: Path) -> None:
+    first = pa.table({"x": [1.0, 2.0, 7.0, 7.0]})
+    found = written(tmp_path, first, pa.table({"x": [7.0] * 3}), pa.table({"x": [7.0] * 2}))
+    assert found.profile().tails["x"] == Tail(7.0, 7)
+
+
+def test_a_column_that_only_some_files_have_is_null_in_the_others(tmp_path: Path) -> None:
+    found = written(tmp_path, pa.table({"x": [1, 2]}), pa.table({"y": ["a"], "x": [3]}))
+    assert found.schema is not None
+    assert found.schema.names == ["x", "y"]
+    profile = found.profile()
+    assert (profile.columns["x"].nulls, profile.columns["y"].nulls) == (0, 2)
+    assert found.profile(columns=["y"]).columns["y"].counts == {"a": 1}
+    rows = pa.Table.from_batches(list(found.batches(["y", "x"])))
+    assert rows.to_pydict() == {"y": [None, None, "a"], "x": [1, 2, 3]}
+
+
+def test_files_that_differ_in_a_type_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"column x is string in .*1\.parquet, and int64 before"):
+        written(tmp_path, pa.table({"x": [1]}), pa.table({"x": ["1"]}))
+
+
+def test_files_may_differ_in_the_width_of_numbers(tmp_path: Path) -> None:
+    wide = pa.table({"x": pa.array([1.5])})
+    found = written(tmp_path, pa.table({"x": pa.array([1], pa.int32())}), wide)
+    assert found.profile().columns["x"].high == 1.5

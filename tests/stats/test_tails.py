@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,7 +11,7 @@ import scipy.stats
 from trimtab.kernel.errors import InvalidInput, TooFewValues
 from trimtab.stats.tails import OUTERMOST, tail_p_value
 
-LAWS = {
+LAWS: dict[str, Any] = {
     "heavy": lambda rng, n: np.exp(2.0 * rng.normal(size=n)),
     "normal": lambda rng, n: rng.normal(size=n),
     "ties": lambda rng, n: rng.integers(0, 12, n).astype(float),

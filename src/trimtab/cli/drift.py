@@ -193,10 +193,16 @@ def _parts(
     from trimtab.profiles.parts import Windows, profile_parts
 
     windows = None if asked.window is None else Windows.parse(asked.window, asked.time)
+    if windows is not None and windows.time is None and asked.time is not None:
+        raise InvalidInput(
+            "windows of rows follow the order of the table, not --time",
+            field="time",
+            remedy="say a stretch of time, as --window 1d, or leave --time out",
+        )
     least = demands.min_rows_dataset
     if windows is not None and windows.time is None and windows.length < least:
         raise InvalidInput(
-            f"windows of {windows.length} rows cannot be judged: {least} are needed",
+            f"windows of {windows.text} cannot be judged: {least} are needed",
             field="window",
             remedy=f"take longer ones: --window {least}",
         )

@@ -21,7 +21,8 @@ _MIDNIGHT = "T00:00:00+00:00"
 @dataclass(frozen=True)
 class Course:
     """One column (of one segment) from window to window. `since` is where its last run of
-    changed windows begins; `lasts` says whether that run reaches the end."""
+    changed windows begins; `lasts` says whether that run reaches the end and is of two windows
+    or more."""
 
     segment: str | None
     feature: str
@@ -112,7 +113,7 @@ def courses_of(parts: Sequence[Part], demands: Monitoring) -> list[Course]:
                 run=last - first + 1,
                 changed=sum(one.changed for _, one in judged),
                 judged=len(judged),
-                lasts=last == len(judged) - 1,
+                lasts=last == len(judged) - 1 and last > first,
                 reason=reasons(look, demands, part.scope),
             )
         )

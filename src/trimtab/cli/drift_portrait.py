@@ -99,7 +99,7 @@ class Portrait:
             return np.ones_like(self.starts)
         places = [self.axis.place(float(edge)) for edge in (*self.starts, self.ends[-1])]
         widths = np.diff(places)
-        return widths / widths.min()
+        return np.asarray(widths / widths.min(), dtype=np.float64)
 
     @property
     def uneven(self) -> bool:

@@ -217,7 +217,7 @@ def _head(
 
 def _score(told: Told, names: Sequence[str]) -> str:
     score = told["drift_score"]
-    furthest = max(names, key=lambda name: magnitude(told["features"][name]), default=None)
+    furthest = max(names, key=lambda name: told["features"][name]["magnitude"], default=None)
     about = f" in {words.name(furthest, 30)}" if furthest is not None else ""
     return (
         f'<div class="score"><p><b>{words.fixed(score)}</b> drift score</p>'
@@ -228,13 +228,6 @@ def _score(told: Told, names: Sequence[str]) -> str:
         f'<p class="small">{words.share(score)} of the rows are affected{about}; no column has '
         "more.</p></div>"
     )
-
-
-def magnitude(told: Told) -> float:
-    """The share of the rows of a column that is affected, as the drift score has it."""
-    shares = [told["ks_d"], told["category_mass"]]
-    shares += [min(1.0, one["value"]) for one in told["structural"]]
-    return max((one for one in shares if one is not None), default=0.0)
 
 
 def _problems(told: Told) -> str:

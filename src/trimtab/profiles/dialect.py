@@ -84,11 +84,14 @@ def demand_header(title: str, names: Sequence[str], below: Sequence[str | None])
 
     Example:
         >>> demand_header("t.csv", ["city", "2024"], ["Bern", "3"])
+        >>> demand_header("t.csv", ["", "0", "1"], ["0", "2.5", "7"])
         >>> demand_header("t.csv", ["Bern", "3"], ["Bern", "4"])
         Traceback (most recent call last):
         trimtab.kernel.errors.InvalidInput: t.csv has no header line: it begins with Bern, 3...
     """
     given = [name for name in names if name.strip()]
+    if given == [str(place) for place in range(len(given))]:
+        return  # columns that a program has numbered
     words = [name for name in given if not _NUMBER.fullmatch(name)]
     pairs = zip(names, below, strict=False)
     if given and (not words or any(name == value and name in words for name, value in pairs)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trimtab.kernel.errors import InvalidInput
-from trimtab.profiles.arrow import Like, encoded
+from trimtab.profiles.arrow import Like, encoded, is_text, unfit
 from trimtab.profiles.csv import TypeWidened
 from trimtab.profiles.groups import profiles_by_group
 from trimtab.profiles.sources import Source
@@ -31,6 +31,8 @@ _OUR_TIME = (315_532_800e6, 7_258_118_400e6)
 
 _TIMES = "give dates, timestamps, ISO 8601, or numbers since 1970"
 _MOST_PARTS = 100_000
+_LONGEST = 100 * 366 * 86_400  # seconds
+_LAST = 250_000_000_000_000_000  # microseconds: in the year 9892, where no window ends later
 
 _Numbers: TypeAlias = NDArray[np.int64]
 
@@ -65,7 +67,14 @@ class Windows:
                 field="window",
                 remedy="name it with --time, or give a window in rows: 200",
             )
-        return cls(int(found[1]) * _SECONDS[unit] * 1_000_000, time)
+        seconds = int(found[1]) * _SECONDS[unit]
+        if seconds > _LONGEST:
+            raise InvalidInput(
+                f"a window of {text.strip()} is longer than a century",
+                field="window",
+                remedy="take shorter ones, or compare the tables as a whole",
+            )
+        return cls(seconds * 1_000_000, time)
 
     @property
     def text(self) -> str:
@@ -105,6 +114,12 @@ class Windows:
             rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int64)
             return rows // self.length, 0
         moments, there = microseconds(batch.column(self.time), self.time)
+        if there.any() and np.abs(moments[there]).max() > _LAST - self.length:
+            raise InvalidInput(
+                f"column {self.time} has times that are thousands of years away",
+                field=self.time,
+                remedy="leave such rows out, or without a time",
+            )
         numbers = (moments - self._offset) // self.length
         numbers[~there] = np.iinfo(np.int64).min
         return numbers, int(there.size - there.sum())
@@ -153,6 +168,7 @@ def profile_parts(
     """
     extra = [name for name in (by, windows.time if windows else None) if name is not None]
     _known(source, extra)
+    _fit(source, by)
     while True:
         try:
             return _parts(source, columns, extra, like, by, windows)
@@ -169,8 +185,14 @@ def _parts(
     windows: Windows | None,
 ) -> tuple[list[PartProfile], int]:
     found: dict[tuple[str, int], TableProfile] = {}
+    units: set[str] = set()
     rows = lost = 0
     for batch in source.batches(list(dict.fromkeys([*columns, *extra]))):
+        if windows is not None and windows.time is not None:
+            unit = unit_of(batch.column(windows.time))
+            units |= set() if unit is None else {unit}
+            if len(units) > 1:
+                raise _mixed(windows.time, units)
         names, segments = _segments(batch, by)
         numbers, _ = windows.numbers(batch, rows) if windows else (_zeros(batch), 0)
         rows += batch.num_rows
@@ -227,6 +249,18 @@ def _named(
     return PartProfile(None if by is None else key[0], begin, end, profile)
 
 
+def _fit(source: Source, by: str | None) -> None:
+    if by is None or source.schema is None:
+        return
+    kind = source.schema.field(by).type
+    if unfit(kind) and not pa.types.is_temporal(kind):
+        raise InvalidInput(
+            f"column {by} has no segments: values of type {kind}",
+            field=by,
+            remedy="name a column of texts, numbers or dates",
+        )
+
+
 def _known(source: Source, names: Sequence[str]) -> None:
     schema = source.schema
     for name in names:
@@ -254,13 +288,12 @@ def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool
         >>> microseconds(pa.array([1_700_000_000]), "at")[0]
         array([1700000000000000])
     """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    column, kind = _plain(column)
+    if _numeric(kind):
         return _since_1970(column, name)
+    zones = (None, "UTC") if is_text(kind) else ("UTC" if _zoned(kind) else None,)
     try:
-        moments = column.cast(pa.timestamp("us", tz="UTC" if _zoned(kind) else None), safe=False)
+        moments = _cast(column, zones)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InvalidInput(
             f"column {name} holds no times: {error}",
@@ -272,12 +305,61 @@ def microseconds(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool
     return numbers, there
 
 
+def _plain(column: pa.Array) -> tuple[pa.Array, pa.DataType]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column, column.type
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def _cast(column: pa.Array, zones: Sequence[str | None]) -> pa.Array:
+    """Moments; a text has an offset in all of its rows, or in none."""
+    for zone in zones[:-1]:
+        try:
+            return column.cast(pa.timestamp("us", tz=zone), safe=False)
+        except pa.ArrowInvalid:
+            continue
+    return column.cast(pa.timestamp("us", tz=zones[-1]), safe=False)
+
+
+def unit_of(column: pa.Array) -> str | None:
+    """The unit in which a column of numbers tells times, by its largest; None of other types, and
+    where there is no number.
+
+    Example:
+        >>> unit_of(pa.array([1_700_000_000])), unit_of(pa.array([1_700_000_000_000]))
+        ('seconds', 'milliseconds')
+    """
+    column, kind = _plain(column)
+    if not _numeric(kind):
+        return None
+    sizes = np.abs(_numbers_of(column))
+    largest = float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+    return _unit(largest)[0] if largest else None
+
+
+def _numbers_of(column: pa.Array) -> NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def _mixed(name: str, units: Iterable[str]) -> InvalidInput:
+    return InvalidInput(
+        f"column {name} mixes units of time: {' and '.join(sorted(units))}",
+        field=name,
+        remedy="write all of its times in one unit",
+    )
+
+
 def _zoned(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) and kind.tz is not None
 
 
 def _since_1970(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_]]:
-    values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    values = _numbers_of(column)
     there = np.isfinite(values) & (values != 0)
     given = values[there]
     if not given.size:
@@ -285,12 +367,7 @@ def _since_1970(column: pa.Array, name: str) -> tuple[_Numbers, NDArray[np.bool_
     sizes = np.abs(given)
     units = {_unit(float(size)) for size in (sizes.min(), sizes.max())}
     if len(units) > 1:
-        names = " and ".join(sorted(unit for unit, _ in units))
-        raise InvalidInput(
-            f"column {name} mixes units of time: {names}",
-            field=name,
-            remedy="write all of its times in one unit",
-        )
+        raise _mixed(name, (unit for unit, _ in units))
     ((_, factor),) = units
     early, late = _OUR_TIME
     strange = (given * factor < early) | (given * factor > late)

@@ -7,6 +7,7 @@ what its rows are, some columns at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,11 +16,11 @@ import pyarrow.parquet as pq
 
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.profiles import codec
-from trimtab.profiles.arrow import Like, SpeaksArrow, opened, profile_batches
+from trimtab.profiles.arrow import Like, SpeaksArrow, is_text, opened, profile_batches, unfit
 from trimtab.profiles.csv import CsvFile, TypeWidened
 from trimtab.profiles.dialect import packing
 from trimtab.profiles.parquet import CUT, Told, chosen, profile_parquet
-from trimtab.profiles.table import TableProfile, merged
+from trimtab.profiles.table import TableProfile, ends, merged
 
 _BATCH_ROWS = 1 << 18
 _PACKED = b"x\x9c"  # how what zlib has packed begins, and no text
@@ -51,16 +52,16 @@ class Source(Protocol):
 
 
 class ParquetSource:
-    """A Parquet file, or the folder of a table in several."""
+    """A Parquet file, or the folder of a table in several: a column that one of them lacks is
+    null there."""
 
     def __init__(self, paths: Sequence[Path], title: str):
         self.title = title
         self._paths = paths
-        try:
-            self.schema = pq.read_schema(paths[0])
-        except (pa.ArrowException, OSError) as error:
-            message = f"{paths[0]} is not a readable Parquet file: {error}"
-            raise InvalidInput(message, remedy=CUT) from error
+        self._own = [self._schema(path) for path in paths]
+        self.schema = self._own[0]
+        for path, own in zip(paths, self._own, strict=True):
+            self.schema = _unified(self.schema, own, path)
 
     def profile(
         self,
@@ -73,23 +74,73 @@ class ParquetSource:
         """Its profile; further files are counted like the first."""
         parts: list[TableProfile] = []
         known = dict(like or {})
-        for path in self._paths:
-            part = profile_parquet(path, columns=columns, like=known, cores=cores, told=told)
+        wanted = chosen(self.schema, columns).names
+        for path, own in zip(self._paths, self._own, strict=True):
+            there = [name for name in wanted if name in own.names]
+            part = profile_parquet(path, columns=there, like=known, cores=cores, told=told)
             parts.append(part)
             for name, column in part.columns.items():
                 if column.known:
                     known.setdefault(name, column)
-        return merged(parts)
+        return replace(merged(parts), tails=ends(parts))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Its rows, in the order of the files."""
-        for path in self._paths:
+        wanted = chosen(self.schema, columns)
+        for path, own in zip(self._paths, self._own, strict=True):
+            there = [name for name in wanted.names if name in own.names]
             try:
                 with pq.ParquetFile(path) as file:
-                    chosen(file.schema_arrow, columns)
-                    yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
+                    for batch in file.iter_batches(_BATCH_ROWS, columns=there):
+                        yield batch if len(there) == len(wanted) else _filled(batch, wanted)
             except (pa.ArrowException, OSError) as error:
                 raise InvalidInput(f"{path} cannot be read: {error}", remedy=CUT) from error
+
+    def _schema(self, path: Path) -> pa.Schema:
+        try:
+            return pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            message = f"{path} is not a readable Parquet file: {error}"
+            raise InvalidInput(message, remedy=CUT) from error
+
+
+def _unified(known: pa.Schema, own: pa.Schema, path: Path) -> pa.Schema:
+    """The columns of both; those of one name are of one kind."""
+    for field in own:
+        place = known.get_field_index(field.name)
+        if place < 0:
+            known = known.append(field)
+            continue
+        before = known.field(place)
+        if pa.types.is_null(before.type):
+            known = known.set(place, field)
+        elif not pa.types.is_null(field.type) and _kind(before.type) != _kind(field.type):
+            raise InvalidInput(
+                f"column {field.name} is {field.type} in {path}, and {before.type} before",
+                field=field.name,
+                remedy="write all files of the table with the same types",
+            )
+    return known
+
+
+def _kind(kind: pa.DataType) -> str:
+    """What a column is counted as."""
+    if pa.types.is_dictionary(kind):
+        return _kind(kind.value_type)
+    if why := unfit(kind):
+        return why
+    return "text" if pa.types.is_boolean(kind) or is_text(kind) else "numbers"
+
+
+def _filled(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    """The columns that are wanted, null where the batch has none."""
+    found = {
+        field.name: batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in wanted
+    }
+    return pa.RecordBatch.from_pydict(found)
 
 
 class Batched(Protocol):

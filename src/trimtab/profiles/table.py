@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TypeAlias
@@ -63,6 +63,27 @@ def merged(profiles: Iterable[TableProfile]) -> TableProfile:
         {'Basel': 3, 'Bern': 2}
     """
     return reduce(TableProfile.merged, profiles, TableProfile(0, {}))
+
+
+def ends(parts: Sequence[TableProfile]) -> dict[str, Tail]:
+    """How the columns of a table end that lies in parts, in the order of its rows.
+
+    Example:
+        >>> before = TableProfile(2, {}, tails={"x": Tail(7.0, 1)})
+        >>> last = TableProfile(3, {}, tails={"x": Tail(7.0, 3)})
+        >>> ends([before, last])
+        {'x': Tail(value=7.0, run=4)}
+    """
+    found: dict[str, Tail] = {}
+    for part in parts:
+        found = {name: _joined(tail, found.get(name), part) for name, tail in part.tails.items()}
+    return found
+
+
+def _joined(tail: Tail, before: Tail | None, part: TableProfile) -> Tail:
+    """A run that fills its part goes on from the part before."""
+    goes_on = before is not None and tail.run == part.rows and before.value == tail.value
+    return Tail(tail.value, tail.run + before.run) if goes_on and before is not None else tail
 
 
 def _merged(name: str, one: TableProfile, other: TableProfile) -> Profile:
