@@ -26,6 +26,7 @@ NAMES = (
     "streams",
     "drift",
     "drift_power",
+    "drift_employment",
 )
 
 
