@@ -31,7 +31,7 @@ def psi_null_of_counts(reference: CountArray, current: CountArray) -> PsiNull:
     together because they share the margins; their covariance is exact in the linear and in the
     quadratic part of the terms, and what is beyond is left out. A gamma law with this mean and
     variance gives quantiles and p-values; with many rows per category it is that of `psi_null`.
-    A hundred different totals and more are read off between 96, to within a thousandth.
+    More than 96 different totals are read off between so many, to within about a thousandth.
 
     Args:
         reference: Shape (k,), rows per category, n in all, none negative.
