@@ -54,9 +54,9 @@ def table(seed: int, *, shift: float = 0.0, rows: int = ROWS) -> pa.Table:
     )
 
 
-def values(seed: int = 1, *, shift: float = 0.0) -> dict[str, Any]:
+def values(seed: int = 1, *, shift: float = 0.0, rows: int = ROWS) -> dict[str, Any]:
     """The same by value, without the times."""
-    return {"columns": table(seed, shift=shift, rows=ROWS).drop_columns("at").to_pydict()}
+    return {"columns": table(seed, shift=shift, rows=rows).drop_columns("at").to_pydict()}
 
 
 def packed(content: bytes) -> dict[str, str]:
@@ -210,7 +210,7 @@ def test_only_the_features_that_are_named_are_compared(ask: Ask, folders: Path) 
 
 
 def test_what_is_asked_of_detection_is_done(ask: Ask) -> None:
-    both = values(3, shift=0.3), values(1)
+    both = values(3, shift=0.3, rows=600), values(1)
     config = {"algorithms": ["ks", "psi"], "quorum": 1, "sensitivity": "low", "window_size": 200}
     told = ask(*both, detection_config=config, threshold=0.01, policy="tiered", tier=4).json()
     assert told["threshold"] == 0.01
@@ -225,7 +225,7 @@ def test_what_is_asked_of_detection_is_done(ask: Ask) -> None:
 
 
 def test_a_fault_in_the_last_window_alone_is_found(ask: Ask) -> None:
-    current = values(2)["columns"]
+    current = values(2, rows=600)["columns"]
     current["amount"] = [*current["amount"][:400], *(x + 40 for x in current["amount"][400:])]
     told = ask({"columns": current}, values(1), detection_config={"window_size": 200}).json()
     moved = [[f["name"] for f in one["affected_features"]] for one in told["windows"]]

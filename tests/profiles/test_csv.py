@@ -112,7 +112,7 @@ def test_a_doubtful_decimal_mark_is_refused(tmp_path: Path, content: str, said: 
 
 @pytest.mark.parametrize(
     "content",
-    ["1,2\n3,4\n", "1.5,-2e3\n", ",0,1\n0,5,6\n", "Bern,3\nBern,4\n", "5,Bern\n6,Bern\n", "1;2\n"],
+    ["1,2\n3,4\n", "1.5,-2e3\n", ",1,2\n0,5,6\n", "Bern,3\nBern,4\n", "5,Bern\n6,Bern\n", "1;2\n"],
 )
 def test_a_first_line_of_values_is_no_header(tmp_path: Path, content: str) -> None:
     with pytest.raises(InvalidInput, match="has no header line: it begins with") as refused:
@@ -121,7 +121,7 @@ def test_a_first_line_of_values_is_no_header(tmp_path: Path, content: str) -> No
 
 
 @pytest.mark.parametrize(
-    "content", ["country,2019\nCH,2019\n", ",x\n0,1\n", "[id],n\n1,2\n", "a\n"]
+    "content", ["country,2019\nCH,2019\n", ",x\n0,1\n", ",0,1\n0,5,6\n", "[id],n\n1,2\n", "a\n"]
 )
 def test_a_header_may_hold_numbers_and_a_nameless_column(tmp_path: Path, content: str) -> None:
     assert list(columns(tmp_path, content)) == content.partition("\n")[0].split(",")
