@@ -368,3 +368,14 @@ def test_a_column_that_was_renamed_is_guessed(wanted: Monitoring) -> None:
     )
     (problem,) = look(table(1), now, wanted).problems
     assert "is it scores now?" in problem.remedy
+
+
+def test_names_that_were_too_many_to_keep_are_said(wanted: Monitoring) -> None:
+    rng = np.random.default_rng(9)
+    names = np.array([f"n{i}" for i in range(12_000)])
+    before, now = (
+        pa.table({"id": np.concatenate([names, rng.choice(names, 3_000)])}) for _ in "ab"
+    )
+    (one,) = look(before, now, wanted).looks
+    said = reasons(one, wanted, Scope.DATASET)
+    assert said.startswith("over groups of more than 10,000 names, category mass")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 
 
 def main() -> None:
@@ -19,6 +18,8 @@ def main() -> None:
             print(f"  {error.remedy}", file=sys.stderr)
         sys.exit(2)
     except Exception:  # noqa: BLE001 - else Python exits with 1, which is an answer of some commands
+        import traceback
+
         traceback.print_exc()
         print("trimtab: this is a fault of the program; nothing is answered", file=sys.stderr)
         sys.exit(2)

@@ -335,6 +335,7 @@ def _row(look: FeatureDrift, demands: Monitoring, scope: Any) -> tuple[str, ...]
     near, psi = nearness(look, demands, scope), look.measures.psi
     if look.structural and not look.moved:
         near = None  # the finding is what counts, and it has a limit of its own
+    plain = look.verdict is Verdict.PASS and not look.measures.nameless  # nothing to explain
     band = "" if look.severity is None or look.severity.value == "none" else look.severity.value
     nulls = f"{look.null_rate_reference:.1%}"
     if look.null_rate_current != look.null_rate_reference:
@@ -345,7 +346,7 @@ def _row(look: FeatureDrift, demands: Monitoring, scope: Any) -> tuple[str, ...]
         "" if psi is None else f"{psi:.3f} {band}".rstrip(),
         "" if near is None else f"{near:.2f}",
         nulls,
-        "" if look.moved is False and not look.structural else reasons(look, demands, scope),
+        "" if plain else reasons(look, demands, scope),
     )
 
 

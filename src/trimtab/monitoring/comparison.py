@@ -18,6 +18,7 @@ from trimtab.monitoring.drift import FeatureDrift, Scope, effects_of, judged, me
 from trimtab.monitoring.reference import Reference
 from trimtab.monitoring.streams import with_stream_votes
 from trimtab.policies.operation import Monitoring
+from trimtab.profiles.category import MAX_CATEGORIES
 from trimtab.profiles.table import Profile, TableProfile
 
 
@@ -345,6 +346,8 @@ def reasons(look: FeatureDrift, demands: Monitoring, scope: Scope) -> str:
     if look.insufficient is not None:
         return look.insufficient
     name, value, limit = max(_effects(look, demands, scope), key=lambda one: one[1] / one[2])
+    if look.measures.nameless:
+        name = f"over groups of more than {MAX_CATEGORIES:,} names, {name}"
     if look.moved:
         centre = _centre(look) if look.kind is FeatureKind.NUMERIC else ""
         return f"{name} {value:.3g} is {value / limit:.1f} times its limit of {limit:g}{centre}"

@@ -38,6 +38,9 @@ class Measures:
     tail_p_value: float | None = None
     median_reference: float | None = None
     median_current: float | None = None
+    nameless: bool = False
+    """Whether one side had too many categories to keep their names: groups of them are compared,
+    so that the mass is at least this, and none can be called new or gone."""
 
     @property
     def evidence(self) -> float | None:
@@ -90,6 +93,7 @@ def _of_categories(before: CategoryProfile, current: CategoryProfile, level: flo
     found = category_distance(before, current)
     return Measures(
         category_mass=found.mass_moved,
+        nameless=not (before.named and current.named),
         jensen_shannon=found.jensen_shannon,
         psi=found.psi,
         psi_noise=0.0 if found.psi_law is None else found.psi_law.quantile(1.0 - level),
