@@ -79,7 +79,12 @@ def drift(
         str | None, typer.Option(help="Compare window by window: 1d, 12h, 1w, or 200 rows.")
     ] = None,
     sensitivity: Annotated[str, typer.Option(help="low, medium or high.")] = "medium",
-    algorithms: Annotated[str, typer.Option(help="Detectors that vote: all, or ks,psi.")] = "all",
+    algorithms: Annotated[
+        str,
+        typer.Option(
+            help="Detectors that vote: all, or some of ks,psi,wasserstein,adwin,page_hinkley,ddm."
+        ),
+    ] = "all",
     quorum: Annotated[
         float | None, typer.Option(min=0.1, help="Votes that confirm; else the policy's.")
     ] = None,
@@ -91,7 +96,17 @@ def drift(
     ] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Cores to use; else all.")] = None,
 ) -> None:
-    """Has the data moved? Exit 0: no, 1: yes, 3: too little to tell, 2: cannot be compared."""
+    """Has the data moved? Exit 0: no, 1: yes, 3: too little to tell, 2: cannot be compared.
+
+    A column has MOVED when a change matters and chance cannot explain it: "of limit" is 1 where \
+it begins to matter. A FINDING is what a count shows: lost values, new or vanished categories, a \
+column that is stuck. D is the largest difference, over all values, in the share of rows above a \
+value.
+
+    trimtab drift reference.parquet current.parquet --html report.html
+
+    trimtab drift reference.csv current.csv --time day --window 1w
+    """
     from trimtab.cli.drift import Asked
     from trimtab.cli.drift import drift as run
 
