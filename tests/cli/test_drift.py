@@ -272,3 +272,20 @@ def test_a_fault_of_the_program_is_no_answer() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 2  # 1 would say that the data has moved
     assert "planted" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["https://example.org/rows.parquet", "s3://bucket/rows.csv"])
+def test_what_lies_elsewhere_is_not_fetched(address: str, folder: Path) -> None:
+    done = run("drift", folder / "before.parquet", address)
+    assert done.returncode == 2
+    assert "is not fetched from here" in done.stderr
+    assert "download the file first" in done.stderr
+
+
+def test_semicolons_and_decimal_commas_are_read(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "calm.csv").read_text().splitlines()
+    swapped = [line.replace(",", ";").replace(".", ",") for line in lines]
+    (tmp_path / "now.csv").write_text("\n".join(swapped))
+    done = run("drift", folder / "before.parquet", tmp_path / "now.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "none of 3 columns has changed" in done.stdout

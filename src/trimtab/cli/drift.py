@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trimtab.profiles.table import TableProfile
 
 _SHOWN = 20
+_FETCHED = ("http", "https", "ftp", "s3", "gs", "az")
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2, Verdict.INCONCLUSIVE: 3}
 
@@ -109,7 +110,13 @@ def keep(source: str, output: Path, *, like: str | None, cores: int | None) -> N
 
 
 def _open(address: str) -> Source:
-    if "://" in address:
+    scheme, mark, _ = address.partition("://")
+    if scheme.lower() in _FETCHED:
+        raise InvalidInput(
+            f"{scheme}:// is not fetched from here",
+            remedy="download the file first, and give its path",
+        )
+    if mark:
         from trimtab.integrations.warehouse import open_warehouse
 
         return open_warehouse(address)
