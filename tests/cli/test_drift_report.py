@@ -469,6 +469,24 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return made(folder, hostile(False), hostile(True), by="where", time="day", window="4d")
 
 
+def test_a_segment_that_is_gone_and_a_score_of_a_part_are_said(tmp_path: Path) -> None:
+    days = np.datetime64("2024-01-01") + np.arange(ROWS) // 500
+    city = np.random.default_rng(4).choice(["Bern", "Basel"], ROWS)
+    before = pa.table({"calm": columns(False)["calm"], "city": city, "day": days})
+    now = pa.table({"calm": columns(True)["calm"], "city": ["Bern"] * ROWS, "day": days})
+    found = made(tmp_path, before, now, by="city")
+    assert "Only in the reference: Basel." in found.page.one("section", id="segments").text
+
+    late = np.where(days == days[-1], 9.0, 0.0) + columns(True)["calm"]
+    spiked = pa.table({"calm": late, "city": city, "day": days})
+    found = made(tmp_path, before, spiked, time="day", window="1d")
+    said = found.page.one("section", "headline").text
+    assert found.told["drift_score"] > max(
+        one["magnitude"] for one in found.told["features"].values()
+    )
+    assert "in the worst of the parts that have changed" in said
+
+
 def test_names_of_strangers_are_text_and_nothing_else(attacked: Made) -> None:
     page = attacked.page
     assert not page.all("script")

@@ -274,21 +274,25 @@ def where(told: Told, names: Sequence[str]) -> str:
     cells = _cells(parts)
     if not cells:
         return ""
-    columns = [name for name in names if any(name in row for row in cells.values())]
-    columns = columns[:HOT_COLUMNS]
+    compared = [name for name in names if any(name in row for row in cells.values())]
+    columns = compared[:HOT_COLUMNS]
     ordered = sorted(cells, key=lambda one: -_furthest(cells[one]))
     shown = ordered[:SEGMENTS]
     head = "".join(f'<th scope="col" class="num">{words.name(name, 26)}</th>' for name in columns)
     body = "".join(_segment(name, cells[name], columns, parts) for name in shown)
     left = [
-        f"{amount} {what}"
+        f"{words.count(amount, what)} that moved less"
         for amount, what in (
-            (len(ordered) - len(shown), "segments that moved less"),
-            (len(set(names)) - len(columns), "columns that moved less"),
+            (len(ordered) - len(shown), "segment"),
+            (len(compared) - len(columns), "column"),
         )
         if amount > 0
     ]
     more = f'<p class="soft">Not shown: {", ".join(left)}.</p>' if left else ""
+    gone = [words.name(name, 40) for name in told.get("segments_gone", [])]
+    if gone:
+        further = f" and {len(gone) - SEGMENTS:,} more" if len(gone) > SEGMENTS else ""
+        more += f"<p>Only in the reference: {', '.join(gone[:SEGMENTS])}{further}.</p>"
     several = any(part["begin"] is not None for part in parts)
     lead = "How far each column has moved in each segment, in units of its limit"
     lead += f"{_named(told)}: from 1 on it is beyond it. A triangle: it has moved, "

@@ -218,15 +218,17 @@ def _head(
 def _score(told: Told, names: Sequence[str]) -> str:
     score = told["drift_score"]
     furthest = max(names, key=lambda name: told["features"][name]["magnitude"], default=None)
-    about = f" in {words.name(furthest, 30)}" if furthest is not None else ""
+    inside = furthest is None or told["features"][furthest]["magnitude"] < score
+    about = f" in {words.name(furthest, 30)}; no column has more" if furthest is not None else ""
+    if inside and told["parts"]:
+        about = " in the worst of the parts that have changed"
     return (
         f'<div class="score"><p><b>{words.fixed(score)}</b> drift score</p>'
         '<svg class="nearness" aria-hidden="true" height="16"><rect class="track" y="4" '
         'width="100%" height="8" rx="2"/><rect class="bar" y="4" '
         f'width="{100 * score:.2f}%" height="8" rx="2"/>'
         '</svg><p class="soft small"><span>0 none</span><span>1 all rows</span></p>'
-        f'<p class="small">{words.share(score)} of the rows are affected{about}; no column has '
-        "more.</p></div>"
+        f'<p class="small">{words.share(score)} of the rows are affected{about}.</p></div>'
     )
 
 
@@ -390,9 +392,9 @@ def _reading(told: Told) -> str:
         ("PSI", "the stability index, over bins that the reference fills evenly. It grades how "
          f"severe a change is, and does not decide whether there is one.{severity}"),
         ("“but noise may do that”", "the effect reaches its limit, but so few rows could show "
-         "as much by chance: it does not count."),
+         "as much by chance. For D and the category mass nobody can tell then."),
         ("Confirmed for action", "enough detectors alarm, by the quorum of the policy."),
-        ("Unknown", "there were too few rows to look. That is not calm."),
+        ("Unknown", "there were too few rows to tell. That is not calm."),
     )  # fmt: skip
     body = "".join(f"<dt>{term}</dt><dd>{words.escaped(text)}</dd>" for term, text in lines)
     return (
