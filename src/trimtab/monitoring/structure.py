@@ -189,8 +189,8 @@ def _categories_of(names: Sequence[str]) -> str:
 
 def _expected(baseline: CategoryProfile, demands: Monitoring) -> dict[str, float]:
     """Categories whose absence would be a finding, with their share of the reference."""
-    shares = {name: count / baseline.known for name, count in baseline.counts.items()}
-    return {n: s for n, s in shares.items() if s >= demands.min_vanished_category_mass}
+    known, least = baseline.known, demands.min_vanished_category_mass
+    return {n: count / known for n, count in baseline.counts.items() if count / known >= least}
 
 
 def _vanished(

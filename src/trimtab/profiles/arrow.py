@@ -361,7 +361,10 @@ def _categories(chunk: pa.Array) -> tuple[list[str], list[int], int]:
     codes, nulls = _codes(chunk.indices)
     if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < len(names):
         raise InvalidInput("a dictionary is damaged: it lacks a value that rows refer to")
-    counts = np.bincount(codes, minlength=len(names)).tolist()
+    seen = np.bincount(codes, minlength=len(names))
+    counts = seen.tolist()
+    if seen.all() and not chunk.dictionary.null_count:
+        return names, counts, nulls
     found = [(name, n) for name, n in zip(names, counts, strict=True) if n]
     # A dictionary may hold null itself.
     nulls += sum(n for name, n in found if name is None)

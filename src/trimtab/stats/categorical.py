@@ -7,6 +7,7 @@ from category to rows or, where names are not asked for, an aligned whole-number
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -202,9 +203,9 @@ def vanished_categories(
         >>> vanished_categories({"a": 8000, "b": 12_000, "c": 10}, {"b": 300}, level=0.01)
         {'a': 119.9...}
     """
-    total_count(current_counts, "current_counts")
-    expected = expected_categories(reference_counts, sum(current_counts.values()), level=level)
-    return {name: rows for name, rows in expected.items() if not current_counts.get(name, 0)}
+    rows = total_count(current_counts, "current_counts")
+    expected = _expected_rows(reference_counts, rows, level)
+    return _largest_first({n: count for n, count in expected if not current_counts.get(n, 0)})
 
 
 def expected_categories(
@@ -225,16 +226,23 @@ def expected_categories(
         >>> list(expected_categories({"a": 8000, "b": 12_000, "c": 10}, 300, level=0.01))
         ['b', 'a']
     """
+    return _largest_first(dict(_expected_rows(reference_counts, n_current, level)))
+
+
+def _expected_rows(
+    reference_counts: Counts, n_current: int, level: float
+) -> Iterator[tuple[str, float]]:
     total = total_count(reference_counts, "reference_counts")
     if n_current < 1:
         raise TooFewValues("no rows to expect a category in", field="n_current")
     limit = _log_limit(checked_level(level), len(reference_counts))
     log_share = math.log(total / (total + n_current))
-    found = {
-        name: count * n_current / total
-        for name, count in reference_counts.items()
-        if count * log_share <= limit
-    }
+    for name, count in reference_counts.items():
+        if count * log_share <= limit:
+            yield name, count * n_current / total
+
+
+def _largest_first(found: dict[str, float]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
