@@ -165,7 +165,7 @@ def test_windows_and_segments_are_parts(folder: Path) -> None:
     assert sum(part["rows"] for part in told["parts"]) == ROWS
     assert "city" in told["features"]  # as a whole; in a segment there is one value of it
     assert all("city" not in part["features"] for part in told["parts"])
-    assert told["segments_gone"] == []
+    assert (told["segments_gone"], told["rows_in_no_part"]) == ([], 0)
     big = [part for part in told["parts"] if part["rows"] >= 300]
     assert big
     assert all(part["features"]["amount"]["verdict"] == "fail" for part in big)
@@ -289,3 +289,17 @@ def test_semicolons_and_decimal_commas_are_read(folder: Path, tmp_path: Path) ->
     done = run("drift", folder / "before.parquet", tmp_path / "now.csv")
     assert (done.returncode, done.stderr) == (0, "")
     assert "none of 3 columns has changed" in done.stdout
+
+
+def test_rows_without_a_time_are_counted(folder: Path, tmp_path: Path) -> None:
+    days = table(2)["day"].to_pylist()
+    now = table(2, day=pa.array([None] * 700 + days[700:], pa.date32()))
+    pq.write_table(now, tmp_path / "now.parquet")
+    done = run(
+        "drift", folder / "before.parquet", tmp_path / "now.parquet",
+        "--time", "day", "--window", "1w", "--json", "-",
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert told["rows_in_no_part"] == 700
+    assert sum(part["rows"] for part in told["parts"]) == ROWS - 700
+    assert "700 rows have no segment or no time" in done.stderr

@@ -72,9 +72,9 @@ def drift(asked: Asked) -> int:
     aside = {asked.time} if asked.time is not None else set()
     before = _profile(reference, "reference", None, wanted, aside, asked.cores)
     now = _profile(current, "current", before, wanted, aside, asked.cores)
-    parts, gone = _parts(asked, reference, current, before, now, demands)
+    parts, about = _parts(asked, reference, current, before, now, demands)
     found = compare(before, now, demands, parts=parts, features=wanted)
-    told = {**_document(asked, policy, found, demands), "segments_gone": gone}
+    told = {**_document(asked, policy, found, demands), **about}
     if asked.json is not None:
         write(asked.json, json.dumps(told, indent=1, allow_nan=False) + "\n")
     if asked.html is not None:
@@ -85,7 +85,7 @@ def drift(asked: Asked) -> int:
             render({**told, **_circumstances(asked, found, demands)}, before, now, parts),
         )
     if str(asked.json) != "-":
-        _say(asked, found, demands, gone, time.perf_counter() - began)
+        _say(asked, found, demands, about["segments_gone"], time.perf_counter() - began)
     for problem in found.problems:
         print(f"trimtab: {problem.message}\n  {problem.remedy}", file=sys.stderr)
     if found.problems and asked.features is None:
@@ -189,13 +189,13 @@ def _parts(
     before: TableProfile,
     now: TableProfile,
     demands: Monitoring,
-) -> tuple[list[Counted], list[str]]:
-    """The segments and windows of the current table, each with its reference; and the segments
-    that only the reference has."""
+) -> tuple[list[Counted], dict[str, Any]]:
+    """The segments and windows of the current table, each with its reference; and what is in
+    none of them: segments that only the reference has, rows without a segment or a time."""
     if asked.by is None and asked.window is None:
         if asked.time is not None:
             raise InvalidInput("--time needs a --window", remedy="say how long: --window 1d")
-        return [], []
+        return [], {"segments_gone": [], "rows_in_no_part": 0}
     from trimtab.monitoring.comparison import Counted
     from trimtab.profiles.parts import Windows, profile_parts
 
@@ -230,7 +230,7 @@ def _parts(
         Counted(part.segment, part.begin, part.end, part.profile, own.get(part.segment))
         for part in found
     ]
-    return counted, gone
+    return counted, {"segments_gone": gone, "rows_in_no_part": lost}
 
 
 def _document(
