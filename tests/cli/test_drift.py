@@ -17,6 +17,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from trimtab.cli.outputs import write
+
 ROWS = 3_000
 WORDS = ("verdict", "drift_score", "affected_features", "features")
 OF_A_FEATURE = (
@@ -213,7 +215,9 @@ def test_since_when_is_one_line_for_each_column(folder: Path, tmp_path: Path) ->
         "--time", "day", "--window", "3d",
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if "in a row" in line]
-    assert [line.split()[:3] for line in lines] == [["amount", "since", "2024-01-15"]]
+    assert [line.replace(",", "").split()[:3] for line in lines] == [
+        ["amount", "since", "2024-01-15"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -303,3 +307,26 @@ def test_rows_without_a_time_are_counted(folder: Path, tmp_path: Path) -> None:
     assert told["rows_in_no_part"] == 700
     assert sum(part["rows"] for part in told["parts"]) == ROWS - 700
     assert "700 rows have no segment or no time" in done.stderr
+
+
+def test_two_tables_without_a_common_column_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"other": np.arange(500.0)}), tmp_path / "now.parquet")
+    done = run("drift", folder / "before.parquet", tmp_path / "now.parquet")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "trimtab: the two tables have no column in common",
+        "  is one of them the wrong file?",
+    ]
+
+
+def test_an_output_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "kept.profile"
+    write(kept, b"x\x9cearlier")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(kept, b"x\x9clater")
+    assert kept.read_bytes() == b"x\x9cearlier"

@@ -72,6 +72,10 @@ def drift(asked: Asked) -> int:
     aside = {asked.time} if asked.time is not None else set()
     before = _profile(reference, "reference", None, wanted, aside, asked.cores)
     now = _profile(current, "current", before, wanted, aside, asked.cores)
+    if before.columns and now.columns and not {*before.columns} & {*now.columns}:
+        raise InvalidInput(
+            "the two tables have no column in common", remedy="is one of them the wrong file?"
+        )
     parts, about = _parts(asked, reference, current, before, now, demands)
     found = compare(before, now, demands, parts=parts, features=wanted)
     told = {**_document(asked, policy, found, demands), **about}
@@ -85,7 +89,7 @@ def drift(asked: Asked) -> int:
             render({**told, **_circumstances(asked, found, demands)}, before, now, parts),
         )
     if str(asked.json) != "-":
-        _say(asked, found, demands, about["segments_gone"], time.perf_counter() - began)
+        _say(asked, found, told, demands, time.perf_counter() - began)
     for problem in found.problems:
         print(f"trimtab: {problem.message}\n  {problem.remedy}", file=sys.stderr)
     if found.problems and asked.features is None:
@@ -305,7 +309,7 @@ def _progress(what: str) -> AbstractContextManager[Told | None]:
 
 
 def _say(
-    asked: Asked, found: Comparison, demands: Monitoring, gone: Sequence[str], seconds: float
+    asked: Asked, found: Comparison, told: dict[str, Any], demands: Monitoring, seconds: float
 ) -> None:
     from trimtab.cli.drift_parts import say_parts
     from trimtab.cli.tables import show_table
@@ -315,7 +319,8 @@ def _say(
     rows = [_row(look, demands, Scope.DATASET) for look in found.looks]
     if rows:
         show_table(heads, rows, prose=("why",))
-    say_parts(found, demands)
+    say_parts(found, told, demands)
+    gone = told["segments_gone"]
     if gone:
         more = f" and {len(gone) - _SHOWN:,} more" if len(gone) > _SHOWN else ""
         print(f"{asked.by} is only in the reference: {', '.join(gone[:_SHOWN])}{more}")

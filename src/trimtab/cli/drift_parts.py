@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from trimtab.cli.drift_course import courses
 from trimtab.cli.tables import show_table
 from trimtab.kernel.verdict import Verdict
 from trimtab.monitoring.comparison import Comparison, Part, reasons
-from trimtab.monitoring.drift import FeatureDrift, effects_of
+from trimtab.monitoring.drift import effects_of
 
 if TYPE_CHECKING:
     from trimtab.policies.operation import Monitoring
 
 _SHOWN = 20
-_MIDNIGHT = "T00:00:00+00:00"
 
 
-@dataclass(frozen=True)
-class Course:
-    """One column (of one segment) from window to window. `since` is where its last run of
-    changed windows begins; `lasts` says whether that run reaches the end and is of two windows
-    or more."""
-
-    segment: str | None
-    feature: str
-    since: str
-    run: int
-    changed: int
-    judged: int
-    lasts: bool
-    reason: str
-
-
-def say_parts(found: Comparison, demands: Monitoring) -> None:
+def say_parts(found: Comparison, told: Mapping[str, Any], demands: Monitoring) -> None:
     """The parts in which something has changed; they are what was asked for."""
     if not found.parts:
         return
@@ -50,7 +33,7 @@ def say_parts(found: Comparison, demands: Monitoring) -> None:
     if found.parts[0].begin is None:
         _say_segments(found.parts, demands)
     else:
-        _say_courses(found, demands)
+        _say_courses(told)
 
 
 def _say_segments(parts: Sequence[Part], demands: Monitoring) -> None:
@@ -70,61 +53,19 @@ def _say_segments(parts: Sequence[Part], demands: Monitoring) -> None:
     _table(("segment", "rows", "column", "why"), rows, len(changed) - _SHOWN)
 
 
-def _say_courses(found: Comparison, demands: Monitoring) -> None:
-    moved = {look.feature for look in found.looks if look.changed}
-    courses = courses_of(found.parts, demands)
-    courses.sort(key=lambda one: (one.feature not in moved, not one.lasts, -one.run))
-    by_segment = any(one.segment is not None for one in courses)
-    rows = [
-        (
-            *((one.segment or "(empty)",) if by_segment else ()),
-            one.feature,
-            f"since {one.since}" if one.lasts else f"in the past, last {one.since}",
-            f"{one.run:,} in a row, {one.changed:,} of {one.judged:,}",
-            one.reason,
-        )
-        for one in courses[:_SHOWN]
+def _say_courses(told: Mapping[str, Any]) -> None:
+    """As the report has it: what changed as a whole, what lasts, what began earlier."""
+    parts = told["parts"]
+    found = [
+        (name, course)
+        for segment in dict.fromkeys(part["segment"] for part in parts)
+        for name, course in courses(
+            {**told, "parts": [part for part in parts if part["segment"] == segment]}
+        ).items()
     ]
-    heads = ("column", "changed", "windows", "why")
-    _table(("segment", *heads) if by_segment else heads, rows, len(courses) - _SHOWN)
-
-
-def courses_of(parts: Sequence[Part], demands: Monitoring) -> list[Course]:
-    """The columns that have changed in any window, each with its last run of such windows."""
-    seen: dict[tuple[str | None, str], list[tuple[Part, FeatureDrift]]] = {}
-    for part in parts:
-        for look in part.looks:
-            seen.setdefault((part.segment, look.feature), []).append((part, look))
-    found = []
-    for (segment, feature), looks in seen.items():
-        judged = [(part, look) for part, look in looks if look.verdict is not Verdict.INCONCLUSIVE]
-        last = max((at for at, (_, look) in enumerate(judged) if look.changed), default=None)
-        if last is None:
-            continue
-        first = last
-        while first > 0 and judged[first - 1][1].changed:
-            first -= 1
-        part, look = judged[first]
-        found.append(
-            Course(
-                segment=segment,
-                feature=feature,
-                since=moment(part.begin or ""),
-                run=last - first + 1,
-                changed=sum(one.changed for _, one in judged),
-                judged=len(judged),
-                lasts=last == len(judged) - 1 and last > first,
-                reason=reasons(look, demands, part.scope),
-            )
-        )
-    return found
-
-
-def moment(text: str) -> str:
-    """The begin of a window as people write it: a day, a moment, a row."""
-    if text.isdecimal():
-        return f"row {int(text):,}"
-    return text.removesuffix(_MIDNIGHT) if text.endswith(_MIDNIGHT) else text.replace("+00:00", "Z")
+    found.sort(key=lambda one: one[1].order)
+    rows = [(name, course.said(), course.marked.reason) for name, course in found[:_SHOWN]]
+    _table(("column", "changed", "why"), rows, len(found) - _SHOWN)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def check_output(path: Path, inputs: Sequence[str | None], what: str) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file; `-` is the terminal.
+    """Write a file whole or not at all; `-` is the terminal.
 
     Raises:
         InvalidInput: it cannot be written.
@@ -52,7 +53,13 @@ def write(path: Path, content: str | bytes) -> None:
     if str(path) == "-" and isinstance(content, str):
         sys.stdout.write(content)
         return
+    whole = content.encode() if isinstance(content, str) else content
     try:
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if path.exists() and not path.is_file():  # a pipe, a device
+            path.write_bytes(whole)
+            return
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_bytes(whole)
+        draft.replace(path)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
