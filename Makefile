@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MLFLOW := $(foreach n,2 3,$(VENV)-mlflow$(n)/.ready)
 ARGS ?=
 JOBS ?= 3
 
@@ -21,12 +22,20 @@ $(READY): requirements/dev.txt pyproject.toml scripts/setup.sh
 .PHONY: install-dev
 install-dev: $(READY) ## virtual environment with every locked dependency
 
+$(VENV)-mlflow%/.ready: requirements/mlflow%.txt scripts/mlflow.sh
+	@PYTHON=$(PYTHON) scripts/mlflow.sh $(VENV)-mlflow$* $<
+
+.PHONY: mlflow
+mlflow: $(MLFLOW) ## MLflow servers of two major versions, for the tests that read from one
+
 .PHONY: lock
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras --group test pyproject.toml -o requirements/dev.txt -q
 	uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras --group build -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt -q
+	for n in 2 3; do uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header requirements/mlflow$$n.in -o requirements/mlflow$$n.txt -q; done
 
 # --- see it -------------------------------------------------------------------------
 
@@ -89,7 +98,7 @@ ON_BOTH := $(addprefix tests/,approvals checks diagnosis identity incidents moni
   journeys/test_first_window.py)
 
 .PHONY: test
-test: $(READY) browser ## every test on SQLite; those of the records on PostgreSQL too
+test: $(READY) $(MLFLOW) browser ## every test on SQLite; those of the records on PostgreSQL too
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-records)
 
@@ -99,7 +108,7 @@ test-records: $(READY) ## the tests of the records, on PostgreSQL
 	  -m "on_both or not (slow or chaos or either)" $(ON_BOTH)
 
 .PHONY: test-postgresql
-test-postgresql: $(READY) browser ## every test on PostgreSQL
+test-postgresql: $(READY) $(MLFLOW) browser ## every test on PostgreSQL
 	TRIMTAB_TEST_DATABASE=postgresql $(BIN)/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 .PHONY: test-fast

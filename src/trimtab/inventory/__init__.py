@@ -1,0 +1,1 @@
+"""What other registries hold: connections to them, and one canonical record of each version."""
