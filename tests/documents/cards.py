@@ -56,6 +56,8 @@ HOSTILE = (
     "x" * 10_000,
 )  # fmt: skip
 
+NAMES = [ascii(text[:40]) for text in HOSTILE]
+
 
 def whole() -> Card:
     """A card of a version as it may well be."""

@@ -21,6 +21,9 @@ from trimtab.kernel.events import canonical
 _SERIAL = uuid.UUID("8f3e5b52-7f0e-5c61-9a57-0d8c2f1b6a34")
 """The name space of serial numbers: the same card has the same one."""
 
+_LONGEST = 1024
+"""Characters of a version, by the schema."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
@@ -81,6 +84,11 @@ def _without(told: Mapping[str, Any]) -> Told:
     return {key: value for key, value in told.items() if value not in (None, "", [], {})}
 
 
+def _name(text: str) -> str:
+    """The form has no component without a name."""
+    return text or "(empty)"
+
+
 def _properties(named: Sequence[tuple[str, str | None]]) -> list[Told]:
     return [{"name": f"trimtab:{name}", "value": value} for name, value in named if value]
 
@@ -94,8 +102,8 @@ def _model(card: Card) -> Told:
         {
             "type": "machine-learning-model",
             "bom-ref": "model",
-            "name": card.model,
-            "version": card.version,
+            "name": _name(card.model),
+            "version": card.version[:_LONGEST],
             "description": " ".join(description.values) if description is not None else "",
             "purl": f"pkg:mlflow/{place}@{version}?repository_url={address}",
             "modelCard": _model_card(card),
@@ -185,7 +193,7 @@ def _file(place: int, file: File) -> Told:
         {
             "type": "file",
             "bom-ref": f"file-{place}",
-            "name": file.path,
+            "name": _name(file.path),
             "hashes": _hashes(file.sha256),
             "properties": _properties(
                 [
@@ -213,8 +221,8 @@ def _library(place: int, library: Library) -> Told:
         {
             "type": "library",
             "bom-ref": f"library-{place}",
-            "name": library.name,
-            "version": pinned,
+            "name": _name(library.name),
+            "version": pinned[:_LONGEST],
             "purl": f"pkg:pypi/{normal}@{quote(pinned, safe='.-_')}" if known else None,
             "properties": _properties([("requirement", library.asked)]),
         }
@@ -227,7 +235,7 @@ def _dataset(place: int, dataset: Dataset) -> Told:
         {
             "type": "data",
             "bom-ref": f"data-{place}",
-            "name": dataset.name,
+            "name": _name(dataset.name),
             "hashes": _hashes(dataset.digest),
             "data": [_without({"type": "dataset", "name": dataset.name})],
             "properties": _properties(

@@ -67,7 +67,7 @@ def render(card: Card) -> str:
         f'<a class="skip" href="#main">To the content</a>{_symbols()}'
         f'<header class="top"><div><span class="brand">{_BRAND}Trimtab</span>'
         f'<span class="soft">model card</span></div></header><main id="main">{body}</main>'
-        f'<footer><p>Made by {_text(card.made_by)} from what was known on '
+        f"<footer><p>Made by {_text(card.made_by)} from what was known on "
         f"{words.moment(card.as_of)}.</p></footer></body></html>\n"
     )
     return words.encodable(page)
@@ -120,8 +120,7 @@ def _head(card: Card) -> str:
         else ""
     )
     warned = (
-        '<p class="notice"><b>This record is incomplete.</b> '
-        f"{_text(card.incomplete)}</p>"
+        f'<p class="notice"><b>This record is incomplete.</b> {_text(card.incomplete)}</p>'
         if card.incomplete
         else ""
     )
@@ -207,9 +206,7 @@ def _rules(card: Card) -> str:
         waived = f'<span class="source">{_said(rule.waived)}</span>' if (
             rule.waived
         ) else ""  # fmt: skip
-        remedy = (
-            f'<span class="remedy">{_said(rule.remedy)}</span>' if rule.remedy else ""
-        )
+        remedy = f'<span class="remedy">{_said(rule.remedy)}</span>' if rule.remedy else ""
         asked = "".join(f"<span>{_said(one, 120)}</span>" for one in rule.references)
         return (
             _badge(rule.outcome) + waived,
@@ -277,9 +274,7 @@ def _environment(card: Card) -> str:
 
 def _files(card: Card) -> str:
     def row(file: File) -> tuple[str, ...]:
-        found = "".join(
-            f'<span class="source">{_said(one, 200)}</span>' for one in file.findings
-        )
+        found = "".join(f'<span class="source">{_said(one, 200)}</span>' for one in file.findings)
         digest = f"<code>{_text(file.sha256, 64)}</code>" if file.sha256 else ""
         return (
             _text(file.path, 300),

@@ -52,8 +52,11 @@ _TYPES: Mapping[Kind, tuple[type, ...]] = {
     Kind.MOMENT: (datetime,),
     Kind.TEXTS: (list, tuple),
 }
+_TOP = 2**63
 _SIGNS = "=+-@"
-_BEGINS = re.compile(r"[\s\"'\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x00-\x20]*(.)", re.S)
+_BEGINS = re.compile(
+    r"[\s\"'\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x00-\x20]*(.)", re.S
+)
 _MINUS = "\u2212"
 
 
@@ -172,12 +175,18 @@ def _value(column: Column, row: Row) -> Any:
     fits = isinstance(value, _TYPES[column.kind])
     if fits and isinstance(value, bool):
         fits = column.kind is Kind.FLAG
+    if fits and column.kind is Kind.INTEGER:
+        fits = -_TOP <= value < _TOP
     if not fits:
         raise InvalidInput(
-            f"the column {column.name} holds {column.kind}, and {type(value).__name__} is none",
+            f"the column {column.name} holds {column.kind}, and {_said(value)} is none",
             field=column.name,
         )
     return value
+
+
+def _said(value: Any) -> str:
+    return f"a number of {value.bit_length()} bits" if type(value) is int else type(value).__name__
 
 
 def _plain(value: Any) -> Any:
@@ -215,6 +224,8 @@ def _csv(value: Any) -> Any:
             return iso(value)
         case list() | tuple():
             return _cell("; ".join(str(one) for one in value))
+        case float() if value - value != 0:
+            return _cell(str(value))
         case str():
             return _cell(value)
         case _:
@@ -223,10 +234,10 @@ def _csv(value: Any) -> Any:
 
 def _cell(text: str) -> str:
     """A text as a cell that no spreadsheet computes. NUL, at which many readers stop, is shown."""
+    begins = _BEGINS.match(text)
     text = text.replace("\x00", "\ufffd")
     if text[:1] in ("\t", "\r", "\n"):
         return "'" + text
-    begins = _BEGINS.match(text)
     first = begins[1] if begins else ""
     formula = first == _MINUS or (first and unicodedata.normalize("NFKC", first)[0] in _SIGNS)
     return "'" + text if formula else text
