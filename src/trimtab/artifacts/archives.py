@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from lzma import LZMAError
 
 from trimtab.artifacts.findings import Budget, Findings, Severity
@@ -41,18 +42,31 @@ def inspect_zip(data: bytes, budget: Budget, findings: Findings) -> None:
         "file",
         "an archive; only a single ONNX file is executed",
     )
+    for name, where, content in zip_entries(data, budget, findings):
+        _inspect_content(name, where, content, budget, findings)
+
+
+def zip_entries(
+    data: bytes, budget: Budget, findings: Findings, *, max_bytes: int | None = None
+) -> Iterator[tuple[str, str, bytes]]:
+    """Name, place in words and content of each entry of a zip file, while the budget lasts.
+
+    Args:
+        max_bytes: What all entries together may unpack to; by default as the budget says.
+    """
+    left = budget.max_unpacked_bytes if max_bytes is None else max_bytes
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _inspect_entries(archive, data, budget, findings)
+            yield from _entries(archive, data, left, budget, findings)
     except _BROKEN as error:
         findings.add(
             "zip_broken", Severity.MALICIOUS, "file", f"readers disagree: {type(error).__name__}"
         )
 
 
-def _inspect_entries(
-    archive: zipfile.ZipFile, data: bytes, budget: Budget, findings: Findings
-) -> None:
+def _entries(
+    archive: zipfile.ZipFile, data: bytes, left: int, budget: Budget, findings: Findings
+) -> Iterator[tuple[str, str, bytes]]:
     entries = archive.infolist()
     if len(entries) > budget.max_zip_entries:
         findings.add("budget", Severity.MALICIOUS, "file", f"{len(entries)} entries")
@@ -60,7 +74,6 @@ def _inspect_entries(
     names = [entry.filename.casefold() for entry in entries]
     if len(set(names)) != len(names):
         findings.add("zip_twice", Severity.MALICIOUS, "file", "two entries have one name")
-    left = budget.max_unpacked_bytes
     for entry in entries:
         where = f"entry {shown(entry.filename)}"
         _check_name(entry, where, findings)
@@ -68,10 +81,16 @@ def _inspect_entries(
             findings.add(
                 "zip_differs", Severity.MALICIOUS, where, "directory and entry say different things"
             )
-        left = _inspect_content(archive, entry, left, budget, findings)
+        if entry.flag_bits & 0x1:
+            findings.add("zip_encrypted", Severity.MALICIOUS, where, "cannot be looked into")
+            continue
+        with archive.open(entry) as file:
+            content = file.read(left + 1)
+        left -= len(content)
         if left < 0:
             findings.add("budget", Severity.MALICIOUS, where, "unpacks to more than allowed")
             return
+        yield entry.filename, where, content
 
 
 def _check_name(entry: zipfile.ZipInfo, where: str, findings: Findings) -> None:
@@ -108,18 +127,8 @@ def _same_as_local(entry: zipfile.ZipInfo, data: bytes) -> bool:
 
 
 def _inspect_content(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int, budget: Budget, findings: Findings
-) -> int:
-    """Look into one entry; how many bytes may still be unpacked after it."""
-    where = f"entry {shown(entry.filename)}"
-    if entry.flag_bits & 0x1:
-        findings.add("zip_encrypted", Severity.MALICIOUS, where, "cannot be looked into")
-        return left
-    with archive.open(entry) as file:
-        content = file.read(left + 1)
-    left -= len(content)
-    if left < 0:
-        return left
+    name: str, where: str, content: bytes, budget: Budget, findings: Findings
+) -> None:
     found = sniff(content[:HEAD_BYTES], content[-HEAD_BYTES:], len(content))
     if found is Format.PICKLE:
         inspect_pickle(content, where, budget, findings)
@@ -127,8 +136,7 @@ def _inspect_content(
         findings.add("numpy_object", Severity.MALICIOUS, where, "an array of pickled objects")
     elif found in (Format.ZIP, Format.ZIP_PYTORCH, Format.KERAS_ZIP, Format.TAR, Format.COMPRESSED):
         findings.add("nested_archive", Severity.SUSPICIOUS, where, "an archive in an archive")
-    if entry.filename.casefold().endswith(("config.json", ".h5")) and any(
+    if name.casefold().endswith(("config.json", ".h5")) and any(
         mark in content for mark in _LAMBDA
     ):
         findings.add("keras_code", Severity.MALICIOUS, where, "a layer that carries code")
-    return left

@@ -81,6 +81,11 @@ class Budget:
     max_pickle_opcodes: int = 2_000_000
     max_zip_entries: int = 10_000
     max_unpacked_bytes: int = 1 << 30
+    max_archive_depth: int = 3
+    max_document_bytes: int = 64 << 20
+    max_yaml_bytes: int = 1 << 20
+    max_yaml_values: int = 50_000
+    max_evidence_bytes: int = 64 << 10
     max_findings: int = 200
     allowed_domains: frozenset[str] = ALLOWED_DOMAINS
     harmless_globals: frozenset[str] = HARMLESS_GLOBALS

@@ -115,7 +115,10 @@ def _importable(name: str) -> bool:
 
 def _second_opinion(opcodes: bytes, where: str, findings: Findings) -> None:
     """What `picklescan` says of the same opcodes. It can only make things worse."""
-    from picklescan.scanner import SafetyLevel, scan_pickle_bytes
+    from picklescan.scanner import (  # type: ignore[import-untyped]
+        SafetyLevel,
+        scan_pickle_bytes,
+    )
 
     logging.getLogger("picklescan").setLevel(logging.CRITICAL + 1)  # it repeats what it read
     try:
