@@ -14,6 +14,7 @@ from typing import Any
 
 from trimtab.artifacts.archives import zip_entries
 from trimtab.artifacts.documents import (
+    TEXT_SUFFIXES,
     is_text,
     suffix,
     survey_jpeg,
@@ -51,10 +52,6 @@ from trimtab.kernel.events import plain
 _ZIPS = (Format.ZIP, Format.ZIP_PYTORCH, Format.KERAS_ZIP)
 _TORCH_WEIGHTS = re.compile(r"[^/]+/(?:data|constants|tensors)/\d+")
 _SKOPS_TYPES = ("builtins.type", "builtins.NoneType")
-_TEXTUAL = frozenset(
-    {".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".json", ".jsonl", ".yaml", ".yml", ".html",
-     ".htm", ".svg", ".xml", ".toml", ".cfg", ".ini", ".py", ".sql"}
-)  # fmt: skip
 _HDF5_CODE = (b'"Lambda"', b'"class_name": "Lambda"', b"TorchModuleWrapper", b"__lambda__")
 _TAR_BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, IndexError)
 
@@ -99,10 +96,12 @@ class Contents:
             return Format.PNG
         if data.startswith(b"\xff\xd8\xff"):
             return Format.JPEG
-        by_chance = found in (Format.ONNX, Format.COMPRESSED) and suffix(path) in _TEXTUAL
+        by_chance = found in (Format.ONNX, Format.COMPRESSED) and suffix(path) in TEXT_SUFFIXES
         texts = (Format.UNKNOWN, Format.JSON, Format.YAML)
         if (by_chance or found in texts) and is_text(data):
             return found if found is Format.JSON else Format.TEXT
+        if found in texts:
+            found = Format.UNKNOWN
         if re.match(rb"\{[iUIlL$#]", data):
             return Format.UBJSON
         return found
@@ -110,7 +109,7 @@ class Contents:
     def _by_format(self, found: Format, data: bytes, path: str, where: str, depth: int) -> Format:
         budget, findings = self._budget, self._findings
         readers: Mapping[Format, Callable[[], object]] = {
-            Format.ONNX: lambda: inspect_onnx(data, budget, findings),
+            Format.ONNX: lambda: self._onnx(data, where),
             Format.PICKLE: lambda: survey_pickle(data, where, budget, findings),
             Format.SAFETENSORS: lambda: survey_safetensors(data, where, findings),
             Format.NUMPY: lambda: survey_numpy(data, where, findings),
@@ -139,6 +138,10 @@ class Contents:
 
     def _add(self, rule: str, severity: Severity, where: str, detail: str) -> None:
         self._findings.add(rule, severity, where, detail)
+
+    def _onnx(self, data: bytes, where: str) -> None:
+        if inspect_onnx(data, self._budget, self._findings) is None:
+            self._add("not_read", Severity.UNREADABLE, where, "not read to its end")
 
     def _hdf5(self, data: bytes, where: str) -> None:
         if any(mark in data for mark in _HDF5_CODE):

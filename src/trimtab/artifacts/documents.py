@@ -24,6 +24,16 @@ _CODE = (
     " .c .cpp .cu .go .rs .sql .jinja .jinja2 .j2 .pth"
 )
 _CODE_SUFFIXES = frozenset(_CODE.split())
+_NAMES = (
+    "mlmodel mlproject readme license notice authors changelog version byteorder dockerfile"
+    " .format_version .storage_alignment serialization_id .gitattributes .gitignore"
+)
+_NAMES_OF_TEXT = frozenset(_NAMES.split())
+_TEXTS = (
+    ".txt .md .rst .csv .tsv .log .json .jsonl .yaml .yml .html .htm .svg .xml .toml .cfg .ini"
+    " .conf .pbtxt .prototxt .vocab .merges .lock"
+)
+TEXT_SUFFIXES = frozenset(_TEXTS.split())
 _PROSE = frozenset({".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".jsonl", ".html", ".htm"})
 _PAGES = frozenset({".html", ".htm", ".svg", ".xml", ".md"})
 _ACTIVE = re.compile(
@@ -71,6 +81,10 @@ def survey_text(
     if text.startswith("tree\n") and "\nversion=v" in text[:200]:
         return _lightgbm(text, where, findings)
     private_in(text[:_SCANNED_CHARACTERS], where, findings)
+    name = path.rpartition("/")[2].casefold()
+    if found is not Format.JSON and kind not in TEXT_SUFFIXES and name not in _NAMES_OF_TEXT:
+        # Loaders begin on bytes that our readers may not take for theirs.
+        findings.add("not_read", Severity.UNREADABLE, where, "text, under a name of no text")
     if kind in (".yaml", ".yml") or path.rpartition("/")[2] in ("MLmodel", "MLproject"):
         _yaml(data, where, budget, findings)
         return Format.YAML

@@ -87,6 +87,10 @@ class _Items:
 
 _MARK, _OPAQUE = _Mark(), _Opaque()
 _WRAPPER = Global("joblib.numpy_pickle", "NumpyArrayWrapper")
+_RECONSTRUCTORS = (
+    Global("copyreg", "_reconstructor"),
+    Global("copy_reg", "_reconstructor"),
+)
 _DTYPES = {("numpy", "dtype"), ("numpy.dtypes", "dtype")}
 _CONCATENATIONS = {
     (module, name) for module in ("operator", "_operator") for name in ("add", "concat", "iadd")
@@ -109,7 +113,7 @@ def follow(data: bytes, max_opcodes: int, *, arrays: bool = True, start: int = 0
     file.seek(start)
     with warnings.catch_warnings(action="ignore"):  # odd escapes in a string
         try:
-            _Machine(file, len(data), max_opcodes, walked, arrays).run(0)
+            _Machine(file, len(data), max_opcodes, walked, arrays).run()
         except _BROKEN as error:
             walked.broken = walked.broken or f"breaks off: {type(error).__name__}"
     return walked
@@ -130,7 +134,7 @@ class _Machine:
         self._memo: dict[int, Any] = {}
         self._frame_end = 0
 
-    def run(self, depth: int) -> int:
+    def run(self) -> int:
         """Follow opcodes up to STOP; how many may still be followed after it."""
         begin = self._file.tell()
         for opcode, argument, _ in pickletools.genops(self._file):
@@ -142,7 +146,8 @@ class _Machine:
             self._take(opcode.name, argument)
             if opcode.name == "BUILD" and self._arrays and self._is_wrapper(self._stack[-1]):
                 self._walked.spans.append((begin, self._file.tell()))
-                self._skip_array(self._stack[-1].state.named, depth)
+                self._skip_array(self._stack[-1].state.named)
+                self._stack[-1] = _OPAQUE
                 begin = self._file.tell()
         self._walked.spans.append((begin, self._file.tell()))
         self._walked.end = self._file.tell()
@@ -210,6 +215,9 @@ class _Machine:
 
     def call(self, _: Any) -> None:
         arguments, made_by = self._pop(), self._pop()
+        wrapped = isinstance(arguments, tuple) and _WRAPPER in arguments
+        if wrapped and (made_by not in _RECONSTRUCTORS or arguments[0] != _WRAPPER):
+            raise ValueError("an array that joblib would not have written so")
         self._stack.append(_folded(made_by, arguments) or _Made(made_by, arguments))
 
     def call_with_names(self, _: Any) -> None:
@@ -221,6 +229,8 @@ class _Machine:
         if isinstance(target, Global):
             self._walked.patched.add(target)
         if isinstance(target, _Made):
+            if target.state is not None and _WRAPPER in (target.made_by, *target.arguments[:1]):
+                raise ValueError("an array that is filled twice")
             target.state = state
 
     def frame(self, argument: Any) -> None:
@@ -284,26 +294,24 @@ class _Machine:
         """Whether joblib would now read an array; only made and filled as joblib does it."""
         if not isinstance(value, _Made):
             return False
-        maker, arguments = value.made_by, value.arguments
-        if isinstance(maker, Global) and maker.name == "_reconstructor":  # protocols 0 and 1
-            maker, arguments = arguments[0], ()
+        reconstructed = value.made_by in _RECONSTRUCTORS  # protocols 0 and 1
+        maker = value.arguments[0] if reconstructed else value.made_by
         if maker != _WRAPPER:
             return False
-        if arguments != () or not isinstance(value.state, _Items):
+        if not (reconstructed or value.arguments == ()) or not isinstance(value.state, _Items):
             raise ValueError("an array that joblib would not have written so")
         return True
 
-    def _skip_array(self, state: dict[str, Any], depth: int) -> None:
+    def _skip_array(self, state: dict[str, Any]) -> None:
         """Pass over what joblib reads itself: raw bytes, or a pickle of their own."""
         self._walked.arrays += 1
         if self._file.tell() < self._frame_end:
             raise ValueError("an array inside a frame, where loaders disagree")
         item_bytes, holds_objects = _item(state.get("dtype"))
         if holds_objects:
-            if depth >= 8:
-                raise ValueError("arrays of arrays, nested too deep")
-            inner = _Machine(self._file, self._size, self._left, self._walked, self._arrays)
-            self._left = inner.run(depth + 1)
+            # joblib has the standard unpickler read these, which knows no arrays in between.
+            inner = _Machine(self._file, self._size, self._left, self._walked, arrays=False)
+            self._left = inner.run()
             return
         shape = state.get("shape")
         if not isinstance(shape, tuple) or not all(
