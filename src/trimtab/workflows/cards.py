@@ -1,0 +1,300 @@
+"""The card of a version in somebody else's registry: what is known of it, how it stands by the
+rules, what was found in its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trimtab import __version__
+from trimtab.documents.card import (
+    Badge,
+    Card,
+    Dataset,
+    File,
+    Library,
+    Metric,
+    Oddity,
+    Parameter,
+    Rule,
+    Section,
+    Shape,
+    Tone,
+)
+from trimtab.documents.words import count
+from trimtab.inventory.record import GROUPS, Record, Stage
+from trimtab.workflows.card_fields import TITLES, objects, statement, when
+
+Judged = Mapping[str, Any]
+"""How a record was judged, as it is kept: `digest` and `rulebook` of the rules, and `rules` with
+the outcome of each."""
+
+_OUTCOMES: Mapping[str, Badge] = {
+    "pass": Badge("kept", Shape.DISC, Tone.GOOD),
+    "fail": Badge("gap", Shape.CROSS, Tone.BAD),
+    "inconclusive": Badge("cannot tell", Shape.HALF, Tone.WAIT),
+    "waived": Badge("waived", Shape.RING, Tone.WAIT),
+    "not_applicable": Badge("does not apply", Shape.DASH, Tone.PLAIN),
+}
+_RESULTS: Mapping[str, Badge] = {
+    "clean": Badge("clean", Shape.DISC, Tone.GOOD),
+    "suspicious": Badge("suspicious", Shape.HALF, Tone.WAIT),
+    "malicious": Badge("malicious", Shape.CROSS, Tone.BAD),
+    "unreadable": Badge("unreadable", Shape.TRIANGLE, Tone.WAIT),
+}
+_UNSEEN = Badge("not inspected", Shape.RING, Tone.PLAIN)
+_STAGES: Mapping[Stage, tuple[Shape, Tone]] = {
+    Stage.DEVELOPMENT: (Shape.RING, Tone.PLAIN),
+    Stage.STAGING: (Shape.HALF, Tone.WAIT),
+    Stage.PRODUCTION: (Shape.DISC, Tone.GOOD),
+    Stage.ARCHIVED: (Shape.DASH, Tone.PLAIN),
+}
+_FRAMEWORKS: Mapping[str, str] = {
+    "eu_ai_act": "EU AI Act",
+    "iso_42001": "ISO/IEC 42001",
+    "nist_ai_rmf": "NIST AI RMF",
+    "soc2": "SOC 2",
+    "hipaa": "HIPAA",
+    "gdpr": "GDPR",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record came from, and what is known of it beside what its registry says.
+
+    `inspection` is the worst that was found in its files, None where nobody has looked;
+    `waivers` says of each waiver by its id who answers, until when and why.
+    """
+
+    registry: str
+    address: str
+    inspection: str | None = None
+    removed: bool = False
+    waivers: Mapping[str, str] | None = None
+
+
+def card_of(record: Record, judged: Judged, place: Place, *, as_of: datetime) -> Card:
+    """The card of a record as it was known at `as_of`."""
+    rules = tuple(_rule(told, place) for told in judged.get("rules", ()))
+    return Card(
+        model=record.model,
+        version=str(record.version),
+        registry=place.registry,
+        address=place.address,
+        as_of=as_of,
+        made_by=f"Trimtab {__version__}",
+        rulebook=_rulebook(judged),
+        badges=(stage_badge(record), compliance_badge(judged), inspection_badge(place.inspection))
+        + ((_gone(),) if place.removed else ()),
+        sections=tuple(
+            Section(TITLES[group], tuple(statement(n, record.fields[n]) for n in names))
+            for group, names in GROUPS.items()
+        ),
+        rules=rules,
+        metrics=tuple(_metrics(record)),
+        parameters=tuple(
+            Parameter(str(name), str(value))
+            for name, value in _mapping(record, "hyperparameters").items()
+        ),
+        datasets=tuple(_datasets(record)),
+        python=_python(record),
+        libraries=tuple(_libraries(record)),
+        files=tuple(
+            _file(one) for one in objects(_mapping(record, "artifact_manifest").get("files"))
+        ),
+        files_cut=_cut(record),
+        oddities=tuple(Oddity(one.code, one.detail) for one in record.findings),
+        incomplete=record.incomplete,
+    )
+
+
+# -- badges ----------------------------------------------------------------------------------
+
+
+def stage_badge(record: Record) -> Badge:
+    """Where a version stands, and under which names."""
+    shape, tone = _STAGES[record.stage]
+    names = ", ".join(record.aliases)
+    return Badge(record.stage.value, shape, tone, "Stage", f"alias {names}" if names else "")
+
+
+def outcome_badge(outcome: str) -> Badge:
+    """The outcome of a rule; one that is not known is no success."""
+    return _OUTCOMES.get(outcome, Badge(outcome, Shape.TRIANGLE, Tone.BAD))
+
+
+def inspection_badge(result: str | None) -> Badge:
+    """What was found in the files of a version; nobody has looked is not clean."""
+    said = {
+        None: "nobody has looked into its files yet",
+        "clean": "every file was read, and nothing was found that runs",
+        "suspicious": "a file holds what may run when it is loaded",
+        "malicious": "a file holds what runs when it is loaded",
+        "unreadable": "not every file could be read to its end",
+    }.get(result, "")
+    badge = _UNSEEN if result is None else _result(result)
+    return Badge(badge.word, badge.shape, badge.tone, "Files", said)
+
+
+def compliance_badge(judged: Judged) -> Badge:
+    """How a record stands by the rules: gaps first, then what cannot be told."""
+    outcomes = [str(one.get("outcome")) for one in judged.get("rules", ())]
+    apply = [one for one in outcomes if one != "not_applicable"]
+    of = f"of {count(len(apply), 'rule')} that apply"
+    amount = {word: outcomes.count(word) for word in _OUTCOMES}
+    if not outcomes:
+        return Badge("not judged", Shape.RING, Tone.PLAIN, "Compliance", "no rule was asked yet")
+    if amount["fail"]:
+        word = count(amount["fail"], "gap")
+        return Badge(word, Shape.CROSS, Tone.BAD, "Compliance", f"{amount['fail']} {of}")
+    strange = sum(word not in _OUTCOMES for word in outcomes)
+    unknown = amount["inconclusive"] + strange
+    if unknown:
+        word, why = f"{unknown} unknown", f"{unknown} {of} cannot be told"
+        return Badge(word, Shape.HALF, Tone.WAIT, "Compliance", why)
+    if amount["waived"]:
+        word, why = f"{amount['waived']} waived", f"{amount['waived']} {of} are set aside"
+        return Badge(word, Shape.RING, Tone.WAIT, "Compliance", why)
+    if not apply:
+        return Badge("no rule applies", Shape.DASH, Tone.PLAIN, "Compliance")
+    return Badge("no gaps", Shape.DISC, Tone.GOOD, "Compliance", f"all {of[3:]} are kept")
+
+
+def _gone() -> Badge:
+    why = "its registry has it no more; what was known is kept"
+    return Badge("removed", Shape.DASH, Tone.PLAIN, "In the registry", why)
+
+
+def _result(word: str) -> Badge:
+    return _RESULTS.get(word, Badge(word, Shape.TRIANGLE, Tone.BAD))
+
+
+# -- rules -----------------------------------------------------------------------------------
+
+
+def _rulebook(judged: Judged) -> str:
+    digest = str(judged.get("digest", "")).removeprefix("sha256:")[:12]
+    version = str(judged.get("rulebook", ""))
+    told = " ".join(part for part in (f"rulebook {version}" if version else "", digest) if part)
+    return told or "no rules yet"
+
+
+def _rule(told: Mapping[str, Any], place: Place) -> Rule:
+    outcome = str(told.get("outcome", ""))
+    badge = outcome_badge(outcome)
+    waiver = told.get("waiver")
+    waived = None
+    if waiver is not None:
+        waived = (place.waivers or {}).get(str(waiver), f"waiver {waiver}")
+    return Rule(
+        id=str(told.get("rule", "")),
+        title=str(told.get("title", "")),
+        outcome=badge,
+        sentence=str(told.get("sentence", "")),
+        remedy=str(told.get("remedy", "")) if badge.tone in {Tone.BAD, Tone.WAIT} else "",
+        references=tuple(reference(one) for one in told.get("regulations", ())),
+        evidence=tuple(_pointer(one) for one in told.get("evidence", ())),
+        waived=waived,
+    )
+
+
+def framework(name: str) -> str:
+    """A framework by the name that people know."""
+    return _FRAMEWORKS.get(name, name.replace("_", " "))
+
+
+def reference(told: Mapping[str, Any]) -> str:
+    """A place in a law or a standard."""
+    return f"{framework(str(told.get('framework', '')))} {told.get('reference', '')}".strip()
+
+
+def _pointer(told: Any) -> str:
+    if not isinstance(told, Mapping):
+        return str(told)
+    parts = (told.get("field"), told.get("origin"), told.get("key"))
+    return " ".join(str(part) for part in parts if part)
+
+
+# -- what a record holds ---------------------------------------------------------------------
+
+
+def _mapping(record: Record, name: str) -> Mapping[str, Any]:
+    value = record.value(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _metrics(record: Record) -> list[Metric]:
+    found = []
+    for name, told in sorted(_mapping(record, "metrics").items()):
+        said = told if isinstance(told, Mapping) else {"value": told}
+        value, step = said.get("value"), said.get("step")
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        invalid = said.get("invalid") if numeric or value is None else str(value)
+        found.append(
+            Metric(
+                str(name),
+                value if numeric else None,
+                None if invalid is None else str(invalid),
+                step if isinstance(step, int) else None,
+                when(said.get("at")),
+            )
+        )
+    return found
+
+
+def _datasets(record: Record) -> list[Dataset]:
+    read = [
+        Dataset(*(str(one.get(part) or "") for part in _PARTS))
+        for one in objects(record.value("dataset_inputs"))
+    ]
+    reference = record.value("dataset_reference")
+    return read or ([Dataset(str(reference))] if reference else [])
+
+
+_PARTS = ("name", "digest", "source_type", "source", "context")
+
+
+def _environments(record: Record) -> list[Mapping[str, Any]]:
+    return objects(_mapping(record, "runtime_environment").get("files"))
+
+
+def _python(record: Record) -> str | None:
+    said = [str(one["python"]) for one in _environments(record) if one.get("python")]
+    return ", ".join(dict.fromkeys(said)) or None
+
+
+def _libraries(record: Record) -> list[Library]:
+    """The packages of all files of the environment; what several of them ask for in the same
+    words is there once."""
+    found: dict[Library, None] = {}
+    for file in _environments(record):
+        for told in objects(file.get("dependencies")):
+            name, asked = str(told.get("name", "")), str(told.get("specifier") or "")
+            exact = asked.removeprefix("===").removeprefix("==").strip()
+            pinned = told.get("pinned") is True and exact != asked
+            found[Library(name, exact if pinned else None, f"{name}{asked}")] = None
+    return sorted(found, key=lambda one: (one.name.lower(), one.asked))
+
+
+def _file(told: Mapping[str, Any]) -> File:
+    size, result, found = told.get("size"), told.get("result"), told.get("findings")
+    return File(
+        path=str(told.get("path", "")),
+        size=size if isinstance(size, int) else None,
+        result=_UNSEEN if result is None else _result(str(result)),
+        sha256=_text(told.get("sha256")),
+        format=_text(told.get("format")),
+        findings=tuple(str(one) for one in found) if isinstance(found, list) else (),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _cut(record: Record) -> str | None:
+    cut = _mapping(record, "artifact_manifest").get("truncated")
+    return f"not all files are listed: {cut}" if cut else None

@@ -1,0 +1,159 @@
+"""The card of a record: every field, its source, and nothing that is better than it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from tests.workflows.records import SEEN, full, judged, record, rule
+
+from trimtab.documents import cyclonedx, html, pdf
+from trimtab.documents.card import Dataset, Library, Shape, Source, Tone
+from trimtab.inventory.record import FIELDS, Known, Origin, Record
+from trimtab.workflows.cards import (
+    Place,
+    card_of,
+    compliance_badge,
+    inspection_badge,
+    outcome_badge,
+)
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PLACE = Place("risk-mlflow", "https://mlflow.example", "suspicious")
+
+
+def test_every_field_of_a_record_is_on_its_card() -> None:
+    card = card_of(record(), judged(), PLACE, as_of=NOW)
+    assert [one.name for one in card.statements()] == list(FIELDS)
+    assert all(one.values or one.gap for one in card.statements())
+
+
+def test_statements_name_their_sources() -> None:
+    card = card_of(full(), judged(), PLACE, as_of=NOW)
+    told = {one.name: one for one in card.statements()}
+    assert told["owner"].source == Source("version tag", "owner")
+    assert told["owner"].claim
+    assert told["risk_category"].source == Source("version tag", "riskCategory", None, "High-Risk")
+    assert told["lifecycle_stage"].source == Source("model alias", "champion", None, "champion")
+    assert told["metrics"].source == Source("run", "metrics")
+    assert not told["metrics"].claim
+    assert told["created_at"].values == ("2026-11-03 09:30 UTC",)
+    assert told["created_at"].source == Source("version", "creation_timestamp")
+
+
+@pytest.mark.parametrize(
+    ("field", "gap"),
+    [
+        ("privacy_assessment_status", "nobody says"),
+        ("data_sensitivity", "“TBD” stands there, which says nothing"),
+        ("experiment_name", "the experiment could not be read: it took longer than 10 s"),
+    ],
+)
+def test_a_gap_says_why(field: str, gap: str) -> None:
+    said = card_of(full(), judged(), PLACE, as_of=NOW).said(field)
+    assert said is not None
+    assert (said.values, said.gap) == ((), gap)
+
+
+def test_tables_hold_what_the_record_holds() -> None:
+    card = card_of(full(), judged(), PLACE, as_of=NOW)
+    assert [(m.name, m.value, m.invalid, m.step) for m in card.metrics] == [
+        ("auc", 0.8731, None, 3), ("loss", None, "nan", None),
+    ]  # fmt: skip
+    assert card.datasets == (Dataset("loans", "1f3a9c02", context="training"),)
+    assert card.python == "3.11.9"
+    assert card.libraries == (
+        Library("numpy", None, "numpy>=2"),
+        Library("pandas", None, "pandas"),
+        Library("scikit-learn", "1.7.2", "scikit-learn==1.7.2"),
+    )
+    assert [(f.path, f.result.word, f.size) for f in card.files] == [
+        ("MLmodel", "clean", 812), ("model.pkl", "suspicious", 48_211),
+        ("requirements.txt", "clean", 44), ("big.bin", "not inspected", None),
+    ]  # fmt: skip
+    assert card.files_cut == "not all files are listed: 1000 files"
+
+
+def test_a_data_set_that_is_only_named_is_listed() -> None:
+    named = record(dataset_reference=Known("loans@2", Origin.MODEL_VERSION, "tags.dataset"))
+    assert card_of(named, judged(), PLACE, as_of=NOW).datasets == (Dataset("loans@2"),)
+
+
+def test_a_rule_on_the_card() -> None:
+    waived = rule("waived", "privacy", waiver="wvr_1")
+    place = Place("r", "https://r", None, waivers={"wvr_1": "by maria until 1 Feb 2027"})
+    card = card_of(full(), judged(rule("pass"), waived), place, as_of=NOW)
+    kept, set_aside = card.rules
+    assert kept.remedy == ""
+    assert kept.references == ("EU AI Act Art. 11",)
+    assert kept.evidence == ("owner model_version tags.owner",)
+    assert set_aside.waived == "by maria until 1 Feb 2027"
+    assert set_aside.remedy == "do something about privacy"
+    assert card.rulebook == "rulebook 1 8f8f8f8f8f8f"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "word", "tone"),
+    [
+        ([], "not judged", Tone.PLAIN),
+        (["pass", "pass"], "no gaps", Tone.GOOD),
+        (["pass", "fail"], "1 gap", Tone.BAD),
+        (["fail", "fail", "inconclusive"], "2 gaps", Tone.BAD),
+        (["pass", "inconclusive"], "1 unknown", Tone.WAIT),
+        (["pass", "something new"], "1 unknown", Tone.WAIT),
+        (["pass", "waived"], "1 waived", Tone.WAIT),
+        (["inconclusive", "waived"], "1 unknown", Tone.WAIT),
+        (["not_applicable"], "no rule applies", Tone.PLAIN),
+        (["not_applicable", "pass"], "no gaps", Tone.GOOD),
+    ],
+)
+def test_only_what_is_known_to_be_kept_is_good(outcomes: list[str], word: str, tone: Tone) -> None:
+    badge = compliance_badge(judged(*(rule(outcome) for outcome in outcomes)))
+    assert (badge.word, badge.tone) == (word, tone)
+
+
+@pytest.mark.parametrize(
+    ("result", "word", "tone"),
+    [
+        (None, "not inspected", Tone.PLAIN),
+        ("clean", "clean", Tone.GOOD),
+        ("suspicious", "suspicious", Tone.WAIT),
+        ("malicious", "malicious", Tone.BAD),
+        ("unreadable", "unreadable", Tone.WAIT),
+        ("something new", "something new", Tone.BAD),
+    ],
+)
+def test_only_what_was_found_clean_is_good(result: str | None, word: str, tone: Tone) -> None:
+    badge = inspection_badge(result)
+    assert (badge.word, badge.tone) == (word, tone)
+
+
+def test_an_outcome_that_is_not_known_is_no_success() -> None:
+    assert outcome_badge("splendid").tone is Tone.BAD
+    assert outcome_badge("").shape is Shape.TRIANGLE
+
+
+ODD = [
+    5, "text", True, 2.5, [], [1, "a"], ["x", {"name": 3}], {}, {"a": 1}, {"files": 7},
+    {"files": [3, {"path": 4, "size": "big", "findings": [1]}]},
+    {"files": [{"dependencies": [4, {"name": None}]}], "pinned": "yes"}, {"m": {"value": "x"}},
+    {"m": {"value": True, "step": "s", "at": 5}}, "\x00<script>", "2026-99-99",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: ascii(value)[:40])
+def test_a_value_of_an_odd_kind_is_shown_and_breaks_nothing(value: object) -> None:
+    known = {name: Known(value) for name in FIELDS if name not in {"lifecycle_stage", "aliases"}}
+    odd = Record("m", 1, {**record().fields, **known})
+    card = card_of(odd, judged(), PLACE, as_of=NOW)
+    assert html.render(card)
+    assert cyclonedx.render(card)
+
+
+def test_a_card_survives_being_kept() -> None:
+    kept = Record.read(full().plain())
+    first, second = (card_of(r, judged(), PLACE, as_of=NOW) for r in (full(), kept))
+    assert first.plain() == second.plain()
+    assert html.render(first) == html.render(second)
+    assert pdf.render(first) == pdf.render(second)
+    assert SEEN[:4] in html.render(first)
