@@ -87,7 +87,8 @@ def test_the_variables_of_a_well_known_start_are_all_accepted(
     assert settings.vault_addr is None  # an empty value counts as none
     assert row(settings, "VAULT_ADDR").source is Source.DEFAULT
     assert row(settings, "S3_BUCKET").note == ""
-    assert row(settings, "MLFLOW_TRACKING_URI").note == "Accepted, not used yet."
+    assert row(settings, "MLFLOW_TRACKING_URI").note == ""
+    assert row(settings, "REDIS_URL").note == "Accepted, not used yet."
 
 
 def test_jwt_secret_is_read_refused_as_a_key_and_explained(
@@ -197,8 +198,8 @@ def test_a_misspelt_name_of_ours_is_refused_and_the_nearest_is_named(
 def test_a_strange_name_in_a_shared_group_is_reported_and_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = given(monkeypatch, MLFLOW_TRACKING_TOKEN="hunter2", ALERT_PHONE="1")
-    assert settings.unknown == ("ALERT_PHONE", "MLFLOW_TRACKING_TOKEN")
+    settings = given(monkeypatch, MLFLOW_TRACKING_COOKIE="hunter2", ALERT_PHONE="1")
+    assert settings.unknown == ("ALERT_PHONE", "MLFLOW_TRACKING_COOKIE")
     assert row(settings, "ALERT_PHONE").value == "(not shown)"
 
 

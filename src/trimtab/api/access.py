@@ -271,7 +271,11 @@ def once(request: Request, *headers: str) -> None:
 
 def whose(
     actor: Actor,
-    body: shapes.NewPerson | shapes.NewAccount | shapes.NewVersion | shapes.NewDriftCheck,
+    body: shapes.NewPerson
+    | shapes.NewAccount
+    | shapes.NewVersion
+    | shapes.NewDriftCheck
+    | shapes.NewConnection,
 ) -> TenantId | None:
     """The tenant that what is added is to belong to: the one that the body names, or else that
     of whoever adds it. Null in the body names the fleet."""

@@ -13,10 +13,13 @@ from trimtab.api import (
     approvals,
     audit,
     codes,
+    compliance,
+    connections,
     credentials,
     description,
     gateways,
     identity,
+    inventory,
     kill_switches,
     models,
     monitoring,
@@ -32,6 +35,7 @@ from trimtab.api.outside import NoSecretsInAddresses, SignedBodies
 from trimtab.api.shared_looks import SharedLooks
 from trimtab.platform.metrics import Metrics
 from trimtab.workflows.drift_check import DriftChecks
+from trimtab.workflows.judging import Judge
 from trimtab.workflows.loop import Loop
 from trimtab.workflows.parts import Parts
 
@@ -46,6 +50,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     monitoring.router,
     remediation.router,
     kill_switches.router,
+    connections.router,
+    inventory.router,
+    compliance.router,
     audit.router,
     identity.router,
     credentials.router,
@@ -75,6 +82,7 @@ def create_app(parts: Parts, loop: Loop, routers: Sequence[APIRouter] = ROUTERS)
     app.state.loop = loop
     app.state.looks = SharedLooks(parts.records)
     app.state.drift_checks = DriftChecks(parts)
+    app.state.judge = Judge(parts)
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -18,6 +18,7 @@ READ = frozenset(
         "remediations:read",
         "retraining:read",
         "policies:read",
+        "inventory:read",
     }
 )
 
@@ -42,6 +43,8 @@ ROLES: dict[str, frozenset[str]] = {
         "audit:verify",
         "identity:manage",
         "identity:read",
+        "connections:manage",
+        "inventory:sync",
         "clock:step",
         "operations:read",
         "operations:manage",
@@ -53,14 +56,16 @@ ROLES: dict[str, frozenset[str]] = {
         "versions:register",
         "artifacts:download",
         "retraining:propose",
+        "inventory:sync",
     },
-    "ml_engineer": _DECIDE | {"rollouts:start", "rollouts:operate", "versions:register"},
+    "ml_engineer": _DECIDE
+    | {"rollouts:start", "rollouts:operate", "versions:register", "inventory:sync"},
     "model_owner": _DECIDE,
     "senior_engineer": _DECIDE | {"rollouts:start", "rollouts:operate"},
     "ml_lead": _DECIDE | {"rollouts:start", "rollouts:operate"},
     "business_owner": _DECIDE,
-    "compliance": _DECIDE | {"audit:verify"},
-    "legal": _DECIDE,
+    "compliance": _DECIDE | {"audit:verify", "compliance:waive"},
+    "legal": _DECIDE | {"compliance:waive"},
     "ml_review_board": _DECIDE,
     "peer_reviewer": _DECIDE,
     "on_call": _ASK

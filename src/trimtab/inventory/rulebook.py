@@ -144,8 +144,13 @@ def load_rulebook(text: str, source: str = "rulebook.yaml") -> Rulebook:
 @functools.cache
 def default_rulebook() -> Rulebook:
     """The rulebook that comes with Trimtab."""
+    return load_rulebook(default_text(), "rulebook.yaml")
+
+
+def default_text() -> str:
+    """What the rulebook that comes with Trimtab is read from."""
     file = resources.files("trimtab.inventory") / "data" / "rulebook.yaml"
-    return load_rulebook(file.read_bytes().decode(), "rulebook.yaml")
+    return file.read_bytes().decode()
 
 
 def _rule(document: Document, number: int, rule: _Rule) -> Rule:

@@ -6,10 +6,12 @@ import dataclasses
 import fnmatch
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import Any
 
 from trimtab.inventory.coerce import folded
 from trimtab.inventory.record import Stage
@@ -175,8 +177,30 @@ def load_tag_map(text: str, source: str = "tag_map.yaml") -> TagMap:
 @functools.cache
 def default_tag_map() -> TagMap:
     """The tag map that comes with Trimtab."""
+    return load_tag_map(_shipped(), "tag_map.yaml")
+
+
+def adapted(changes: Mapping[str, Any]) -> TagMap:
+    """The tag map that comes with Trimtab, with a tenant's own words in their places.
+
+    Args:
+        changes: As the tag map is written. What it says of a field, a vocabulary or a stage takes
+            the place of what is shipped; what it does not name stays.
+
+    Raises:
+        InvalidInput: as `load_tag_map`.
+    """
+    shipped: dict[str, Any] = read(_shipped(), "tag_map.yaml").data
+    merged = {**shipped, **changes}
+    for name, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(shipped.get(name), Mapping):
+            merged[name] = {**shipped[name], **value}
+    return load_tag_map(json.dumps(merged), "tag_map")
+
+
+def _shipped() -> str:
     file = resources.files("trimtab.inventory") / "data" / "tag_map.yaml"
-    return load_tag_map(file.read_bytes().decode(), "tag_map.yaml")
+    return file.read_bytes().decode()
 
 
 def _demand_names(document: Document, written: Written) -> None:

@@ -9,7 +9,7 @@ from trimtab.inventory.record import Record
 from trimtab.inventory.rulebook import Rule, Rulebook
 from trimtab.inventory.strict import nearest
 from trimtab.kernel.errors import InvalidInput
-from trimtab.kernel.ids import PersonId, TenantId
+from trimtab.kernel.ids import TenantId
 
 MIN_REASON_CHARS = 10
 """Less is no reason that somebody could read a year later."""
@@ -22,11 +22,11 @@ class Waiver:
 
     id: str
     rule: str
-    tenant: TenantId
+    tenant: TenantId | None
     model: str
     version: int | None
     reason: str
-    granted_by: PersonId
+    granted_by: str
     granted_at: datetime
     expires_at: datetime
 

@@ -13,10 +13,10 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_valida
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from trimtab.kernel.clock import Clock, SteppedClock, SystemClock, parse_iso
+from trimtab.platform.settings_inventory import InventorySettings
 from trimtab.platform.settings_kinds import (
     Count,
     LogLevel,
@@ -30,12 +30,8 @@ from trimtab.platform.settings_kinds import (
 _KEY_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
-class Settings(BaseSettings):
+class Settings(InventorySettings):
     """The settings, each named after its variable. Frozen; built by `load_settings`."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", case_sensitive=True, hide_input_in_errors=True
-    )
 
     home: Path = variable(
         "TRIMTAB_HOME", "Folder of all data: database, blobs, keys.", Path("~/.trimtab")
@@ -238,11 +234,6 @@ class Settings(BaseSettings):
         168,
     )
 
-    mlflow_tracking_uri: str | None = variable(
-        "MLFLOW_TRACKING_URI",
-        "MLflow server whose registry is read; nothing is written to it.",
-        used=False,
-    )
     jwt_secret: SecretStr | None = variable(
         "JWT_SECRET",
         "Read, and refused as a key: tokens are signed with an RSA key pair, made at the "
@@ -469,7 +460,9 @@ class Settings(BaseSettings):
 
 def variables() -> Mapping[str, str]:
     """The name of each variable, in order, with the name of its field."""
-    return {str(info.validation_alias): field for field, info in Settings.model_fields.items()}
+    inherited = InventorySettings.model_fields
+    fields = [*(name for name in Settings.model_fields if name not in inherited), *inherited]
+    return {str(Settings.model_fields[name].validation_alias): name for name in fields}
 
 
 def is_secret(settings: Settings, name: str) -> bool:

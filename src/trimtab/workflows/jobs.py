@@ -22,6 +22,8 @@ class Role(StrEnum):
     """Closes and judges windows, opens incidents."""
     REPAIR = "repair"
     """Diagnoses, plans, carries out what is permitted, retrains."""
+    INGEST = "ingest"
+    """Reads other registries, looks into their files, holds what they have against the rules."""
     GATE = "gate"
     """Permits actions, or refuses them; alone has the key for that."""
 

@@ -16,8 +16,11 @@ from trimtab.workflows import (
     check,
     close,
     diagnose,
+    inspecting,
     intake,
+    judging,
     late,
+    reading,
     recovery,
     release,
     repair,
@@ -65,8 +68,24 @@ def _sweeps(parts: Parts) -> list[Sweep]:
         (Role.RELEASE, "approvals.expire", partial(_expire, parts), _expiring),
         (Role.REPAIR, "retrain.expire", partial(retrain.expire, parts), retrain.overdue),
         (Role.WATCH, "audit.invariants", partial(nightly.check, parts), nightly.due),
+        *_reading(parts),
     ]
     return [Sweep(sweep(name, turn, queue=role), found) for role, name, turn, found in due]
+
+
+def _reading(parts: Parts) -> list[tuple[Role, str, Callable[[str], None], Due]]:
+    judge = judging.Judge(parts)
+    return [
+        (Role.INGEST, "ingest.sync", partial(reading.turn, parts), reading.due),
+        (Role.INGEST, "ingest.inspect", partial(reading.inspect, parts), inspecting.due),
+        (
+            Role.INGEST,
+            "ingest.lag",
+            partial(reading.note_lag, parts),
+            partial(reading.lagging, parts),
+        ),
+        (Role.INGEST, "ingest.judge", partial(judging.turn, parts, judge), judging.due(judge)),
+    ]
 
 
 def _releasing(parts: Parts) -> list[tuple[Reaction, Job]]:
@@ -148,5 +167,5 @@ def _expire(parts: Parts, approval_id: str) -> None:
         approvals.expire(work, approval_id)
 
 
-def _expiring(reading: Reading) -> list[tuple[str, str]]:
-    return [(found, reading.moment) for found in approval_store.due(reading, reading.now)]
+def _expiring(look: Reading) -> list[tuple[str, str]]:
+    return [(found, look.moment) for found in approval_store.due(look, look.now)]

@@ -19,6 +19,7 @@ from trimtab.sdk import shapes
 from trimtab.sdk.client.approvals import Approvals
 from trimtab.sdk.client.audit import Audit
 from trimtab.sdk.client.identity import Credentials, Identity
+from trimtab.sdk.client.inventory import ComplianceNoun, Connections, Inventory
 from trimtab.sdk.client.models import Models
 from trimtab.sdk.client.monitoring import Monitoring
 from trimtab.sdk.client.operations import ClockNoun, Gateways, Operations
@@ -76,6 +77,9 @@ class Client:
         self.rollouts = Rollouts(self._wire)
         self.monitoring = Monitoring(self._wire)
         self.remediation = Remediations(self._wire)
+        self.connections = Connections(self._wire)
+        self.inventory = Inventory(self._wire)
+        self.compliance = ComplianceNoun(self._wire)
         self.audit = Audit(self._wire)
         self.identity = Identity(self._wire)
         self.credentials = Credentials(self._wire)

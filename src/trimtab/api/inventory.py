@@ -1,0 +1,235 @@
+"""The inventory: every version that other registries hold, now or as it was."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query, Response
+from fastapi.responses import StreamingResponse
+
+from trimtab.api import strict
+from trimtab.api.access import Actor, PartsOf, Reach, may
+from trimtab.api.paging import Pages
+from trimtab.inventory.model import Entry
+from trimtab.inventory.record import GROUPS, Stage
+from trimtab.inventory.store import Filter
+from trimtab.kernel.events import plain
+from trimtab.sdk import shapes
+from trimtab.workflows import cards, exports, inventoried, lineage
+from trimtab.workflows.inventoried import Move, RecordView
+
+router = strict.router("/api/v1/inventory", tag="inventory")
+
+Reader = Annotated[Actor, may("inventory:read", reach=Reach.OWN)]
+AsOf = Annotated[
+    shapes.Moment | None, Query(description="As it stood then; left out, as it stands now")
+]
+CardFormat = Literal["json", "html", "pdf", "cyclonedx"]
+_TYPES = {
+    "json": "application/json",
+    "html": "text/html; charset=utf-8",
+    "pdf": "application/pdf",
+    "cyclonedx": "application/vnd.cyclonedx+json; version=1.6",
+}
+_ALONE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+"""A card is a document of its own: what stands in it may nothing, wherever it is opened."""
+
+
+async def _filter(
+    connection: Annotated[str | None, Query(max_length=80)] = None,
+    model: Annotated[str | None, Query(max_length=10_000, description="its whole name")] = None,
+    text: Annotated[str | None, Query(max_length=200, description="a part of its name")] = None,
+    stage: Annotated[Stage | None, Query()] = None,
+    without_owner: Annotated[bool, Query()] = False,
+    gap: Annotated[str | None, Query(max_length=80, description="a rule")] = None,
+    inspection: Annotated[
+        Literal["clean", "suspicious", "malicious", "unreadable", "none"] | None, Query()
+    ] = None,
+    incomplete: Annotated[bool, Query()] = False,
+    removed: Annotated[bool, Query(description="what registries have no more")] = False,
+) -> Filter:
+    return Filter(
+        connection=connection,
+        model=model,
+        text=text,
+        stage=stage,
+        without_owner=without_owner,
+        gap=gap,
+        inspection=inspection,
+        incomplete=incomplete,
+        removed=removed,
+    )
+
+
+Wanted = Annotated[Filter, Depends(_filter)]
+
+
+@router.get("", summary="The inventory")
+def list_records(
+    actor: Reader, parts: PartsOf, pages: Pages, wanted: Wanted, as_of: AsOf = None
+) -> shapes.Page[shapes.RecordSummary]:
+    """Versions by model, newest first: what there is, in which stage, whose, with which gaps."""
+    after = pages.place_as(actor, _place)
+    with parts.records.look() as reading:
+        found = inventoried.inventory(
+            reading, actor, wanted, moment=as_of, after=after, limit=pages.limit
+        )
+    return shapes.Page(
+        items=[shapes.RecordSummary.model_validate(_summary(entry)) for entry in found],
+        next=pages.page(actor, found, lambda entry: json.dumps(inventoried.place_of(entry))),
+    )
+
+
+@router.get("/summary", summary="Counts of the inventory")
+def summary(actor: Reader, parts: PartsOf, wanted: Wanted, as_of: AsOf = None) -> shapes.TallyShape:
+    """How many models and versions there are, in production, without an owner, and so on."""
+    with parts.records.look() as reading:
+        found = inventoried.tally(reading, actor, wanted, moment=as_of)
+    return shapes.TallyShape.model_validate(found)
+
+
+@router.get(
+    "/export",
+    summary="The inventory as a file",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in exports.MEDIA.values()}}
+    },
+)
+def export(
+    actor: Reader,
+    parts: PartsOf,
+    wanted: Wanted,
+    form: Annotated[exports.Format, Query(alias="format")] = exports.Format.CSV,
+    as_of: AsOf = None,
+) -> StreamingResponse:
+    """Every version that the filters let through, in one file. No cell of a CSV is taken for a
+    formula by a program that opens it."""
+    pieces = exports.inventory(parts, actor, wanted, form, moment=as_of)
+    name = f"inventory.{form.value}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, media_type=exports.MEDIA[form], headers=headers)
+
+
+@router.get("/records/{record}", summary="One record")
+def get_record(
+    record: str, actor: Reader, parts: PartsOf, as_of: AsOf = None
+) -> shapes.RecordShape:
+    """Everything that is known of a version, and where each value was read."""
+    with parts.records.look() as reading:
+        return _record(inventoried.record(reading, actor, record, moment=as_of))
+
+
+@router.get("/records/{record}/history", summary="What happened to a version")
+def get_history(record: str, actor: Reader, parts: PartsOf) -> shapes.Page[shapes.MoveShape]:
+    """Stages, names and fields as they changed, newest first."""
+    with parts.records.look() as reading:
+        found = inventoried.history(reading, actor, record)
+    return shapes.Page(items=[_move(move) for move in found])
+
+
+@router.get("/records/{record}/lineage", summary="What a version comes from, and leads to")
+def get_lineage(
+    record: str, actor: Reader, parts: PartsOf, as_of: AsOf = None
+) -> shapes.LineageShape:
+    """Datasets, runs, versions and places, both ways from this version."""
+    with parts.records.look() as reading:
+        found = lineage.of_record(reading, actor, record, moment=as_of)
+    return shapes.LineageShape.model_validate(plain(found))
+
+
+@router.get("/lineage", summary="What a dataset or a run leads to, or comes from")
+def walk_lineage(
+    actor: Reader,
+    parts: PartsOf,
+    node: Annotated[str, Query(min_length=1, max_length=2000, description="as lineage names it")],
+    direction: Annotated[Literal["downstream", "upstream", "both"], Query()] = "downstream",
+    connection: Annotated[str | None, Query(max_length=80)] = None,
+    as_of: AsOf = None,
+) -> shapes.LineageShape:
+    """From one node of the lineage: which versions a dataset went into, and where they stand."""
+    with parts.records.look() as reading:
+        found = lineage.of_node(
+            reading, actor, node, direction, connection=connection, moment=as_of
+        )
+    return shapes.LineageShape.model_validate(plain(found))
+
+
+@router.get(
+    "/records/{record}/card",
+    summary="Model card",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in _TYPES.values()}}},
+)
+def get_card(
+    record: str,
+    actor: Reader,
+    parts: PartsOf,
+    form: Annotated[CardFormat, Query(alias="format")] = "json",
+    as_of: AsOf = None,
+) -> Response:
+    """The model card of a version, made from its record: as a page, a PDF, JSON, or a
+    CycloneDX bill of materials."""
+    with parts.records.look() as reading:
+        view = inventoried.record(reading, actor, record, moment=as_of)
+        card = cards.of_view(reading, view)
+    body = cards.render(card, form)
+    return Response(body, media_type=_TYPES[form], headers=_ALONE)
+
+
+def _place(text: str) -> tuple[str, int, str]:
+    model, version, record = json.loads(text)
+    if not (isinstance(model, str) and isinstance(version, int) and isinstance(record, str)):
+        raise ValueError("no place")
+    return model, version, record
+
+
+def _summary(entry: Entry) -> dict[str, Any]:
+    record, judged = entry.record, entry.compliance
+    owner = record.value("owner")
+    return {
+        "id": entry.id,
+        "connection": entry.connection,
+        "tenant": entry.tenant,
+        "model": record.model,
+        "version": record.version,
+        "stage": record.stage.value,
+        "aliases": list(record.aliases),
+        "owner": None if owner is None else str(owner),
+        "inspection": entry.inspection,
+        "incomplete": record.incomplete,
+        "removed": entry.removed,
+        "gaps": list(judged.get("gaps", ())),
+        "unknown": list(judged.get("unknown", ())),
+        "waived": list(judged.get("waived", ())),
+        "number": entry.number,
+        "since": entry.since,
+    }
+
+
+def _record(view: RecordView) -> shapes.RecordShape:
+    entry, record = view.entry, view.entry.record
+    fields = {
+        group.value: {name: vars(record.fields[name]) for name in names}
+        for group, names in GROUPS.items()
+    }
+    moment: datetime | None = view.moment
+    return shapes.RecordShape.model_validate(
+        {
+            **_summary(entry),
+            "fields": fields,
+            "model_tags": record.model_tags,
+            "version_tags": record.version_tags,
+            "run_tags": record.run_tags,
+            "findings": [vars(finding) for finding in record.findings],
+            "compliance": entry.compliance.get("rules", []),
+            "rulebook": str(entry.compliance.get("rulebook", "")),
+            "as_of": moment,
+        }
+    )
+
+
+def _move(move: Move) -> shapes.MoveShape:
+    return shapes.MoveShape.model_validate(plain(move))

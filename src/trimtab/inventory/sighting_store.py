@@ -1,0 +1,76 @@
+"""What a scan last showed of each version, and what is to be read of it again.
+
+It decides nothing: without these rows everything would be read once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from trimtab.audit.work import Reading, Work
+from trimtab.inventory.store import key_of
+from trimtab.platform.database import Kind, Moment, plain_table
+
+SIGHTINGS = plain_table(
+    "inventory_sightings",
+    Kind.CURSOR,
+    sa.Column("record", sa.String(80), primary_key=True),
+    sa.Column("connection", sa.String(80), nullable=False),
+    sa.Column("key", sa.String(80), nullable=False),
+    sa.Column("source_hash", sa.String(71), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("retry_at", Moment),
+    sa.Index("ix_inventory_sightings_key", "connection", "key", unique=True),
+)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A version that a registry has.
+
+    `source_hash` is that of what a scan shows of it, when it was last read. `attempts` counts
+    how often it could not be read in full since then; it is tried again from `retry_at` on.
+    """
+
+    record: str
+    connection: str
+    key: str
+    source_hash: str
+    attempts: int = 0
+    retry_at: datetime | None = None
+
+
+def of(reading: Reading, connection: str, keys: Sequence[str]) -> dict[str, Sighting]:
+    """What was seen of these versions."""
+    query = sa.select(SIGHTINGS).where(
+        SIGHTINGS.c.connection == connection, SIGHTINGS.c.key.in_(keys)
+    )
+    return {row["key"]: Sighting(**row) for row in reading.rows(query)}
+
+
+def keys(
+    reading: Reading, connection: str, *, model: str | None = None
+) -> Iterator[tuple[str, str]]:
+    """Key and record of every version that is taken to be there, of all models or of one."""
+    query = sa.select(SIGHTINGS.c.key, SIGHTINGS.c.record).where(
+        SIGHTINGS.c.connection == connection
+    )
+    if model is not None:
+        query = query.where(SIGHTINGS.c.key.startswith(key_of(model, 0)[:-1], autoescape=True))
+    for row in reading.rows(query):
+        yield str(row["key"]), str(row["record"])
+
+
+def put(work: Work, seen: Sighting) -> None:
+    """Write what was seen of a version."""
+    forget(work, seen.record)
+    work.append(SIGHTINGS, [vars(seen)])
+
+
+def forget(work: Work, record: str) -> None:
+    """A version is not there any more, or is to be read again as if it were new."""
+    work.execute(SIGHTINGS.delete().where(SIGHTINGS.c.record == record))

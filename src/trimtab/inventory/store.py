@@ -1,0 +1,365 @@
+"""Rows of records: one for each version of a registry, and one for each of its revisions.
+
+What is shown of a moment is the revisions that held then: those that hold now are the ones
+without an end. A revision is never changed, but for its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from trimtab.audit.work import Reading, Work
+from trimtab.inventory.model import Entry, Placement
+from trimtab.inventory.record import Record, Stage
+from trimtab.kernel.errors import NotFound
+from trimtab.kernel.events import Event
+from trimtab.kernel.ids import TenantId
+from trimtab.platform.database import Json, Kind, Moment, decision_table, plain_table
+
+RECORDS = decision_table(
+    "inventory_records",
+    sa.Column("connection", sa.String(80), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("key", sa.String(80), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("removed", sa.Boolean, nullable=False),
+    sa.Index("uq_inventory_records_key", "connection", "key", unique=True),
+)
+"""`key` stands for the name and the number of a version: a name may be longer than an index
+takes."""
+
+REVISIONS = plain_table(
+    "inventory_revisions",
+    Kind.OBSERVATION,
+    sa.Column("record", sa.String(80), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("connection", sa.String(80), nullable=False),
+    sa.Column("tenant", sa.String(80)),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("until", Moment),
+    sa.Column("removed", sa.Boolean, nullable=False),
+    sa.Column("stage", sa.String(12), nullable=False),
+    sa.Column("aliases", Json, nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("privacy", sa.Text),
+    sa.Column("inspection", sa.String(12)),
+    sa.Column("incomplete", sa.Boolean, nullable=False),
+    sa.Column("gaps", sa.Text, nullable=False),
+    sa.Column("judged_by", sa.String(71), nullable=False),
+    sa.Column("document", Json, nullable=False),
+    sa.Column("compliance", Json, nullable=False),
+    sa.Index(
+        "ix_inventory_revisions_current",
+        "connection",
+        "record",
+        unique=True,
+        sqlite_where=sa.text("until IS NULL"),
+        postgresql_where=sa.text("until IS NULL"),
+    ),
+    sa.Index("ix_inventory_revisions_since", "connection", "since"),
+)
+_R = REVISIONS.c
+
+
+@dataclass(frozen=True)
+class Head:
+    """Which record stands for a version of a registry. `number` is that of its newest revision."""
+
+    id: str
+    connection: str
+    tenant: TenantId | None
+    key: str
+    number: int
+    removed: bool
+    revision: int = 0
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which records are wanted. What is None or False leaves its question open; but of what
+    registries have no more there is nothing, or with `removed` nothing else. `text` is part of
+    a model's name, `gap` a rule, and the inspection `none` is that nobody has looked."""
+
+    connection: str | None = None
+    model: str | None = None
+    text: str | None = None
+    stage: Stage | None = None
+    without_owner: bool = False
+    gap: str | None = None
+    inspection: str | None = None
+    incomplete: bool = False
+    removed: bool = False
+
+
+def key_of(model: str, version: int) -> str:
+    """What stands for a version among those of its registry."""
+    return f"{hashlib.sha256(model.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}:{version}"
+
+
+def stored_name(model: str) -> str:
+    """A model's name as it is found and sorted by: the one letter that a database may not be
+    able to hold is shown by its picture. The record itself has the name as it is."""
+    return model.replace("\0", "\u2400")
+
+
+def heads(reading: Reading, connection: str, keys: Sequence[str]) -> dict[str, Head]:
+    """The records that there are for these keys."""
+    query = sa.select(RECORDS).where(RECORDS.c.connection == connection, RECORDS.c.key.in_(keys))
+    return {row["key"]: Head(**row) for row in reading.rows(query)}
+
+
+def head(reading: Reading, record_id: str) -> Head:
+    """The record with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = reading.with_id(RECORDS, record_id)
+    if row is None:
+        raise NotFound("there is no such record", field="record")
+    return Head(**row)
+
+
+def add(work: Work, fresh: Head, entry: Entry, because: Event) -> None:
+    """Keep a version that was not known."""
+    work.create(RECORDS, _without_revision(fresh), because=because)
+    work.append(REVISIONS, [_row(entry)])
+
+
+def move(work: Work, moved: Head, entry: Entry, because: Event) -> None:
+    """Keep another revision of a record over the one that it was computed from.
+
+    Raises:
+        Conflict: somebody moved it meanwhile.
+    """
+    work.replace(RECORDS, {**_without_revision(moved), "revision": moved.revision}, because=because)
+    ended = REVISIONS.update().where(_R.record == moved.id, _R.until.is_(None))
+    work.execute(ended.values(until=entry.since))
+    work.append(REVISIONS, [_row(entry)])
+
+
+def current(reading: Reading, record_ids: Sequence[str]) -> dict[str, Entry]:
+    """How each of these records stands."""
+    query = sa.select(REVISIONS).where(_R.record.in_(record_ids), _R.until.is_(None))
+    return {row["record"]: _entry(row) for row in reading.rows(query)}
+
+
+def at(reading: Reading, record_id: str, moment: datetime | None = None) -> Entry | None:
+    """How a record stands, or stood at `moment`; None: it was not known then."""
+    query = sa.select(REVISIONS).where(_R.record == record_id, _held(moment))
+    row = reading.row(query)
+    return None if row is None else _entry(row)
+
+
+def revisions(reading: Reading, record_id: str, *, limit: int = 200) -> list[Entry]:
+    """Revisions of a record, newest first."""
+    query = sa.select(REVISIONS).where(_R.record == record_id)
+    rows = reading.rows(query.order_by(_R.number.desc()).limit(limit))
+    return [_entry(row) for row in rows]
+
+
+def listed(
+    reading: Reading,
+    wanted: Filter,
+    *,
+    tenant: TenantId | None = None,
+    moment: datetime | None = None,
+    after: tuple[str, int, str] | None = None,
+    limit: int = 100,
+) -> list[Entry]:
+    """Records by model, newest version first.
+
+    Args:
+        tenant: Only this tenant's; None for everybody's.
+        moment: As they stood then.
+        after: Model, version and record of the last one of the page before.
+    """
+    query = sa.select(REVISIONS).where(*_conditions(wanted, tenant, moment))
+    if after is not None:
+        model, version, record = after
+        query = query.where(
+            sa.or_(
+                _R.model > model,
+                sa.and_(_R.model == model, _R.version < version),
+                sa.and_(_R.model == model, _R.version == version, _R.record > record),
+            )
+        )
+    order = (_R.model, _R.version.desc(), _R.record)
+    return [_entry(row) for row in reading.rows(query.order_by(*order).limit(limit))]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many records there are, by what is asked of an inventory."""
+
+    models: int = 0
+    versions: int = 0
+    in_production: int = 0
+    without_owner: int = 0
+    without_privacy_assessment: int = 0
+    incomplete: int = 0
+    inspected: int = 0
+    suspicious: int = 0
+    malicious: int = 0
+    unreadable: int = 0
+    gaps: int = 0
+
+
+def tally(
+    reading: Reading,
+    wanted: Filter,
+    *,
+    tenant: TenantId | None = None,
+    moment: datetime | None = None,
+) -> Tally:
+    """Counts of the records that `wanted` asks for."""
+
+    def of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+    names = sa.func.count(sa.distinct(_R.connection + sa.literal("/") + _R.model))
+    query = sa.select(
+        names.label("models"),
+        sa.func.count().label("versions"),
+        of(_R.stage == Stage.PRODUCTION.value).label("in_production"),
+        of(_R.owner.is_(None)).label("without_owner"),
+        of(_R.privacy.is_(None)).label("without_privacy_assessment"),
+        of(_R.incomplete).label("incomplete"),
+        of(_R.inspection.is_not(None)).label("inspected"),
+        *(
+            of(_R.inspection == result).label(result)
+            for result in ("suspicious", "malicious", "unreadable")
+        ),
+        of(_R.gaps != "").label("gaps"),
+    ).where(*_conditions(wanted, tenant, moment))
+    row = reading.row(query)
+    assert row is not None
+    return Tally(**{name: int(value) for name, value in row.items()})
+
+
+def stale(reading: Reading, connection: str, judged_by: str, *, limit: int) -> list[str]:
+    """Records of a connection that were last judged by something else than this."""
+    query = (
+        sa.select(_R.record)
+        .where(
+            _R.connection == connection,
+            _R.until.is_(None),
+            ~_R.removed,
+            _R.judged_by != judged_by,
+        )
+        .order_by(_R.record)
+        .limit(limit)
+    )
+    return [str(row["record"]) for row in reading.rows(query)]
+
+
+def judged_alike(work: Work, record_ids: Sequence[str], judged_by: str) -> None:
+    """Note that these records stand by other rules and waivers as they stood before."""
+    current = REVISIONS.update().where(_R.record.in_(record_ids), _R.until.is_(None))
+    work.execute(current.values(judged_by=judged_by))
+
+
+def uninspected(reading: Reading, connection: str, *, limit: int) -> list[str]:
+    """Records whose files nobody has looked into, those in production first."""
+    first = sa.case(
+        (_R.stage == Stage.PRODUCTION.value, 0), (_R.stage == Stage.STAGING.value, 1), else_=2
+    )
+    query = (
+        sa.select(_R.record)
+        .where(
+            _R.connection == connection,
+            _R.until.is_(None),
+            ~_R.removed,
+            ~_R.incomplete,
+            _R.inspection.is_(None),
+        )
+        .order_by(first, _R.model, _R.version.desc())
+        .limit(limit)
+    )
+    return [str(row["record"]) for row in reading.rows(query)]
+
+
+def first_known(reading: Reading, connection: str) -> datetime | None:
+    """Since when anything is known of a connection."""
+    query = sa.select(_R.since).where(_R.connection == connection).order_by(_R.since).limit(1)
+    row = reading.row(query)
+    return None if row is None else row["since"]
+
+
+def _held(moment: datetime | None) -> sa.ColumnElement[bool]:
+    if moment is None:
+        return _R.until.is_(None)
+    return sa.and_(_R.since <= moment, sa.or_(_R.until.is_(None), _R.until > moment))
+
+
+def _conditions(
+    wanted: Filter, tenant: TenantId | None, moment: datetime | None
+) -> list[sa.ColumnElement[bool]]:
+    found = [_held(moment), _R.removed if wanted.removed else ~_R.removed]
+    exact = {"connection": wanted.connection, "tenant": tenant}
+    if wanted.model is not None:
+        exact["model"] = stored_name(wanted.model)
+    found += [_R[name] == value for name, value in exact.items() if value is not None]
+    if wanted.stage is not None:
+        found.append(_R.stage == wanted.stage.value)
+    if wanted.text:
+        found.append(_R.model.icontains(wanted.text, autoescape=True))
+    if wanted.without_owner:
+        found.append(_R.owner.is_(None))
+    if wanted.incomplete:
+        found.append(_R.incomplete)
+    if wanted.gap is not None:
+        found.append(_R.gaps.contains(f",{wanted.gap},", autoescape=True))
+    if wanted.inspection is not None:
+        none = wanted.inspection == "none"
+        found.append(_R.inspection.is_(None) if none else _R.inspection == wanted.inspection)
+    return found
+
+
+def _without_revision(head: Head) -> dict[str, Any]:
+    return {name: value for name, value in vars(head).items() if name != "revision"}
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    placement = Placement.of(entry.record)
+    owner, privacy = map(entry.record.value, ("owner", "privacy_assessment_status"))
+    gaps = entry.compliance.get("gaps", ())
+    return {
+        "record": entry.id,
+        "number": entry.number,
+        "connection": entry.connection,
+        "tenant": entry.tenant,
+        "model": stored_name(entry.record.model),
+        "version": entry.record.version,
+        "since": entry.since,
+        "until": None,
+        "removed": entry.removed,
+        "stage": placement.stage.value,
+        "aliases": list(placement.aliases),
+        "owner": None if owner is None else stored_name(str(owner)),
+        "privacy": None if privacy is None else stored_name(str(privacy)),
+        "inspection": entry.inspection,
+        "incomplete": entry.record.incomplete is not None,
+        "gaps": f",{','.join(gaps)}," if gaps else "",
+        "judged_by": str(entry.compliance.get("judged_by", "")),
+        "document": entry.record.plain(),
+        "compliance": dict(entry.compliance),
+    }
+
+
+def _entry(row: Mapping[Any, Any]) -> Entry:
+    same = {f.name for f in dataclasses.fields(Entry)} & set(row)
+    return Entry(
+        id=row["record"],
+        record=Record.read(row["document"]),
+        **{name: row[name] for name in same},
+    )

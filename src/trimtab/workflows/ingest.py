@@ -1,0 +1,450 @@
+"""A cycle of reading somebody else's registry: what is new there, what changed, what is gone.
+
+scan -> what a scan shows to be another is read -> normalised -> judged -> on record
+
+A cycle may be killed at any moment and begun anew. Nothing but the records says how far it came:
+a version whose scan shows what it showed when it was read is not read again, so the next cycle
+reads what the killed one has not, and no version twice. What a registry does not show any more
+is asked for by name before it is taken to be gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from trimtab.audit.work import Work
+from trimtab.inventory import connection_store, lineage_store, service, sighting_store, store
+from trimtab.inventory.carried import carried
+from trimtab.inventory.connection_store import State
+from trimtab.inventory.model import (
+    Connection,
+    Counts,
+    Failure,
+    Health,
+    Scope,
+    Sync,
+    SyncPhase,
+    SyncStarted,
+)
+from trimtab.inventory.normalise import normalise, source_hash
+from trimtab.inventory.sighting_store import Sighting
+from trimtab.inventory.source import Details, Malformed, Source, SourceModel, SourceVersion
+from trimtab.kernel.actor import Actor, system
+from trimtab.kernel.errors import (
+    Conflict,
+    InvalidInput,
+    NotAuthenticated,
+    NotPermitted,
+    PolicyRefused,
+    Unavailable,
+)
+from trimtab.kernel.ids import new_id
+from trimtab.platform.logs import logger
+from trimtab.workflows.judging import Judge
+from trimtab.workflows.parts import Parts
+from trimtab.workflows.registries import tag_map_of
+
+log = logger(__name__)
+
+INGEST = system("ingest")
+T = TypeVar("T")
+_TOGETHER = 50
+"""Versions that are read and put on record together: a cycle that is killed has so many to read
+again at most, and others who write wait for so many."""
+_KEPT_FAILURES = 100
+_REASON = "what the registry shows"
+
+Progress = Callable[[Mapping[str, Any]], None]
+"""Told how far a cycle is."""
+
+Open = Callable[[Connection], Source]
+"""Opens what a connection leads to."""
+
+NO_ANSWER = (Unavailable, NotAuthenticated, NotPermitted, InvalidInput, PolicyRefused)
+"""What a registry that cannot be read is told by."""
+
+
+@dataclass
+class Running:
+    """A cycle under way, and what it has come to so far."""
+
+    sync: Sync
+    connection: Connection
+    begun: datetime
+    not_before: datetime
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    models: dict[str, SourceModel] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    counted: dict[str, int] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    cut: str = ""
+    """Why not all of the registry was seen; empty where it was."""
+
+    def count(self, what: str, more: int = 1) -> None:
+        """Add to one of the counts."""
+        self.counted[what] = self.counted.get(what, 0) + more
+
+    def failed(self, model: str | None, version: int | None, reason: str) -> None:
+        """Note what could not be read; the first of them are kept in full."""
+        if len(self.failures) < _KEPT_FAILURES:
+            self.failures.append(Failure(model, version, reason[:500]))
+
+    def malformed(self, items: Sequence[Malformed]) -> None:
+        """Note items of a page that could not be read."""
+        for item in items:
+            self.count("malformed")
+            self.failed(item.name, item.version, item.reason)
+
+    def told(self, phase: str) -> dict[str, Any]:
+        """How far it is, for whoever waits."""
+        return {"sync": self.sync.id, "phase": phase, **self.counted}
+
+
+class Ingest:
+    """Carries cycles out.
+
+    Args:
+        parts: What the process is made of.
+        progress: Told after each step; the records are told in any case.
+        stopping: Asked between steps whether to end early.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        progress: Progress | None = None,
+        stopping: Callable[[], bool] = bool,
+    ):
+        self._parts = parts
+        self._progress = progress or (lambda _told: None)
+        self._stopping = stopping
+        self._judge = Judge(parts)
+
+    def cycle(
+        self,
+        connection_id: str,
+        open_: Open,
+        *,
+        scope: Scope | None = None,
+        actor: Actor = INGEST,
+        reason: str = "it was due",
+    ) -> Sync:
+        """Read a registry once; what came of it, whatever that is.
+
+        A registry that does not answer makes a cycle that failed, and no error: what was known
+        stays, and the connection says since when. Safe to repeat at any time.
+
+        Args:
+            scope: How much to read; None for what was asked for, or is due.
+        """
+        running = self._begin(connection_id, scope, actor, reason)
+        try:
+            with closing(open_(running.connection)) as source:
+                self._probe(running, source)
+                self._scan(running, source)
+            phase, why = self._ended(running)
+        except NO_ANSWER as error:
+            phase, why = SyncPhase.FAILED, error.message
+        return self._end(running, phase, why)
+
+    def _begin(self, connection_id: str, scope: Scope | None, actor: Actor, reason: str) -> Running:
+        with self._parts.records.begin(actor, reason=reason) as work:
+            connection = connection_store.get(work, connection_id)
+            left = connection_store.syncs(work, connection.id, phase=SyncPhase.RUNNING)
+            for other in left:
+                self._interrupted(work, other)
+            state = connection_store.state(work, connection.id)
+            if scope is None:
+                scope, model, reason = _wanted(state, work.now, reason)
+            else:
+                model = None
+            sync = Sync(
+                new_id("syn"),
+                connection.id,
+                connection.tenant,
+                scope,
+                model,
+                SyncPhase.RUNNING,
+                connection.url,
+                connection.identity,
+                work.now,
+                None,
+                Counts(),
+                (),
+                reason,
+            )
+            event = SyncStarted(
+                sync.id,
+                sync.tenant,
+                connection.id,
+                scope,
+                model,
+                connection.url,
+                connection.identity,
+            )
+            sync = connection_store.add_sync(work, sync, event)
+            since = state.seen_at or connection.created_at
+            running = Running(sync, connection, work.now, since, state.asked)
+            # Nobody else begins while it runs; were it never to end, somebody would after this.
+            held = work.now + timedelta(hours=self._parts.settings.sync_hours)
+            told = running.told("begins")
+            connection_store.move_state(work, connection.id, progress=told, due_at=held)
+        return running
+
+    @staticmethod
+    def _interrupted(work: Work, other: Sync) -> None:
+        why = "it was interrupted, and begun anew"
+        ended, event = other.end(SyncPhase.FAILED, work.now, other.counts, other.failures, why)
+        connection_store.save_sync(work, ended, event)
+
+    def _probe(self, running: Running, source: Source) -> None:
+        found = source.probe()
+        told = (found.server, found.identity, found.may_write, found.warnings)
+        moved = running.connection.known_as(*told)
+        if moved is None:
+            return
+        with self._parts.records.begin(INGEST, reason="who answers") as work:
+            running.connection = connection_store.save(work, *moved)
+
+    def _scan(self, running: Running, source: Source) -> None:
+        """Read every page; what is another than it was, in full."""
+        name = running.sync.model
+        for page in self._model_pages(running, source, name):
+            running.models.update((model.name, model) for model in page)
+        running.count("models", len(running.models))
+        self._tell(running, "models")
+        after: str | None = None
+        while not running.cut:
+            listed = source.versions(after, model=name)
+            running.malformed(listed.malformed)
+            self._read_page(running, source, listed.items)
+            after = listed.next
+            if after is None:
+                break
+            running.cut = self._over(running)
+        if not running.cut:
+            self._tell(running, "removals")
+            self._find_removed(running, source)
+
+    @staticmethod
+    def _model_pages(
+        running: Running, source: Source, name: str | None
+    ) -> Iterator[Sequence[SourceModel]]:
+        if name is not None:
+            found = source.model(name)
+            yield [] if found is None else [found]
+            return
+        after: str | None = None
+        while True:
+            listed = source.models(after)
+            running.malformed(listed.malformed)
+            yield listed.items
+            after = listed.next
+            if after is None:
+                return
+
+    def _over(self, running: Running) -> str:
+        """Why a cycle is to end here; empty where it may go on."""
+        settings = self._parts.settings
+        if self._stopping():
+            return "this process ends"
+        if len(running.seen) >= settings.sync_versions:
+            return f"{settings.sync_versions} versions were read, and there are more"
+        if self._parts.real_clock.now() - running.begun > timedelta(hours=settings.sync_hours):
+            return f"it has taken {settings.sync_hours:g} hours"
+        return ""
+
+    def _read_page(
+        self, running: Running, source: Source, versions: Sequence[SourceVersion]
+    ) -> None:
+        """Read what a page shows to be another than it was."""
+        keys = [store.key_of(version.name, version.version) for version in versions]
+        with self._parts.records.look() as reading:
+            known = sighting_store.of(reading, running.connection.id, keys)
+        wanted = []
+        for key, version in zip(keys, versions, strict=True):
+            if key in running.seen:
+                continue
+            running.seen.add(key)
+            running.count("seen")
+            if self._unread(running, version, known.get(key)):
+                wanted.append(version)
+            else:
+                running.count("unchanged")
+        self._tell(running, "versions")
+        for some in _batches(wanted):
+            found = [
+                (version, details)
+                for version, details in zip(some, source.details(some), strict=True)
+            ]
+            self._keep(running, source, found)
+            self._tell(running, "versions")
+
+    def _unread(self, running: Running, version: SourceVersion, known: Sighting | None) -> bool:
+        if known is None or running.sync.scope is not Scope.CHANGES:
+            return True
+        if known.retry_at is not None and known.retry_at <= running.begun:
+            return True
+        return known.source_hash != source_hash(self._model_of(running, version), version)
+
+    @staticmethod
+    def _model_of(running: Running, version: SourceVersion) -> SourceModel:
+        """The model of a version; of one that was registered during the scan, its name alone."""
+        return running.models.get(version.name) or SourceModel(version.name, {"name": version.name})
+
+    def _keep(
+        self, running: Running, source: Source, found: Sequence[tuple[SourceVersion, Details]]
+    ) -> None:
+        """Put what was read of some versions on record, in one transaction; where that is
+        refused, each in one of its own, so that one is not refused for another's sake."""
+        for version, _ in found:
+            if version.name not in running.models:
+                running.models[version.name] = source.model(version.name) or self._model_of(
+                    running, version
+                )
+        try:
+            with self._parts.records.begin(INGEST, reason=_REASON) as work:
+                outcomes = [self._kept(work, running, *one) for one in found]
+        except (Conflict, ValueError) as error:
+            if len(found) == 1:
+                version = found[0][0]
+                running.failed(version.name, version.version, f"not on record: {error}")
+                running.count("malformed")
+                return
+            for one in found:
+                self._keep(running, source, [one])
+            return
+        for outcome, incomplete in outcomes:
+            running.count(outcome)
+            if incomplete is not None:
+                running.count("incomplete")
+                running.failed(*incomplete)
+
+    def _kept(
+        self, work: Work, running: Running, version: SourceVersion, details: Details
+    ) -> tuple[str, tuple[str, int, str] | None]:
+        connection = running.connection
+        model = self._model_of(running, version)
+        key = store.key_of(version.name, version.version)
+        head = store.heads(work, connection.id, [key]).get(key)
+        before = None if head is None else store.at(work, head.id)
+        fresh = normalise(model, version, details, tag_map_of(connection), now=work.now)
+        record, inspection = carried(before, fresh, details)
+        judged = self._judge.judged(work, connection, record, work.now)
+        seen = service.Seen(record, judged, inspection, before, running.not_before)
+        record_id, outcome = service.keep(work, connection, seen)
+        lineage_store.put(work, connection, record_id, record)
+        sighting = self._sighting(work, connection, record_id, key, source_hash(model, version))
+        if record.incomplete is None:
+            sighting_store.put(work, sighting)
+            return outcome.value, None
+        sighting_store.put(work, self._again(work, sighting))
+        return outcome.value, (record.model, record.version, record.incomplete)
+
+    @staticmethod
+    def _sighting(
+        work: Work, connection: Connection, record: str, key: str, shown: str
+    ) -> Sighting:
+        before = sighting_store.of(work, connection.id, [key]).get(key)
+        same = before is not None and before.source_hash == shown
+        attempts = before.attempts if before is not None and same else 0
+        return Sighting(record, connection.id, key, shown, attempts)
+
+    def _again(self, work: Work, sighting: Sighting) -> Sighting:
+        """When a version that could not be read in full is tried again, if it is at all before
+        the next cycle that reads everything."""
+        settings = self._parts.settings
+        attempts = sighting.attempts + 1
+        if attempts >= settings.sync_tries:
+            return replace(sighting, attempts=attempts)
+        wait = timedelta(minutes=settings.sync_minutes) * 2 ** (attempts - 1)
+        return replace(sighting, attempts=attempts, retry_at=work.now + wait)
+
+    def _find_removed(self, running: Running, source: Source) -> None:
+        """Ask for each version that was not shown; enter those that are gone."""
+        with self._parts.records.look() as reading:
+            missing = [
+                record
+                for key, record in sighting_store.keys(
+                    reading, running.connection.id, model=running.sync.model
+                )
+                if key not in running.seen
+            ]
+        for some in _batches(missing):
+            with self._parts.records.look() as reading:
+                entries = list(store.current(reading, some).values())
+            gone = [e for e in entries if source.version(e.record.model, e.record.version) is None]
+            with self._parts.records.begin(INGEST, reason=_REASON) as work:
+                for entry in gone:
+                    service.remove(work, entry)
+                    sighting_store.forget(work, entry.id)
+                    lineage_store.end(work, entry.id)
+            running.count("removed", len(gone))
+
+    @staticmethod
+    def _ended(running: Running) -> tuple[SyncPhase, str]:
+        if running.cut:
+            return SyncPhase.PARTIAL, f"not all of the registry was read: {running.cut}"
+        unread = running.counted.get("incomplete", 0) + running.counted.get("malformed", 0)
+        if unread:
+            return SyncPhase.PARTIAL, f"{unread} versions could not be read in full"
+        return SyncPhase.SUCCEEDED, ""
+
+    def _end(self, running: Running, phase: SyncPhase, why: str) -> Sync:
+        parts = self._parts
+        settings = parts.settings
+        whole = phase is not SyncPhase.FAILED and not running.cut
+        counts = Counts(**running.counted)
+        with parts.records.begin(INGEST, reason=_REASON) as work:
+            connection = connection_store.get(work, running.connection.id)
+            state = connection_store.state(work, connection.id)
+            ended, event = running.sync.end(phase, work.now, counts, tuple(running.failures), why)
+            ended = connection_store.save_sync(work, ended, event)
+            values: dict[str, Any] = {"progress": running.told("ended")}
+            pause = timedelta(minutes=settings.sync_minutes)
+            if running.sync.scope is Scope.MODEL:
+                values["due_at"] = max(work.now, (state.seen_at or work.now) + pause)
+            else:
+                values["due_at"] = work.now + pause
+                if whole:
+                    values["seen_at"] = running.begun
+                if whole and running.sync.scope is Scope.FULL:
+                    values["full_at"] = work.now + timedelta(hours=settings.sync_full_hours)
+            if state.asked == running.asked:
+                values["asked"] = {}
+            else:  # somebody has asked meanwhile
+                values["due_at"] = work.now
+            connection_store.move_state(work, state.connection, **values)
+            if running.sync.scope is not Scope.MODEL or not whole:
+                health = Health.HEALTHY if whole else Health.FAILING
+                if moved := connection.felt(health, why):
+                    connection_store.save(work, *moved)
+        log.info("a registry was read", connection=ended.connection, phase=phase.value, why=why)
+        self._progress({**running.told("ended"), "outcome": phase.value})
+        return ended
+
+    def _tell(self, running: Running, phase: str) -> None:
+        told = running.told(phase)
+        with self._parts.records.begin(INGEST, reason="progress") as work:
+            connection_store.move_state(work, running.connection.id, progress=told)
+        self._progress(told)
+
+
+def _wanted(state: State, now: datetime, reason: str) -> tuple[Scope, str | None, str]:
+    """How much of a registry is to be read, of which model, and why."""
+    if now >= state.full_at:
+        return Scope.FULL, None, reason
+    if not state.asked:
+        return Scope.CHANGES, None, reason
+    asked = state.asked
+    return Scope(asked["scope"]), asked["model"], f"asked by {asked['by']}: {asked['reason']}"
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for begin in range(0, len(items), _TOGETHER):
+        yield items[begin : begin + _TOGETHER]

@@ -1,0 +1,70 @@
+"""When other registries are read: turns of the job engine, lag, and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from trimtab.audit.work import Reading
+from trimtab.integrations import inbox
+from trimtab.inventory import connection_store
+from trimtab.inventory.model import Health
+from trimtab.kernel.clock import iso
+from trimtab.workflows import registries
+from trimtab.workflows.ingest import INGEST, Ingest
+from trimtab.workflows.inspecting import Inspector
+from trimtab.workflows.inventoried import lag_of
+from trimtab.workflows.parts import Parts
+
+_TEAM = "platform"
+
+
+def due(reading: Reading) -> Sequence[tuple[str, str]]:
+    """Connections that are to be read by now."""
+    return [(found, iso(at)) for found, at in connection_store.due(reading, reading.now)]
+
+
+def turn(parts: Parts, connection_id: str) -> None:
+    """Read one registry, as much of it as is due."""
+    with parts.records.look() as reading:
+        if connection_store.get(reading, connection_id).paused:
+            return
+    cycle = Ingest(parts, stopping=parts.leaving.is_set)
+    cycle.cycle(connection_id, lambda connection: registries.open_registry(parts, connection))
+
+
+def inspect(parts: Parts, connection_id: str) -> None:
+    """Look into files that nobody has looked into."""
+    inspector = Inspector(parts)
+    inspector.inspect(connection_id, lambda connection: registries.open_registry(parts, connection))
+
+
+def lagging(parts: Parts, reading: Reading) -> Sequence[tuple[str, str]]:
+    """Connections whose records have grown older than they may be."""
+    limit = timedelta(minutes=parts.settings.sync_lag_minutes)
+    found = connection_store.behind(reading, reading.now - limit)
+    return [(connection, reading.moment) for connection in found]
+
+
+def note_lag(parts: Parts, connection_id: str) -> None:
+    """Say that a registry was not seen in full for too long, to whoever runs the platform."""
+    limit = timedelta(minutes=parts.settings.sync_lag_minutes)
+    with parts.records.begin(INGEST, reason="it lags") as work:
+        connection = connection_store.get(work, connection_id)
+        state = connection_store.state(work, connection_id)
+        lag = lag_of(connection, state, work.now)
+        if lag is None or lag <= limit:
+            return
+        why = f"it was not read in full for {lag.total_seconds() / 60:.0f} minutes"
+        moved = connection.felt(Health.LAGGING, why)
+        if moved is None or connection.health is Health.FAILING:
+            return
+        connection_store.save(work, *moved)
+        text = f"{connection.name} lags: {why}; {limit.total_seconds() / 60:.0f} are allowed"
+        inbox.send(
+            work,
+            f"lag-{connection.id}-{connection.revision}",
+            team=_TEAM,
+            text=text,
+            tenant=connection.tenant,
+        )
