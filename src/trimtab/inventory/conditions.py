@@ -45,6 +45,7 @@ class Answer(StrEnum):
 _ALL = (Answer.NO, Answer.ABSENT, Answer.UNKNOWN, Answer.YES)
 _ANY = (Answer.YES, Answer.UNKNOWN, Answer.ABSENT, Answer.NO)
 _NAMED_AT_MOST = 3
+_FORMS = ("field", "finding", "unsettled_by", "all", "any", "not")
 _OPPOSITE = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 
 
@@ -93,6 +94,13 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Unsettled:
+    """Met, unless the record has a finding of this code: then it cannot be told."""
+
+    finding: str
+
+
+@dataclass(frozen=True)
 class Both:
     """All of these, or any of them."""
 
@@ -107,7 +115,7 @@ class Not:
     inner: Condition
 
 
-Condition = Ask | Seen | Both | Not
+Condition = Ask | Seen | Unsettled | Both | Not
 
 
 def parse(document: Document, path: Path, findings: Sequence[str]) -> Condition:
@@ -123,18 +131,16 @@ def parse(document: Document, path: Path, findings: Sequence[str]) -> Condition:
     """
     said = _at(document, path)
     if not isinstance(said, dict) or not said:
-        document.refuse(path, "a condition is `field: ..., op: ...`, `finding`, all, any or not")
+        document.refuse(path, f"a condition is one of {', '.join(_FORMS)}")
     if "field" in said:
         return _ask(document, path, said)
     if len(said) != 1:
-        document.refuse(path, "a condition is one of field, finding, all, any and not")
+        document.refuse(path, f"a condition is one of {', '.join(_FORMS)}")
     (word, inner), *_ = said.items()
-    demand_name(
-        document, (*path, word), word, ("field", "finding", "all", "any", "not"), "a condition"
-    )
-    if word == "finding":
+    demand_name(document, (*path, word), word, _FORMS, "a condition")
+    if word in ("finding", "unsettled_by"):
         demand_name(document, (*path, word), str(inner), findings, "a finding")
-        return Seen(str(inner))
+        return Seen(str(inner)) if word == "finding" else Unsettled(str(inner))
     if word == "not":
         return Not(parse(document, (*path, "not"), findings))
     if not isinstance(inner, list) or not inner:
@@ -192,7 +198,9 @@ def answer(condition: Condition, record: Record) -> Answer:
         case Ask():
             return _asked(condition, record)
         case Seen(code):
-            return Answer.YES if any(f.code == code for f in record.findings) else Answer.NO
+            return _yes(_has(code, record))
+        case Unsettled(code):
+            return Answer.UNKNOWN if _has(code, record) else Answer.YES
         case Not(inner):
             found = answer(inner, record)
             return _OPPOSITE.get(found, found)
@@ -206,7 +214,7 @@ def fields_of(condition: Condition) -> tuple[str, ...]:
     match condition:
         case Ask(field):
             return (field,)
-        case Seen():
+        case Seen() | Unsettled():
             return ()
         case Not(inner):
             return fields_of(inner)
@@ -221,6 +229,10 @@ def value_of(name: str, record: Record) -> tuple[Known, Any]:
     if not part:
         return known, known.value
     return known, known.value.get(part) if isinstance(known.value, Mapping) else None
+
+
+def _has(code: str, record: Record) -> bool:
+    return any(finding.code == code for finding in record.findings)
 
 
 def _asked(ask: Ask, record: Record) -> Answer:
@@ -273,7 +285,7 @@ def told(condition: Condition, record: Record, answers: frozenset[Answer]) -> li
     match condition:
         case Ask():
             return [_sentence(condition, record)]
-        case Seen(code):
+        case Seen(code) | Unsettled(code):
             return [f.detail for f in record.findings if f.code == code][:3]
         case Not(inner):
             return told(inner, record, frozenset(_OPPOSITE.get(one, one) for one in answers))

@@ -63,6 +63,10 @@ def _of_source(descent: Descent) -> list[Finding]:
     if why:
         made.append(Finding("lineage_mismatch", why))
     odd = uris.oddities(source, _roots(descent))
+    logged = uris.logged_model_named(source)
+    if logged is not None and not mapping(descent.logged_model).get("info"):
+        detail = f"the logged model {shown(logged)} was not read, so nothing tells whose it is"
+        made.append(Finding("lineage_unverified", detail))
     if odd:
         made.append(Finding("source_odd", f"{shown(uris.shown(source))}: {'; '.join(odd)}"))
     return made
@@ -76,12 +80,12 @@ def _foreign(descent: Descent, source: str) -> str | None:
     if named is not None and named != descent.run_id:
         return f"the source lies among the artifacts of the run {shown(named)}, not of its own"
     logged = uris.logged_model_named(source)
-    if logged is not None:
-        return _foreign_model(descent, logged)
-    if named is None and descent.run is not None and "://" in source:
-        roots = _roots(descent)
-        if roots and not any(uris.lies_below(source, root) for root in roots):
-            return "the source lies outside of what its run and experiment have written"
+    why = None if logged is None else _foreign_model(descent, logged)
+    if why is not None or source.startswith(("runs:", "models:")):
+        return why
+    roots = _roots(descent)
+    if descent.run is not None and roots and not any(uris.lies_below(source, r) for r in roots):
+        return "the source lies outside of what its run and experiment have written"
     return None
 
 

@@ -13,6 +13,7 @@ FINDINGS: Mapping[str, str] = {
     "cut": "There were more tags, metrics, parameters or data sets than are kept.",
     "experiment_missing": "The registry says that the run's experiment does not exist.",
     "lineage_mismatch": "The version's source is not that of the run which it names.",
+    "lineage_unverified": "The source is a logged model that was not read, or does not exist.",
     "listing_cut": "There are more files than were listed.",
     "logged_model_missing": "The registry says that the logged model does not exist.",
     "malformed": "Something could not be read as what it should be, and was left out.",

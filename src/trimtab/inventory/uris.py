@@ -15,6 +15,7 @@ _LOGGED = re.compile(r"models:/+(m-[0-9a-zA-Z]+)(?:[/?#]|$)")
 _VERSION = re.compile(r"models:/+(.+)/([0-9]{1,18})/?")
 _RUN_BELOW = re.compile(r"/([0-9a-f]{32})/artifacts(?:/|$)")
 _LOGGED_BELOW = re.compile(r"/models/(m-[0-9a-f]{32})(?:/|$)")
+_LOCAL = re.compile(r"^file:(?://(?:localhost)?(?=/))?")
 _USER = re.compile(r"(?<=//)[^/?#@]*@")
 _SIGNED = re.compile(r"sig|token|key|credential|secret|password", re.IGNORECASE)
 
@@ -46,9 +47,9 @@ def version_named(uri: str) -> tuple[str, int] | None:
 
 
 def lies_below(uri: str, root: str) -> bool:
-    """Whether `uri` is `root`, or something below it, as text."""
-    root = root.rstrip("/")
-    return uri == root or uri.startswith(root + "/")
+    """Whether `uri` is `root`, or something below it, as text; not where it climbs."""
+    uri, root = (_LOCAL.sub("", one).rstrip("/") for one in (uri, root))
+    return not _climbs(_unescaped(uri)) and (uri == root or uri.startswith(root + "/"))
 
 
 def oddities(uri: str, known_roots: tuple[str, ...]) -> list[str]:
@@ -60,7 +61,7 @@ def oddities(uri: str, known_roots: tuple[str, ...]) -> list[str]:
     """
     found = []
     plain = _unescaped(uri)
-    if ".." in re.split(r"[/\\;?#]", plain):
+    if _climbs(plain):
         found.append("it climbs out of its folder")
     if odd_characters(plain) or "\ufffd" in plain:
         found.append("it has characters that are not seen")
@@ -76,6 +77,10 @@ def oddities(uri: str, known_roots: tuple[str, ...]) -> list[str]:
     if hosts_of_scheme and host not in hosts_of_scheme:
         found.append("it lies on another host than the run's artifacts")
     return found
+
+
+def _climbs(plain: str) -> bool:
+    return ".." in re.split(r"[/\\;?#]", plain)
 
 
 def _unescaped(uri: str) -> str:
