@@ -81,6 +81,52 @@ CREATE INDEX ix_check_runs_due_at ON check_runs (due_at)
 ;
 CREATE UNIQUE INDEX uq_check_runs_attempt ON check_runs (version_id, name, attempt)
 ;
+CREATE TABLE compliance_waivers (
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	revision INTEGER NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	rule VARCHAR(80) COLLATE "C" NOT NULL,
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	model TEXT COLLATE "C" NOT NULL,
+	version BIGINT,
+	reason TEXT COLLATE "C" NOT NULL,
+	granted_by VARCHAR(80) COLLATE "C" NOT NULL,
+	granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	revoked_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_compliance_waivers PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_compliance_waivers_connection ON compliance_waivers (connection)
+;
+CREATE INDEX ix_compliance_waivers_expires_at ON compliance_waivers (expires_at)
+;
+CREATE TABLE connections (
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	revision INTEGER NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	kind VARCHAR(20) COLLATE "C" NOT NULL,
+	name VARCHAR(63) COLLATE "C" NOT NULL,
+	url TEXT COLLATE "C" NOT NULL,
+	mode VARCHAR(10) COLLATE "C" NOT NULL,
+	auth JSON NOT NULL,
+	networks JSON NOT NULL,
+	tag_map JSON,
+	webhook VARCHAR(200) COLLATE "C",
+	paused BOOLEAN NOT NULL,
+	health VARCHAR(10) COLLATE "C" NOT NULL,
+	health_reason TEXT COLLATE "C" NOT NULL,
+	server VARCHAR(200) COLLATE "C" NOT NULL,
+	identity VARCHAR(200) COLLATE "C" NOT NULL,
+	may_write BOOLEAN,
+	warnings JSON NOT NULL,
+	created_by VARCHAR(80) COLLATE "C" NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_connections PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_connections_name ON connections (coalesce(tenant, ''), name)
+;
 CREATE TABLE cursors (
 	name VARCHAR(80) COLLATE "C" NOT NULL,
 	sequence BIGINT NOT NULL,
@@ -203,6 +249,58 @@ CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 ;
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
 ;
+CREATE TABLE inventory_records (
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	revision INTEGER NOT NULL,
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	key VARCHAR(80) COLLATE "C" NOT NULL,
+	number INTEGER NOT NULL,
+	removed BOOLEAN NOT NULL,
+	CONSTRAINT pk_inventory_records PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_inventory_records_key ON inventory_records (connection, key)
+;
+CREATE TABLE inventory_revisions (
+	record VARCHAR(80) COLLATE "C" NOT NULL,
+	number INTEGER NOT NULL,
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	model TEXT COLLATE "C" NOT NULL,
+	version BIGINT NOT NULL,
+	since TIMESTAMP WITH TIME ZONE NOT NULL,
+	until TIMESTAMP WITH TIME ZONE,
+	removed BOOLEAN NOT NULL,
+	stage VARCHAR(12) COLLATE "C" NOT NULL,
+	aliases JSON NOT NULL,
+	owner TEXT COLLATE "C",
+	privacy TEXT COLLATE "C",
+	inspection VARCHAR(12) COLLATE "C",
+	incomplete BOOLEAN NOT NULL,
+	gaps TEXT COLLATE "C" NOT NULL,
+	judged_by VARCHAR(71) COLLATE "C" NOT NULL,
+	document JSON NOT NULL,
+	compliance JSON NOT NULL,
+	CONSTRAINT pk_inventory_revisions PRIMARY KEY (record, number)
+)
+;
+CREATE UNIQUE INDEX ix_inventory_revisions_current ON inventory_revisions (connection, record) WHERE until IS NULL
+;
+CREATE INDEX ix_inventory_revisions_since ON inventory_revisions (connection, since)
+;
+CREATE TABLE inventory_sightings (
+	record VARCHAR(80) COLLATE "C" NOT NULL,
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	key VARCHAR(80) COLLATE "C" NOT NULL,
+	source_hash VARCHAR(71) COLLATE "C" NOT NULL,
+	attempts INTEGER NOT NULL,
+	retry_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
+)
+;
+CREATE UNIQUE INDEX ix_inventory_sightings_key ON inventory_sightings (connection, key)
+;
 CREATE TABLE kept_answers (
 	id VARCHAR(64) COLLATE "C" NOT NULL,
 	request VARCHAR(64) COLLATE "C" NOT NULL,
@@ -313,6 +411,23 @@ CREATE TABLE ledger_size (
 	size BIGINT NOT NULL,
 	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
 )
+;
+CREATE TABLE lineage_edges (
+	record VARCHAR(80) COLLATE "C" NOT NULL,
+	upstream VARCHAR(40) COLLATE "C" NOT NULL,
+	downstream VARCHAR(40) COLLATE "C" NOT NULL,
+	since TIMESTAMP WITH TIME ZONE NOT NULL,
+	until TIMESTAMP WITH TIME ZONE,
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	relation VARCHAR(20) COLLATE "C" NOT NULL,
+	said JSON NOT NULL,
+	CONSTRAINT pk_lineage_edges PRIMARY KEY (record, upstream, downstream, since)
+)
+;
+CREATE INDEX ix_lineage_edges_downstream ON lineage_edges (downstream)
+;
+CREATE INDEX ix_lineage_edges_upstream ON lineage_edges (upstream)
 ;
 CREATE TABLE log_in_places (
 	person VARCHAR(80) COLLATE "C" NOT NULL,
@@ -519,6 +634,15 @@ CREATE TABLE routing_tables (
 	CONSTRAINT pk_routing_tables PRIMARY KEY (epoch)
 )
 ;
+CREATE TABLE rulebooks (
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	revision INTEGER NOT NULL,
+	version VARCHAR(40) COLLATE "C" NOT NULL,
+	text TEXT COLLATE "C" NOT NULL,
+	adopted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_rulebooks PRIMARY KEY (id)
+)
+;
 CREATE TABLE service_accounts (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,
@@ -547,6 +671,38 @@ CREATE TABLE sessions (
 )
 ;
 CREATE INDEX ix_sessions_person ON sessions (person)
+;
+CREATE TABLE sync_states (
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	due_at TIMESTAMP WITH TIME ZONE,
+	full_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	seen_at TIMESTAMP WITH TIME ZONE,
+	asked JSON NOT NULL,
+	progress JSON NOT NULL,
+	CONSTRAINT pk_sync_states PRIMARY KEY (connection)
+)
+;
+CREATE INDEX ix_sync_states_due_at ON sync_states (due_at)
+;
+CREATE TABLE syncs (
+	id VARCHAR(80) COLLATE "C" NOT NULL,
+	revision INTEGER NOT NULL,
+	connection VARCHAR(80) COLLATE "C" NOT NULL,
+	tenant VARCHAR(80) COLLATE "C",
+	scope VARCHAR(10) COLLATE "C" NOT NULL,
+	model TEXT COLLATE "C",
+	phase VARCHAR(10) COLLATE "C" NOT NULL,
+	url TEXT COLLATE "C" NOT NULL,
+	identity VARCHAR(200) COLLATE "C" NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	ended_at TIMESTAMP WITH TIME ZONE,
+	counts JSON NOT NULL,
+	failures JSON NOT NULL,
+	reason TEXT COLLATE "C" NOT NULL,
+	CONSTRAINT pk_syncs PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_syncs_connection ON syncs (connection, id)
 ;
 CREATE TABLE tenants (
 	id VARCHAR(80) COLLATE "C" NOT NULL,

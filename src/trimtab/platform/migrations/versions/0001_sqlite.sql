@@ -81,6 +81,52 @@ CREATE INDEX ix_check_runs_due_at ON check_runs (due_at)
 ;
 CREATE UNIQUE INDEX uq_check_runs_attempt ON check_runs (version_id, name, attempt)
 ;
+CREATE TABLE compliance_waivers (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	tenant VARCHAR(80),
+	rule VARCHAR(80) NOT NULL,
+	connection VARCHAR(80) NOT NULL,
+	model TEXT NOT NULL,
+	version BIGINT,
+	reason TEXT NOT NULL,
+	granted_by VARCHAR(80) NOT NULL,
+	granted_at VARCHAR(27) NOT NULL,
+	expires_at VARCHAR(27) NOT NULL,
+	revoked_at VARCHAR(27),
+	CONSTRAINT pk_compliance_waivers PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_compliance_waivers_connection ON compliance_waivers (connection)
+;
+CREATE INDEX ix_compliance_waivers_expires_at ON compliance_waivers (expires_at)
+;
+CREATE TABLE connections (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	tenant VARCHAR(80),
+	kind VARCHAR(20) NOT NULL,
+	name VARCHAR(63) NOT NULL,
+	url TEXT NOT NULL,
+	mode VARCHAR(10) NOT NULL,
+	auth JSON NOT NULL,
+	networks JSON NOT NULL,
+	tag_map JSON,
+	webhook VARCHAR(200),
+	paused BOOLEAN NOT NULL,
+	health VARCHAR(10) NOT NULL,
+	health_reason TEXT NOT NULL,
+	server VARCHAR(200) NOT NULL,
+	identity VARCHAR(200) NOT NULL,
+	may_write BOOLEAN,
+	warnings JSON NOT NULL,
+	created_by VARCHAR(80) NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_connections PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_connections_name ON connections (coalesce(tenant, ''), name)
+;
 CREATE TABLE cursors (
 	name VARCHAR(80) NOT NULL,
 	sequence BIGINT NOT NULL,
@@ -203,6 +249,58 @@ CREATE INDEX ix_incidents_model ON incidents (model, detected_at)
 ;
 CREATE UNIQUE INDEX uq_incidents_one_open ON incidents (model, coalesce(tenant, ''), cause_key) WHERE phase IN ('open', 'diagnosed', 'acting', 'verifying', 'escalated')
 ;
+CREATE TABLE inventory_records (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	connection VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	"key" VARCHAR(80) NOT NULL,
+	number INTEGER NOT NULL,
+	removed BOOLEAN NOT NULL,
+	CONSTRAINT pk_inventory_records PRIMARY KEY (id)
+)
+;
+CREATE UNIQUE INDEX uq_inventory_records_key ON inventory_records (connection, "key")
+;
+CREATE TABLE inventory_revisions (
+	record VARCHAR(80) NOT NULL,
+	number INTEGER NOT NULL,
+	connection VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	model TEXT NOT NULL,
+	version BIGINT NOT NULL,
+	since VARCHAR(27) NOT NULL,
+	until VARCHAR(27),
+	removed BOOLEAN NOT NULL,
+	stage VARCHAR(12) NOT NULL,
+	aliases JSON NOT NULL,
+	owner TEXT,
+	privacy TEXT,
+	inspection VARCHAR(12),
+	incomplete BOOLEAN NOT NULL,
+	gaps TEXT NOT NULL,
+	judged_by VARCHAR(71) NOT NULL,
+	document JSON NOT NULL,
+	compliance JSON NOT NULL,
+	CONSTRAINT pk_inventory_revisions PRIMARY KEY (record, number)
+)
+;
+CREATE UNIQUE INDEX ix_inventory_revisions_current ON inventory_revisions (connection, record) WHERE until IS NULL
+;
+CREATE INDEX ix_inventory_revisions_since ON inventory_revisions (connection, since)
+;
+CREATE TABLE inventory_sightings (
+	record VARCHAR(80) NOT NULL,
+	connection VARCHAR(80) NOT NULL,
+	"key" VARCHAR(80) NOT NULL,
+	source_hash VARCHAR(71) NOT NULL,
+	attempts INTEGER NOT NULL,
+	retry_at VARCHAR(27),
+	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
+)
+;
+CREATE UNIQUE INDEX ix_inventory_sightings_key ON inventory_sightings (connection, "key")
+;
 CREATE TABLE kept_answers (
 	id VARCHAR(64) NOT NULL,
 	request VARCHAR(64) NOT NULL,
@@ -311,6 +409,23 @@ CREATE TABLE ledger_size (
 	size BIGINT NOT NULL,
 	CONSTRAINT pk_ledger_size PRIMARY KEY (tenant)
 )
+;
+CREATE TABLE lineage_edges (
+	record VARCHAR(80) NOT NULL,
+	upstream VARCHAR(40) NOT NULL,
+	downstream VARCHAR(40) NOT NULL,
+	since VARCHAR(27) NOT NULL,
+	until VARCHAR(27),
+	connection VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	relation VARCHAR(20) NOT NULL,
+	said JSON NOT NULL,
+	CONSTRAINT pk_lineage_edges PRIMARY KEY (record, upstream, downstream, since)
+)
+;
+CREATE INDEX ix_lineage_edges_downstream ON lineage_edges (downstream)
+;
+CREATE INDEX ix_lineage_edges_upstream ON lineage_edges (upstream)
 ;
 CREATE TABLE log_in_places (
 	person VARCHAR(80) NOT NULL,
@@ -515,6 +630,15 @@ CREATE TABLE routing_tables (
 	CONSTRAINT pk_routing_tables PRIMARY KEY (epoch)
 )
 ;
+CREATE TABLE rulebooks (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	version VARCHAR(40) NOT NULL,
+	text TEXT NOT NULL,
+	adopted_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_rulebooks PRIMARY KEY (id)
+)
+;
 CREATE TABLE service_accounts (
 	id VARCHAR(80) NOT NULL,
 	revision INTEGER NOT NULL,
@@ -543,6 +667,38 @@ CREATE TABLE sessions (
 )
 ;
 CREATE INDEX ix_sessions_person ON sessions (person)
+;
+CREATE TABLE sync_states (
+	connection VARCHAR(80) NOT NULL,
+	due_at VARCHAR(27),
+	full_at VARCHAR(27) NOT NULL,
+	seen_at VARCHAR(27),
+	asked JSON NOT NULL,
+	progress JSON NOT NULL,
+	CONSTRAINT pk_sync_states PRIMARY KEY (connection)
+)
+;
+CREATE INDEX ix_sync_states_due_at ON sync_states (due_at)
+;
+CREATE TABLE syncs (
+	id VARCHAR(80) NOT NULL,
+	revision INTEGER NOT NULL,
+	connection VARCHAR(80) NOT NULL,
+	tenant VARCHAR(80),
+	scope VARCHAR(10) NOT NULL,
+	model TEXT,
+	phase VARCHAR(10) NOT NULL,
+	url TEXT NOT NULL,
+	identity VARCHAR(200) NOT NULL,
+	started_at VARCHAR(27) NOT NULL,
+	ended_at VARCHAR(27),
+	counts JSON NOT NULL,
+	failures JSON NOT NULL,
+	reason TEXT NOT NULL,
+	CONSTRAINT pk_syncs PRIMARY KEY (id)
+)
+;
+CREATE INDEX ix_syncs_connection ON syncs (connection, id)
 ;
 CREATE TABLE tenants (
 	id VARCHAR(80) NOT NULL,
