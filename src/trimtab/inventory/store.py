@@ -6,7 +6,6 @@ without an end. A revision is never changed, but for its end.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -357,9 +356,9 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
-    same = {f.name for f in dataclasses.fields(Entry)} & set(row)
+    own = ("connection", "tenant", "number", "since", "removed", "inspection", "compliance")
     return Entry(
         id=row["record"],
         record=Record.read(row["document"]),
-        **{name: row[name] for name in same},
+        **{name: row[name] for name in own},
     )

@@ -9,8 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from trimtab import __version__
-from trimtab.audit.work import Reading
-from trimtab.documents import cyclonedx, html, pdf
 from trimtab.documents.card import (
     Badge,
     Card,
@@ -26,12 +24,8 @@ from trimtab.documents.card import (
     Tone,
 )
 from trimtab.documents.words import count
-from trimtab.inventory import waiver_store
 from trimtab.inventory.record import GROUPS, Record, Stage
-from trimtab.kernel.events import canonical
 from trimtab.workflows.card_fields import TITLES, objects, statement, when
-from trimtab.workflows.inventoried import RecordView
-from trimtab.workflows.judging import evaluation_of
 
 Judged = Mapping[str, Any]
 """How a record was judged, as it is kept: `digest` and `rulebook` of the rules, and `rules` with
@@ -80,37 +74,6 @@ class Place:
     inspection: str | None = None
     removed: bool = False
     waivers: Mapping[str, str] | None = None
-
-
-def of_view(reading: Reading, view: RecordView) -> Card:
-    """The card of a record as it stands, or stood."""
-    entry = view.entry
-    whole = evaluation_of(reading, entry).plain()
-    granted = waiver_store.holding(reading, entry.connection, reading.now)
-    told = {
-        one.id: f"{one.granted_by} answers for it until {one.expires_at:%Y-%m-%d}: {one.reason}"
-        for one in granted
-    }
-    place = Place(view.connection.name, view.connection.url, entry.inspection, entry.removed, told)
-    judged = {**entry.compliance, "rules": whole["results"]}
-    return card_of(entry.record, judged, place, as_of=view.moment or entry.since)
-
-
-def render(card: Card, form: str) -> bytes:
-    """A card as `html`, `pdf`, `cyclonedx` or, for anything else, `json`.
-
-    Raises:
-        Unavailable: what makes a PDF is not installed.
-    """
-    match form:
-        case "html":
-            return html.render(card).encode()
-        case "pdf":
-            return pdf.render(card)
-        case "cyclonedx":
-            return cyclonedx.render(card)
-        case _:
-            return canonical(card.plain())
 
 
 def card_of(record: Record, judged: Judged, place: Place, *, as_of: datetime) -> Card:
