@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from trimtab.inventory.compliance import Evaluation, Judged, Outcome, Pointer
 from trimtab.inventory.record import CLAIMS, FIELDS, Finding, Known, Origin, Record
+from trimtab.inventory.rulebook import Framework, Regulation, Severity
 
+AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 SEEN = "2026-11-03T09:30:00.000000Z"
 OWN, RUN = Origin.MODEL_VERSION, Origin.RUN
 
@@ -68,23 +72,22 @@ def full() -> Record:
     )  # fmt: skip
 
 
-def rule(outcome: str, name: str = "owner", **more: Any) -> dict[str, Any]:
-    """A rule with its outcome, as it is kept."""
-    return {
-        "rule": name,
-        "title": f"The rule {name}",
-        "outcome": outcome,
-        "sentence": f"{name} is {outcome}",
-        "severity": "high",
-        "remedy": f"do something about {name}",
-        "evidence": [{"field": "owner", "origin": "model_version", "key": "tags.owner"}],
-        "regulations": [{"framework": "eu_ai_act", "reference": "Art. 11"}],
-        "waiver": None,
-        **more,
-    }
+def rule(outcome: str, name: str = "owner", *, waiver: str | None = None) -> Judged:
+    """A rule with its outcome."""
+    return Judged(
+        rule=name,
+        version=1,
+        title=f"The rule {name}",
+        severity=Severity.HIGH,
+        outcome=Outcome(outcome),
+        sentence=f"{name} is {outcome}",
+        evidence=(Pointer("owner", OWN, "tags.owner", claim=True), Pointer("risk_category")),
+        regulations=(Regulation(Framework.EU_AI_ACT, "Art. 11"),),
+        remedy=f"do something about {name}",
+        waiver=waiver,
+    )
 
 
-def judged(*rules: dict[str, Any]) -> dict[str, Any]:
-    """How a record was judged, as it is kept."""
-    gaps = [one["rule"] for one in rules if one["outcome"] == "fail"]
-    return {"rulebook": "1", "digest": "sha256:" + "8f" * 32, "gaps": gaps, "rules": list(rules)}
+def judged(*rules: Judged) -> Evaluation:
+    """How a record was judged."""
+    return Evaluation("credit-scoring", 7, "1", "sha256:" + "8f" * 32, AT, rules)

@@ -10,12 +10,15 @@ from tests.workflows.records import SEEN, full, judged, record, rule
 from trimtab.documents import cyclonedx, html, pdf
 from trimtab.documents.card import Dataset, Library, Shape, Source, Tone
 from trimtab.inventory.record import FIELDS, Known, Origin, Record
+from trimtab.kernel.errors import InvalidInput
 from trimtab.workflows.cards import (
+    FORMS,
     Place,
     card_of,
     compliance_badge,
     inspection_badge,
     outcome_badge,
+    render,
 )
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -86,10 +89,10 @@ def test_a_rule_on_the_card() -> None:
     kept, set_aside = card.rules
     assert kept.remedy == ""
     assert kept.references == ("EU AI Act Art. 11",)
-    assert kept.evidence == ("owner model_version tags.owner",)
+    assert kept.evidence == ("Owner: version tag owner", "Risk category: nobody says")
     assert set_aside.waived == "by maria until 1 Feb 2027"
     assert set_aside.remedy == "do something about privacy"
-    assert card.rulebook == "rulebook 1 8f8f8f8f8f8f"
+    assert card.rulebook == "rulebook 1, 8f8f8f8f8f8f"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_a_rule_on_the_card() -> None:
     ],
 )
 def test_only_what_is_known_to_be_kept_is_good(outcomes: list[str], word: str, tone: Tone) -> None:
-    badge = compliance_badge(judged(*(rule(outcome) for outcome in outcomes)))
+    badge = compliance_badge(outcomes)
     assert (badge.word, badge.tone) == (word, tone)
 
 
@@ -148,6 +151,24 @@ def test_a_value_of_an_odd_kind_is_shown_and_breaks_nothing(value: object) -> No
     card = card_of(odd, judged(), PLACE, as_of=NOW)
     assert html.render(card)
     assert cyclonedx.render(card)
+
+
+def test_a_record_that_no_rule_was_asked_about_is_not_fine() -> None:
+    card = card_of(full(), None, PLACE, as_of=NOW)
+    assert [badge.word for badge in card.badges] == ["production", "not judged", "suspicious"]
+    assert card.rulebook == "no rules yet"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_card_can_be_had_as(form: str) -> None:
+    made = render(card_of(full(), judged(rule("fail")), PLACE, as_of=NOW), form)
+    assert len(made) > 2000
+
+
+def test_there_is_no_other_form() -> None:
+    with pytest.raises(InvalidInput, match="docx") as refused:
+        render(card_of(full(), None, PLACE, as_of=NOW), "docx")
+    assert refused.value.field == "format"
 
 
 def test_a_card_survives_being_kept() -> None:

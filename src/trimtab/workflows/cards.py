@@ -3,12 +3,14 @@ rules, what was found in its files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from trimtab import __version__
+from trimtab.documents import cyclonedx, html, pdf
 from trimtab.documents.card import (
     Badge,
     Card,
@@ -23,13 +25,12 @@ from trimtab.documents.card import (
     Shape,
     Tone,
 )
-from trimtab.documents.words import count
-from trimtab.inventory.record import GROUPS, Record, Stage
-from trimtab.workflows.card_fields import TITLES, objects, statement, when
-
-Judged = Mapping[str, Any]
-"""How a record was judged, as it is kept: `digest` and `rulebook` of the rules, and `rules` with
-the outcome of each."""
+from trimtab.documents.words import count, encodable
+from trimtab.inventory.compliance import Evaluation, Judged, Pointer
+from trimtab.inventory.record import GROUPS, Known, Record, Stage
+from trimtab.inventory.rulebook import Framework
+from trimtab.kernel.errors import InvalidInput
+from trimtab.workflows.card_fields import LABELS, TITLES, objects, source, statement, when
 
 _OUTCOMES: Mapping[str, Badge] = {
     "pass": Badge("kept", Shape.DISC, Tone.GOOD),
@@ -51,14 +52,22 @@ _STAGES: Mapping[Stage, tuple[Shape, Tone]] = {
     Stage.PRODUCTION: (Shape.DISC, Tone.GOOD),
     Stage.ARCHIVED: (Shape.DASH, Tone.PLAIN),
 }
-_FRAMEWORKS: Mapping[str, str] = {
-    "eu_ai_act": "EU AI Act",
-    "iso_42001": "ISO/IEC 42001",
-    "nist_ai_rmf": "NIST AI RMF",
-    "soc2": "SOC 2",
-    "hipaa": "HIPAA",
-    "gdpr": "GDPR",
+_FRAMEWORKS: Mapping[Framework, str] = {
+    Framework.EU_AI_ACT: "EU AI Act",
+    Framework.ISO_42001: "ISO/IEC 42001",
+    Framework.NIST_AI_RMF: "NIST AI RMF",
+    Framework.SOC2: "SOC 2",
+    Framework.HIPAA: "HIPAA",
+    Framework.GDPR: "GDPR",
 }
+_FORMS: Mapping[str, Callable[[Card], str | bytes]] = {
+    "json": lambda card: json.dumps(card.plain(), ensure_ascii=False, indent=2, allow_nan=False),
+    "html": html.render,
+    "pdf": pdf.render,
+    "cyclonedx": cyclonedx.render,
+}
+FORMS = tuple(_FORMS)
+"""What a card can be had as."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,27 @@ class Place:
     waivers: Mapping[str, str] | None = None
 
 
-def card_of(record: Record, judged: Judged, place: Place, *, as_of: datetime) -> Card:
-    """The card of a record as it was known at `as_of`."""
-    rules = tuple(_rule(told, place) for told in judged.get("rules", ()))
+def render(card: Card, form: str) -> bytes:
+    """A card as one of `FORMS`.
+
+    Raises:
+        InvalidInput: there is no such form.
+        Unavailable: what makes this form is not installed.
+    """
+    make = _FORMS.get(form)
+    if make is None:
+        raise InvalidInput(
+            f"a card cannot be had as {ascii(form)[:40]}",
+            field="format",
+            remedy=f"the formats are {', '.join(FORMS)}",
+        )
+    made = make(card)
+    return made if isinstance(made, bytes) else encodable(made).encode()
+
+
+def card_of(record: Record, judged: Evaluation | None, place: Place, *, as_of: datetime) -> Card:
+    """The card of a record as it was known at `as_of`; `judged` None: no rule was asked yet."""
+    results = () if judged is None else judged.results
     return Card(
         model=record.model,
         version=str(record.version),
@@ -87,13 +114,17 @@ def card_of(record: Record, judged: Judged, place: Place, *, as_of: datetime) ->
         as_of=as_of,
         made_by=f"Trimtab {__version__}",
         rulebook=_rulebook(judged),
-        badges=(stage_badge(record), compliance_badge(judged), inspection_badge(place.inspection))
+        badges=(
+            stage_badge(record),
+            compliance_badge([r.outcome for r in results]),
+            inspection_badge(place.inspection),
+        )
         + ((_gone(),) if place.removed else ()),
         sections=tuple(
             Section(TITLES[group], tuple(statement(n, record.fields[n]) for n in names))
             for group, names in GROUPS.items()
         ),
-        rules=rules,
+        rules=tuple(_rule(result, place) for result in results),
         metrics=tuple(_metrics(record)),
         parameters=tuple(
             Parameter(str(name), str(value))
@@ -139,9 +170,9 @@ def inspection_badge(result: str | None) -> Badge:
     return Badge(badge.word, badge.shape, badge.tone, "Files", said)
 
 
-def compliance_badge(judged: Judged) -> Badge:
-    """How a record stands by the rules: gaps first, then what cannot be told."""
-    outcomes = [str(one.get("outcome")) for one in judged.get("rules", ())]
+def compliance_badge(outcomes: Sequence[str]) -> Badge:
+    """How a record stands by the rules, from the outcome of each: gaps first, then what cannot be
+    told."""
     apply = [one for one in outcomes if one != "not_applicable"]
     of = f"of {count(len(apply), 'rule')} that apply"
     amount = {word: outcomes.count(word) for word in _OUTCOMES}
@@ -175,47 +206,41 @@ def _result(word: str) -> Badge:
 # -- rules -----------------------------------------------------------------------------------
 
 
-def _rulebook(judged: Judged) -> str:
-    digest = str(judged.get("digest", "")).removeprefix("sha256:")[:12]
-    version = str(judged.get("rulebook", ""))
-    told = " ".join(part for part in (f"rulebook {version}" if version else "", digest) if part)
-    return told or "no rules yet"
+def _rulebook(judged: Evaluation | None) -> str:
+    if judged is None:
+        return "no rules yet"
+    return f"rulebook {judged.rulebook}, {judged.digest.removeprefix('sha256:')[:12]}"
 
 
-def _rule(told: Mapping[str, Any], place: Place) -> Rule:
-    outcome = str(told.get("outcome", ""))
-    badge = outcome_badge(outcome)
-    waiver = told.get("waiver")
+def _rule(told: Judged, place: Place) -> Rule:
+    badge = outcome_badge(told.outcome)
     waived = None
-    if waiver is not None:
-        waived = (place.waivers or {}).get(str(waiver), f"waiver {waiver}")
+    if told.waiver is not None:
+        waived = (place.waivers or {}).get(told.waiver, f"waiver {told.waiver}")
     return Rule(
-        id=str(told.get("rule", "")),
-        title=str(told.get("title", "")),
+        id=told.rule,
+        title=told.title,
         outcome=badge,
-        sentence=str(told.get("sentence", "")),
-        remedy=str(told.get("remedy", "")) if badge.tone in {Tone.BAD, Tone.WAIT} else "",
-        references=tuple(reference(one) for one in told.get("regulations", ())),
-        evidence=tuple(_pointer(one) for one in told.get("evidence", ())),
+        sentence=told.sentence,
+        remedy=told.remedy if badge.tone in {Tone.BAD, Tone.WAIT} else "",
+        references=tuple(f"{framework(r.framework)} {r.reference}" for r in told.regulations),
+        evidence=tuple(_pointer(one) for one in told.evidence),
         waived=waived,
     )
 
 
-def framework(name: str) -> str:
+def framework(name: Framework) -> str:
     """A framework by the name that people know."""
-    return _FRAMEWORKS.get(name, name.replace("_", " "))
+    return _FRAMEWORKS[name]
 
 
-def reference(told: Mapping[str, Any]) -> str:
-    """A place in a law or a standard."""
-    return f"{framework(str(told.get('framework', '')))} {told.get('reference', '')}".strip()
-
-
-def _pointer(told: Any) -> str:
-    if not isinstance(told, Mapping):
-        return str(told)
-    parts = (told.get("field"), told.get("origin"), told.get("key"))
-    return " ".join(str(part) for part in parts if part)
+def _pointer(told: Pointer) -> str:
+    """Where evidence stands, as a statement of the card says it."""
+    read = source(Known(origin=told.origin, key=told.key))
+    label = LABELS.get(told.field.partition(".")[0], told.field)
+    if read is None:
+        return f"{label}: nobody says"
+    return f"{label}: {' '.join(part for part in (read.origin, read.key) if part)}"
 
 
 # -- what a record holds ---------------------------------------------------------------------
