@@ -17,7 +17,7 @@ from trimtab.inventory.coerce import Limits
 from trimtab.inventory.evidence import with_inspection
 from trimtab.inventory.normalise import normalise, source_hash
 from trimtab.inventory.oddities import FINDINGS
-from trimtab.inventory.record import FIELDS, Record
+from trimtab.inventory.record import FIELDS, GROUPS, Record
 from trimtab.inventory.source import (
     Details,
     Fault,
@@ -403,7 +403,7 @@ def test_the_hash_moves_with_tags_and_aliases_and_not_with_their_order() -> None
     tags = {"a": "1", "b": "2"}
     base = source_hash(made.model(tags=tags), made.version(tags=tags))
     turned = dict(reversed(tags.items()))
-    document = dict(reversed(made.version(tags=turned).document.items()))
+    document = dict(reversed(list(made.version(tags=turned).document.items())))
     same = source_hash(made.model(tags=turned), SourceVersion("churn", 3, document))
     assert same == base
     assert (
@@ -507,3 +507,20 @@ def test_every_finding_that_is_made_is_documented() -> None:
     assert made_here >= {"run_missing", "lineage_mismatch", "claim"}
     assert made_here - {"artifact_{result}", "{part.value}_missing"} <= set(FINDINGS)
     assert {f"{part.value}_missing" for part in Part} <= set(FINDINGS)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "inventory-record.md"
+
+
+def test_the_page_has_every_field_finding_key_and_word() -> None:
+    page = PAGE.read_text("utf-8")
+    for group, names in GROUPS.items():
+        for name in names:
+            assert f"| {group.value} | `{name}` | " in page, name
+    for code, meaning in FINDINGS.items():
+        assert f"| `{code}` | {meaning} |" in page, code
+    written = default_tag_map().written
+    for field, keys in written.fields.items():
+        assert f"| `{field}` | {', '.join(f'`{key}`' for key in keys)} |" in page, field
+    for field, words in written.vocabularies.items():
+        assert f"| `{field}` | {', '.join(words)} |" in page, field

@@ -41,7 +41,7 @@ def shaped(shape: type[Shape], document: Document) -> Shape:
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """That of `valid`, which is not empty, which looks most like `word`."""
-    return difflib.get_close_matches(word[:60], list(valid), n=1, cutoff=0)[0]
+    return difflib.get_close_matches(word[:60], [str(name) for name in valid], n=1, cutoff=0)[0]
 
 
 def demand_name(document: Document, path: Path, name: str, valid: Iterable[str], what: str) -> None:
