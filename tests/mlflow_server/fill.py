@@ -53,7 +53,6 @@ ODD_SOURCES = (
     "mlflow-artifacts://elsewhere.example/1/2",
     "..\\..\\etc",
     "dbfs:/models",
-    "models:/nowhere/7",
 )
 
 

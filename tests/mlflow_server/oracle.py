@@ -48,9 +48,11 @@ def files(client: MlflowClient, one: Any) -> list[list[Any]] | None:
         if not root.startswith("mlflow-artifacts:/"):
             return None
         base = root.removeprefix("mlflow-artifacts:/").strip("/")
-        repository = mlflow.artifacts.get_artifact_repository(
-            f"mlflow-artifacts:/{base}"
-        ) if hasattr(mlflow.artifacts, "get_artifact_repository") else _repository(base)
+        repository = (
+            mlflow.artifacts.get_artifact_repository(f"mlflow-artifacts:/{base}")
+            if hasattr(mlflow.artifacts, "get_artifact_repository")
+            else _repository(base)
+        )
         found, waiting = [], [""]
         while waiting:
             for entry in repository.list_artifacts(waiting.pop() or None):
@@ -75,18 +77,14 @@ def _repository(base: str) -> Any:
 
 def run_of(run: Any) -> dict[str, Any]:
     """A run with what it has logged."""
-    info = {
-        name: getattr(run.info, name)
-        for name in ("run_id", "experiment_id", "run_name", "user_id", "status", "start_time")
-        + ("end_time", "artifact_uri", "lifecycle_stage")
-    }
+    members = ("run_id", "experiment_id", "run_name", "user_id", "status", "start_time")
+    members += ("end_time", "artifact_uri", "lifecycle_stage")
+    info = {name: getattr(run.info, name) for name in members}
     return {
         "info": info,
         "params": run.data.params,
         "tags": run.data.tags,
-        "metrics": {
-            one.key: [one.value, one.timestamp, one.step] for one in run.data._metric_objs
-        },
+        "metrics": {one.key: [one.value, one.timestamp, one.step] for one in run.data._metric_objs},
         "inputs": [
             {
                 "dataset": dict(vars_of(one.dataset)),
