@@ -17,7 +17,7 @@ from trimtab.inventory.record import GROUPS, Stage
 from trimtab.inventory.store import Filter
 from trimtab.kernel.events import plain
 from trimtab.sdk import shapes
-from trimtab.workflows import cards, exports, inventoried, lineage
+from trimtab.workflows import cards, exports, inventoried, lineage, record_cards
 from trimtab.workflows.inventoried import Move, RecordView
 
 router = strict.router("/api/v1/inventory", tag="inventory")
@@ -174,7 +174,7 @@ def get_card(
     CycloneDX bill of materials."""
     with parts.records.look() as reading:
         view = inventoried.record(reading, actor, record, moment=as_of)
-        card = cards.of_view(reading, view)
+        card = record_cards.of_view(reading, view)
     body = cards.render(card, form)
     return Response(body, media_type=_TYPES[form], headers=_ALONE)
 
