@@ -12,12 +12,13 @@ from fastapi.responses import StreamingResponse
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may
 from trimtab.api.paging import Pages
+from trimtab.inventory.compliance import Evaluation
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Stage
 from trimtab.inventory.store import Filter
 from trimtab.kernel.events import plain
 from trimtab.sdk import shapes
-from trimtab.workflows import cards, exports, inventoried, lineage, record_cards
+from trimtab.workflows import cards, exports, inventoried, judging, lineage, record_cards
 from trimtab.workflows.inventoried import Move, RecordView
 
 router = strict.router("/api/v1/inventory", tag="inventory")
@@ -119,7 +120,8 @@ def get_record(
 ) -> shapes.RecordShape:
     """Everything that is known of a version, and where each value was read."""
     with parts.records.look() as reading:
-        return _record(inventoried.record(reading, actor, record, moment=as_of))
+        view = inventoried.record(reading, actor, record, moment=as_of)
+        return _record(view, judging.evaluation_of(reading, view.entry))
 
 
 @router.get("/records/{record}/history", summary="What happened to a version")
@@ -209,7 +211,7 @@ def _summary(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _record(view: RecordView) -> shapes.RecordShape:
+def _record(view: RecordView, judged: Evaluation) -> shapes.RecordShape:
     entry, record = view.entry, view.entry.record
     fields = {
         group.value: {name: vars(record.fields[name]) for name in names}
@@ -224,8 +226,8 @@ def _record(view: RecordView) -> shapes.RecordShape:
             "version_tags": record.version_tags,
             "run_tags": record.run_tags,
             "findings": [vars(finding) for finding in record.findings],
-            "compliance": entry.compliance.get("rules", []),
-            "rulebook": str(entry.compliance.get("rulebook", "")),
+            "compliance": plain(judged.results),
+            "rulebook": judged.rulebook,
             "as_of": moment,
         }
     )

@@ -9,6 +9,7 @@ import typer
 
 from trimtab.cli.approvals import approvals
 from trimtab.cli.incidents import incidents
+from trimtab.cli.inventory import connect, inventory, record, sync
 from trimtab.cli.models import models, versions
 from trimtab.cli.rollouts import rollouts
 from trimtab.kernel import garbage
@@ -27,8 +28,10 @@ policy = typer.Typer(help="Policies: what is demanded of each tier.")
 app.add_typer(config, name="config")
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
-for noun in (models, versions, approvals, rollouts, incidents):
+for noun in (connect, models, versions, approvals, rollouts, incidents):
     app.add_typer(noun)
+for command in (sync, inventory, record):
+    app.command()(command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

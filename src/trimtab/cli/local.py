@@ -77,8 +77,9 @@ def show_health(url: str, *, as_json: bool) -> bool:
     return answer.status_code == 200
 
 
-def local_token(email: str) -> str:
-    """A token signed with the key in this machine's data folder.
+def local_token(email: str, url: str = "") -> str:
+    """A token signed with the key in this machine's data folder, for its control plane at `url`
+    (by default where it is asked).
 
     Raises:
         NotFound: there is nobody with this address, nothing was started here yet, or its records
@@ -105,7 +106,7 @@ def local_token(email: str) -> str:
     if person is None:
         raise NotFound(f"there is nobody with the address {email}", field="email")
     folder = KeyFolder(keys, clock, overlap=OVERLAP)
-    return token_for(Tokens(served_at(settings), folder.ring, clock), person)
+    return token_for(Tokens(url or served_at(settings), folder.ring, clock), person)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from trimtab.kernel.errors import InvalidInput
 
-_BEGINS = {"report": (b"<!doctype html",), "numbers": (b"{",), "profile": (b"x\x9c", b"{")}
+_BEGINS = {
+    "report": (b"<!doctype html",),
+    "numbers": (b"{",),
+    "profile": (b"x\x9c", b"{"),
+    "inventory": (b'"record"', b"[", b"PAR1"),
+    "card": (b"<!doctype html", b"%PDF", b"{"),
+}
 """How a file begins that an earlier run has written, by what it is."""
 
 
@@ -19,7 +25,7 @@ def check_output(path: Path, inputs: Sequence[str | None], what: str) -> None:
     Args:
         path: Where; `-` is the terminal.
         inputs: What the command reads.
-        what: `report`, `numbers` or `profile`.
+        what: `report`, `numbers`, `profile`, `inventory` or `card`.
 
     Raises:
         InvalidInput: it is an input, some other file, or in a folder that is not there.

@@ -55,10 +55,19 @@ class _Fetched:
 
 
 class Inspector:
-    """Looks into the files of a registry's versions, for as long as it may at a stretch."""
+    """Looks into the files of a registry's versions, for as long as it may at a stretch.
 
-    def __init__(self, parts: Parts, *, told: Told | None = None):
+    Args:
+        parts: What the process is made of.
+        told: Told after some versions each.
+        stopping: Asked between these whether to end early.
+    """
+
+    def __init__(
+        self, parts: Parts, *, told: Told | None = None, stopping: Callable[[], bool] = bool
+    ):
         self._parts = parts
+        self._stopping = stopping
         self._told = told or (lambda _done, _all: None)
         self._judge = Judge(parts)
 
@@ -77,7 +86,7 @@ class Inspector:
         try:
             with closing(open_(connection)) as source:
                 for begin in range(0, len(waiting), _TOGETHER):
-                    if parts.real_clock.now() >= ends:
+                    if self._stopping() or parts.real_clock.now() >= ends:
                         break
                     self._some(connection, source, waiting[begin : begin + _TOGETHER])
                     done = min(begin + _TOGETHER, len(waiting))

@@ -35,7 +35,7 @@ def turn(parts: Parts, connection_id: str) -> None:
 
 def inspect(parts: Parts, connection_id: str) -> None:
     """Look into files that nobody has looked into."""
-    inspector = Inspector(parts)
+    inspector = Inspector(parts, stopping=parts.leaving.is_set)
     inspector.inspect(connection_id, lambda connection: registries.open_registry(parts, connection))
 
 

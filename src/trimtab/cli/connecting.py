@@ -1,0 +1,352 @@
+"""Connecting a registry and reading it, with its progress on standard error."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from trimtab.cli.plane import Plane, plane
+from trimtab.cli.remote import Remote, told
+
+if TYPE_CHECKING:
+    from trimtab.sdk.client import Client
+    from trimtab.sdk.shapes import ConnectionShape, TallyShape
+
+READ, UNREAD, PARTLY = 0, 2, 3
+_PAUSE_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A registry as somebody named it on the command line."""
+
+    address: str
+    name: str | None
+    login: bool = False
+    username: str | None = None
+    password: str | None = None
+    bearer: str | None = None
+    headers: Sequence[str] = ()
+    networks: Sequence[str] = ()
+
+    def auth(self) -> dict[str, Any]:
+        """How it is told who asks, by references.
+
+        Raises:
+            InvalidInput: two ways at once, or half of one.
+        """
+        from trimtab.kernel.errors import InvalidInput
+
+        parts: dict[str, str] = {}
+        kinds = set[str]()
+        if self.login:
+            kinds.add("basic")
+            parts |= {
+                "username": "env:MLFLOW_TRACKING_USERNAME",
+                "password": "env:MLFLOW_TRACKING_PASSWORD",
+            }
+        given = {"username": self.username, "password": self.password}
+        if any(given.values()):
+            kinds.add("basic")
+            parts |= {name: value for name, value in given.items() if value}
+        if self.bearer:
+            kinds.add("bearer")
+            parts["token"] = self.bearer
+        for one in self.headers:
+            name, _, reference = one.partition("=")
+            kinds.add("headers")
+            parts[name] = reference
+        if len(kinds) > 1:
+            raise InvalidInput(
+                "a registry is told in one way who asks",
+                field="--login",
+                remedy="give --login, or --username and --password, or --bearer, or --header",
+            )
+        return {"kind": kinds.pop() if kinds else "none", "secrets": parts}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which versions are wanted."""
+
+    connection: str | None = None
+    text: str | None = None
+    stage: str | None = None
+    gap: str | None = None
+    inspection: str | None = None
+    without_owner: bool = False
+    incomplete: bool = False
+    removed: bool = False
+    as_of: datetime | None = None
+    model: str | None = None
+
+    def sent(self, client: Client) -> dict[str, Any]:
+        """As the interface takes them."""
+        found = {name: value for name, value in vars(self).items() if value not in (None, False)}
+        if self.connection is not None:
+            found["connection"] = named(client, self.connection).id
+        return found
+
+
+def connect_registry(
+    remote: Remote, wanted: Wanted, wait: float, reason: str, *, as_json: bool
+) -> int:
+    """Connect a registry, unless it is, read it, and tell what was found; the code to exit with.
+
+    Raises:
+        TrimtabError: it cannot be connected.
+    """
+    auth = wanted.auth()
+    with plane(remote, work=True) as found:
+        _greet(found)
+        client = found.client
+        known = _known(client, wanted)
+        if known is None:
+            networks = wanted.networks or _own_networks(wanted.address, found)
+            known = client.connections.connect(
+                wanted.address,
+                name=wanted.name,
+                auth=auth,
+                networks=networks,
+                tenant=remote.tenant or None,
+                reason=reason,
+            )
+            before = None
+        else:
+            before = None if known.last_sync is None else known.last_sync.id
+            known = client.connections.sync(known.id, reason=reason)
+        with _progress() as shown:
+            read = _until_read(client, known.id, before, shown)
+            read = _until_inspected(client, read, wait, shown)
+        return _told(found, [read], as_json=as_json)
+
+
+def sync_registries(
+    remote: Remote,
+    connection: str | None,
+    wait: float,
+    reason: str,
+    *,
+    full: bool,
+    as_json: bool,
+) -> int:
+    """Read registries that are connected; the code to exit with.
+
+    Raises:
+        NotFound: none is, or not the one that is named.
+    """
+    from trimtab.kernel.errors import NotFound
+
+    with plane(remote, work=True) as found:
+        _greet(found)
+        client = found.client
+        which = [named(client, connection)] if connection else list(client.connections.list())
+        if not which:
+            raise NotFound(
+                "no registry is connected", remedy="connect one: trimtab connect mlflow URL"
+            )
+        scope = "full" if full else "changes"
+        for one in which:
+            client.connections.sync(one.id, scope=scope, reason=reason)
+        with _progress() as shown:
+            read = [
+                _until_read(client, one.id, one.last_sync.id if one.last_sync else None, shown)
+                for one in which
+            ]
+            read = [_until_inspected(client, one, wait, shown) for one in read]
+        return _told(found, read, as_json=as_json)
+
+
+def named(client: Client, name: str) -> ConnectionShape:
+    """The connection with this name or id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from trimtab.kernel.errors import NotFound
+
+    there = list(client.connections.list())
+    for one in there:
+        if name in (one.id, one.name):
+            return one
+    raise NotFound(
+        f"there is no connection {ascii(name)[:80]}",
+        field="connection",
+        remedy="there is " + (", ".join(one.name for one in there) or "none yet"),
+    )
+
+
+def _known(client: Client, wanted: Wanted) -> ConnectionShape | None:
+    """The connection to this address that there is already."""
+    for one in client.connections.list():
+        same = one.url.rstrip("/") == wanted.address.rstrip("/")
+        if same and wanted.name in (None, one.name):
+            return one
+    return None
+
+
+def _own_networks(address: str, found: Plane) -> list[str]:
+    """The addresses of a server that is not public, where it is this machine's own control plane
+    that reads it: whoever starts that may let it. Elsewhere an administrator says so."""
+    if not found.ours:
+        return []
+    host = urlsplit(address).hostname or ""
+    try:
+        there = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return []
+    private = sorted(one for one in there if not ipaddress.ip_address(one).is_global)
+    if private:
+        print(
+            f"{host} is at {', '.join(private)}, which is not public; it may be read because you "
+            "ask for it here",
+            file=sys.stderr,
+        )
+    return private
+
+
+def _greet(found: Plane) -> None:
+    for line in found.told:
+        print(line, file=sys.stderr)
+
+
+class Shown(Protocol):
+    """What tells how far it is."""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None: ...
+
+
+@contextmanager
+def _progress() -> Iterator[Shown]:
+    """Say on standard error how far it is; gone when it is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("begins", total=None, count="")
+
+        def shown(what: str, done: int, total: int | None) -> None:
+            count = f"{done}" if total is None else f"{done} of {total}"
+            bar.update(task, description=what, completed=done, total=total, count=count)
+
+        yield shown
+
+
+_PHASES: Mapping[str, str] = {
+    "begins": "asks the registry",
+    "models": "reads models",
+    "versions": "reads versions",
+    "removals": "looks for what is gone",
+    "ended": "reads versions",
+}
+
+
+def _until_read(
+    client: Client, connection: str, before: str | None, shown: Shown
+) -> ConnectionShape:
+    """Wait until a cycle has ended that is not `before`."""
+    while True:
+        now = client.connections.get(connection)
+        last = now.last_sync
+        if last is not None and last.id != before and last.ended_at is not None:
+            return now
+        told_ = now.progress
+        read = sum(told_.get(n, 0) for n in ("added", "changed", "unchanged", "returned"))
+        shown(_PHASES.get(str(told_.get("phase")), "waits"), read, told_.get("seen") or None)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _until_inspected(
+    client: Client, connection: ConnectionShape, wait: float, shown: Shown
+) -> ConnectionShape:
+    """Wait until the files of all versions were looked into, or for so many seconds."""
+    until = time.monotonic() + wait
+    while time.monotonic() < until:
+        tally = connection.tally
+        if tally.inspected + tally.incomplete >= tally.versions:
+            break
+        shown("looks into files", tally.inspected, tally.versions)
+        time.sleep(_PAUSE_SECONDS)
+        connection = client.connections.get(connection.id)
+    return connection
+
+
+def _told(found: Plane, read: Sequence[ConnectionShape], *, as_json: bool) -> int:
+    """Print what was found; the code to exit with."""
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json") for one in read], indent=2))
+    else:
+        for one in read:
+            _summary(one)
+        _what_next(found)
+    phases = {one.last_sync.phase if one.last_sync else "failed" for one in read}
+    if "failed" in phases:
+        return UNREAD
+    return READ if phases == {"succeeded"} else PARTLY
+
+
+def _summary(one: ConnectionShape) -> None:
+    last = one.last_sync
+    assert last is not None
+    print(f"{told(one.name)}  {told(one.url)}")
+    print(f"  {told(one.server) or 'no answer'}, read as {told(one.identity) or 'nobody'}")
+    if last.phase == "failed":
+        print(f"  it could not be read: {told(last.reason)}")
+        return
+    for line in _lines(one.tally):
+        print(f"  {line}")
+    seconds = (last.ended_at - last.started_at).total_seconds() if last.ended_at else 0.0
+    changed = last.counts.added + last.counts.changed + last.counts.returned
+    print(f"  {changed} new or changed, {last.counts.removed} gone, read in {seconds:.1f} s")
+    if last.reason:
+        print(f"  {told(last.reason)}")
+    for failure in last.failures[:3]:
+        where = f"{failure.model} {failure.version}" if failure.model else "a page"
+        print(f"    {told(where)}: {told(failure.reason)}")
+    for warning in one.warnings:
+        print(f"  warning: {told(warning)}")
+
+
+def _lines(tally: TallyShape) -> list[str]:
+    looked = f"{tally.inspected} of {tally.versions} looked into"
+    bad = ", ".join(
+        f"{count} {what}"
+        for what, count in (
+            ("malicious", tally.malicious),
+            ("suspicious", tally.suspicious),
+            ("unreadable", tally.unreadable),
+        )
+    )
+    rows = (
+        ("models", str(tally.models)),
+        ("versions", f"{tally.versions}, of which {tally.in_production} in production"),
+        ("without an owner", str(tally.without_owner)),
+        ("without a privacy assessment", str(tally.without_privacy_assessment)),
+        ("with a gap", str(tally.gaps)),
+        ("files", f"{looked}: {bad}"),
+        ("incomplete", str(tally.incomplete)),
+    )
+    return [f"{head:<30}{value}" for head, value in rows]
+
+
+def _what_next(found: Plane) -> None:
+    if found.ours:
+        print("\nGo on: trimtab inventory --stage production, trimtab record MODEL VERSION")
+        print("Pages, and to keep it up to date: trimtab serve")
+    else:
+        print(f"\nGo on: trimtab inventory --stage production; pages: {found.url}/inventory")

@@ -1,0 +1,207 @@
+"""What registries hold, on the terminal and in files."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trimtab.cli.connecting import Filters
+from trimtab.cli.outputs import check_output, write
+from trimtab.cli.plane import plane
+from trimtab.cli.remote import Remote, show_rows, told
+from trimtab.kernel.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from trimtab.sdk.client import Client
+    from trimtab.sdk.shapes import FieldShape, RecordShape
+
+_LONGEST = 100
+_KINDS = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
+_CARDS = {".html": "html", ".pdf": "pdf", ".cdx.json": "cyclonedx", ".json": "json"}
+
+
+def show(remote: Remote, filters: Filters, *, limit: int, as_json: bool) -> None:
+    """Print versions, as a table or as JSON."""
+    with plane(remote) as found:
+        client = found.client
+        names = {one.id: one.name for one in client.connections.list()}
+        show_rows(
+            client.inventory.list(**filters.sent(client)),
+            (
+                ("model", lambda r: r.model),
+                ("version", lambda r: r.version),
+                ("stage", lambda r: r.stage),
+                ("aliases", lambda r: ", ".join(r.aliases)),
+                ("owner", lambda r: r.owner),
+                ("files", lambda r: r.inspection or "not looked into"),
+                ("gaps", lambda r: len(r.gaps)),
+                ("registry", lambda r: names.get(r.connection, r.connection)),
+                ("since", lambda r: f"{r.since:%Y-%m-%d %H:%M}"),
+            ),
+            as_json=as_json,
+            limit=limit,
+            prose=("owner", "aliases"),
+        )
+
+
+def export(remote: Remote, filters: Filters, output: Path) -> None:
+    """Write versions to a file, of the kind that its name says.
+
+    Raises:
+        InvalidInput: it says none.
+    """
+    kind = _KINDS.get(output.suffix.lower())
+    if kind is None:
+        raise InvalidInput(
+            f"{output.name} says no kind of file",
+            field="--output",
+            remedy=f"end it with {', '.join(_KINDS)}",
+        )
+    check_output(output, [], "inventory")
+    with plane(remote) as found:
+        content = found.client.inventory.export(kind, **filters.sent(found.client))
+    write(output, content)
+
+
+def show_record(
+    remote: Remote,
+    model: str,
+    version: int,
+    connection: str | None,
+    *,
+    as_of: datetime | None,
+    as_json: bool,
+) -> None:
+    """Print one version, each field with where it was read.
+
+    Raises:
+        NotFound: no registry holds it.
+    """
+    with plane(remote) as found:
+        record = found.client.inventory.record(
+            _id_of(found.client, model, version, connection), as_of=as_of
+        )
+    if as_json:
+        print(json.dumps(record.model_dump(mode="json"), indent=2))
+        return
+    _print(record)
+
+
+def show_history(
+    remote: Remote, model: str, version: int, connection: str | None, *, as_json: bool
+) -> None:
+    """Print what happened to a version, newest first.
+
+    Raises:
+        NotFound: no registry holds it.
+    """
+    with plane(remote) as found:
+        record = _id_of(found.client, model, version, connection)
+        show_rows(
+            found.client.inventory.history(record),
+            (
+                ("seen", lambda m: f"{m.at:%Y-%m-%d %H:%M}"),
+                ("what", lambda m: m.what),
+                ("before", lambda m: "" if m.before is None else _stands(m.before)),
+                ("after", lambda m: _stands(m.after)),
+                ("fields", lambda m: ", ".join(m.fields)),
+            ),
+            as_json=as_json,
+            limit=1_000,
+            prose=("fields",),
+        )
+
+
+def write_card(
+    remote: Remote,
+    model: str,
+    version: int,
+    connection: str | None,
+    output: Path,
+    *,
+    as_of: datetime | None,
+) -> None:
+    """Write the model card of a version, as the name of the file says.
+
+    Raises:
+        NotFound: no registry holds it.
+        InvalidInput: the name says no kind of card.
+    """
+    kind = next((k for end, k in _CARDS.items() if output.name.lower().endswith(end)), None)
+    if kind is None:
+        raise InvalidInput(
+            f"{output.name} says no kind of card",
+            field="--card",
+            remedy=f"end it with {', '.join(_CARDS)}",
+        )
+    check_output(output, [], "card")
+    with plane(remote) as found:
+        record = _id_of(found.client, model, version, connection)
+        content = found.client.inventory.card(record, kind, as_of=as_of)
+    write(output, content)
+
+
+def _id_of(client: Client, model: str, version: int, connection: str | None) -> str:
+    for removed in (False, True):
+        wanted = Filters(connection=connection, model=model, removed=removed).sent(client)
+        found = [r for r in client.inventory.list(**wanted) if r.version == version]
+        if len(found) > 1:
+            raise InvalidInput(
+                f"{len(found)} registries hold {ascii(model)[:80]} {version}",
+                field="--connection",
+                remedy="name one with --connection",
+            )
+        if found:
+            return found[0].id
+    raise NotFound(
+        f"no registry holds {ascii(model)[:80]} {version}",
+        field="model",
+        remedy="`trimtab inventory --text PART` lists what there is",
+    )
+
+
+def _stands(place: Any) -> str:
+    return f"{place.stage} {' '.join('@' + alias for alias in place.aliases)}".strip()
+
+
+def _print(record: RecordShape) -> None:
+    since = f"since {record.since:%Y-%m-%d %H:%M}"
+    print(f"{told(record.model)} {record.version}  {record.stage}  {since}")
+    if record.removed:
+        print("its registry has it no more")
+    if record.incomplete:
+        print(f"incomplete: {told(record.incomplete)}")
+    for group, fields in record.fields.items():
+        print(f"\n{group}")
+        for name, known in fields.items():
+            print(f"  {name:<28}{_value(known)}")
+            if known.origin is not None:
+                print(f"  {'':<28}  {_source(known)}")
+    print("\ncompliance")
+    for rule in record.compliance:
+        if rule.outcome in ("fail", "inconclusive", "waived"):
+            print(f"  {rule.outcome:<13} {rule.rule}: {told(rule.sentence)}")
+    for finding in record.findings:
+        print(f"  finding       {told(finding['code'])}: {told(finding['detail'])}")
+
+
+def _value(known: FieldShape) -> str:
+    if known.value is None:
+        return f"nobody says ({told(known.fault)})" if known.fault else "nobody says"
+    value = known.value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return told(cut)
+
+
+def _source(known: FieldShape) -> str:
+    parts = [f"{(known.origin or '').replace('_', ' ')} {known.key}".strip()]
+    if known.claim:
+        parts.append("a claim")
+    if known.at is not None:
+        parts.append(f"{known.at:%Y-%m-%d %H:%M}")
+    if known.coerced_from is not None:
+        parts.append(f"written as {known.coerced_from}")
+    return told("; ".join(parts))

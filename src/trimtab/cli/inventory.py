@@ -1,0 +1,195 @@
+"""Commands about other registries: connect one, read it, look at what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trimtab.cli.remote import Because, Json, Most, Remote
+
+connect = typer.Typer(
+    name="connect",
+    help="Read a registry that you have. Nothing is ever written to it.",
+    no_args_is_help=True,
+)
+
+Url = Annotated[
+    str, typer.Option("--url", envvar="TRIMTAB_URL", help="Address of a control plane.")
+]
+Key = Annotated[
+    str, typer.Option("--key", envvar="TRIMTAB_API_KEY", help="An API key; or", show_envvar=True)
+]
+Token = Annotated[
+    str, typer.Option("--token", envvar="TRIMTAB_TOKEN", help="a bearer token.", show_envvar=True)
+]
+Tenant = Annotated[
+    str, typer.Option("--tenant", envvar="TRIMTAB_TENANT", help="Narrow to this tenant.")
+]
+AsOf = Annotated[
+    str | None, typer.Option(help="As it stood then: a moment such as 2026-11-03T00:00:00Z.")
+]
+Wait = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait for files to be looked into; 0: not at all.")
+]
+
+
+@connect.command("mlflow")
+def connect_mlflow(
+    address: Annotated[
+        str, typer.Argument(envvar="MLFLOW_TRACKING_URI", help="The MLflow server.")
+    ],
+    name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
+    login: Annotated[
+        bool,
+        typer.Option(
+            "--login", help="Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        ),
+    ] = False,
+    username: Annotated[
+        str | None, typer.Option(help="Reference to the user name, as file:NAME.")
+    ] = None,
+    password: Annotated[
+        str | None, typer.Option(help="Reference to the password, as file:NAME.")
+    ] = None,
+    bearer: Annotated[
+        str | None,
+        typer.Option(help="Reference to a token: env:MLFLOW_TRACKING_TOKEN, or file:NAME."),
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="A header and a reference: X-Team=file:NAME.")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="A network that is not public and may be reached, as 10.2.0.0/16."),
+    ] = None,
+    wait: Wait = 30.0,
+    url: Url = "",
+    key: Key = "",
+    token: Token = "",
+    tenant: Tenant = "",
+    reason: Because = "connected from the command line",
+    as_json: Json = False,
+) -> None:
+    """Read an MLflow server: its models, versions, runs and files, as an inventory with owners,
+    gaps and evidence. Exit 0 if all of it was read, 3 if a part could not be, 2 if it cannot be
+    read. To repeat it reads what has changed since."""
+    from trimtab.cli.connecting import Wanted, connect_registry
+
+    wanted = Wanted(
+        address,
+        name,
+        login=login,
+        username=username,
+        password=password,
+        bearer=bearer,
+        headers=header or [],
+        networks=network or [],
+    )
+    remote = Remote(url, key, token, tenant)
+    raise typer.Exit(connect_registry(remote, wanted, wait, reason, as_json=as_json))
+
+
+def sync(
+    connection: Annotated[
+        str | None, typer.Argument(help="Name or id of a connection; else all of them.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything anew.")] = False,
+    wait: Wait = 30.0,
+    url: Url = "",
+    key: Key = "",
+    token: Token = "",
+    tenant: Tenant = "",
+    reason: Because = "asked from the command line",
+    as_json: Json = False,
+) -> None:
+    """Read connected registries now. Exit 0 if all was read, 3 if a part could not be, 2 if
+    nothing could."""
+    from trimtab.cli.connecting import sync_registries
+
+    remote = Remote(url, key, token, tenant)
+    code = sync_registries(remote, connection, wait, reason, full=full, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def inventory(
+    connection: Annotated[str | None, typer.Option(help="Name or id of a connection.")] = None,
+    text: Annotated[str | None, typer.Option(help="A part of the model's name.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="development, staging, production or archived.")
+    ] = None,
+    gap: Annotated[str | None, typer.Option(help="Only with a gap by this rule.")] = None,
+    inspection: Annotated[
+        str | None, typer.Option(help="clean, suspicious, malicious, unreadable or none.")
+    ] = None,
+    without_owner: Annotated[bool, typer.Option("--without-owner")] = False,
+    incomplete: Annotated[bool, typer.Option("--incomplete")] = False,
+    removed: Annotated[
+        bool, typer.Option("--removed", help="What registries have no more.")
+    ] = False,
+    as_of: AsOf = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A file instead: .csv, .json or .parquet."),
+    ] = None,
+    limit: Most = 100,
+    url: Url = "",
+    key: Key = "",
+    token: Token = "",
+    tenant: Tenant = "",
+    as_json: Json = False,
+) -> None:
+    """What connected registries hold, now or as it was."""
+    from trimtab.cli.connecting import Filters
+    from trimtab.cli.inventoried import export, show
+    from trimtab.cli.models import moment
+
+    filters = Filters(
+        connection=connection,
+        text=text,
+        stage=stage,
+        gap=gap,
+        inspection=inspection,
+        without_owner=without_owner,
+        incomplete=incomplete,
+        removed=removed,
+        as_of=moment(as_of),
+    )
+    remote = Remote(url, key, token, tenant)
+    if output is not None:
+        export(remote, filters, output)
+    else:
+        show(remote, filters, limit=limit, as_json=as_json)
+
+
+def record(
+    model: Annotated[str, typer.Argument(help="Name of the model in its registry.")],
+    version: Annotated[int, typer.Argument(help="Number of the version.")],
+    connection: Annotated[str | None, typer.Option(help="Name or id of a connection.")] = None,
+    as_of: AsOf = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Write its model card here: .html, .pdf, .json or .cdx.json."),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="What happened to it, newest first.")
+    ] = False,
+    url: Url = "",
+    key: Key = "",
+    token: Token = "",
+    tenant: Tenant = "",
+    as_json: Json = False,
+) -> None:
+    """One version that a registry holds: every field, and where it was read."""
+    from trimtab.cli.inventoried import show_history, show_record, write_card
+    from trimtab.cli.models import moment
+
+    remote = Remote(url, key, token, tenant)
+    at = moment(as_of)
+    if card is not None:
+        write_card(remote, model, version, connection, card, as_of=at)
+    elif history:
+        show_history(remote, model, version, connection, as_json=as_json)
+    else:
+        show_record(remote, model, version, connection, as_of=at, as_json=as_json)
