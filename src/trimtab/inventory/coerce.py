@@ -6,6 +6,7 @@ reason.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import unicodedata
@@ -20,6 +21,7 @@ _SEPARATORS = re.compile(r"[-_.\s/]+")
 _HALVES = re.compile("[\ud800-\udfff]")
 _DIRECTIONS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHORT_CHARS = 100
 _GREATEST = 1.7976931348623157e308
 """What some servers write in the place of an infinity."""
 
@@ -93,7 +95,15 @@ def _clean(found: str, limit: int) -> Plain:
 
 def folded(word: str) -> str:
     """`word` without case and separators, for comparing names: `dataOwner` is `data_owner`."""
+    return _folded_short(word) if len(word) <= _SHORT_CHARS else _fold(word)
+
+
+def _fold(word: str) -> str:
     return _SEPARATORS.sub("", unicodedata.normalize("NFKC", word).casefold())
+
+
+# The same few names come with every version, and are asked for once for each field.
+_folded_short = functools.lru_cache(maxsize=4_096)(_fold)
 
 
 def odd_characters(name: str) -> bool:
