@@ -45,7 +45,7 @@ def files(client: MlflowClient, one: Any) -> list[list[Any]] | None:
     """Path, size and SHA-256 of each; None where the client finds no way to them."""
     try:
         root = client.get_model_version_download_uri(one.name, one.version)
-        if not root.startswith("mlflow-artifacts:/"):
+        if not root.startswith("mlflow-artifacts:/") or root.startswith("mlflow-artifacts://"):
             return None
         base = root.removeprefix("mlflow-artifacts:/").strip("/")
         repository = (

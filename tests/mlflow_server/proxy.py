@@ -10,6 +10,7 @@ The first fault that `rule` gives for a request is done to it; without one it go
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -200,6 +201,10 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True  # whoever asked has gone
             if cut:
                 self.close_connection = True
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # whoever asked has gone
+                super().handle()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Nothing is said."""

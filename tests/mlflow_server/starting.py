@@ -34,6 +34,9 @@ ADMIN = ("admin", "a long password of the administrator")
 END_SECONDS = 20
 
 
+_started: dict[int, subprocess.Popen[bytes]] = {}
+
+
 @dataclass(frozen=True)
 class Server:
     """A server that runs: which major version of MLflow, where, and where it keeps things."""
@@ -82,6 +85,7 @@ def start(major: int, folder: Path, *, accounts: bool = False) -> Server:
             cwd=folder,
             start_new_session=True,
         )
+    _started[process.pid] = process
     url = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:
@@ -106,20 +110,23 @@ def end(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGTERM)
 
-    def is_gone() -> bool:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-        try:
-            os.killpg(pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
     try:
-        eventually(is_gone, END_SECONDS)
+        eventually(lambda: _is_gone(pid), END_SECONDS)
     except AssertionError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+    ours = _started.pop(pid, None)
+    if ours is not None:
+        ours.wait()
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process has ended; another one than that which started it may ask."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return told.rpartition(")")[2].split()[0] == "Z"
 
 
 @contextmanager

@@ -365,8 +365,8 @@ def read_address(url: str) -> httpx.URL:
     parts = path.split("/")
     if not parsed.host or not _PLAIN_PATH.fullmatch(path) or {".", ".."} & set(parts):
         _refuse_address("has no host, or a path with unusual parts")
-    if parsed.port == 0:
-        _refuse_address("has a port that is none")
+    if "%" in authority or not 0 < (parsed.port or 1) < 1 << 16 or parsed.port == 0:
+        _refuse_address("has a host or a port that is none")
     return parsed.copy_with(path=path or "/")
 
 
