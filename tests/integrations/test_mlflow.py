@@ -57,7 +57,8 @@ def opened(url: str, limits: Limits | None = None) -> MlflowSource:
 
 
 def all_models(source: MlflowSource) -> dict[str, SourceModel]:
-    found, page = {}, None
+    found: dict[str, SourceModel] = {}
+    page: str | None = None
     while True:
         listed = source.models(page)
         found |= {one.name: one for one in listed.items}
@@ -67,7 +68,8 @@ def all_models(source: MlflowSource) -> dict[str, SourceModel]:
 
 
 def all_versions(source: MlflowSource, model: str | None = None) -> list[SourceVersion]:
-    found, page = [], None
+    found: list[SourceVersion] = []
+    page: str | None = None
     while True:
         listed = source.versions(page, model=model)
         found += listed.items

@@ -31,7 +31,13 @@ def everything(search: Any, **arguments: Any) -> list[Any]:
 def version_of(client: MlflowClient, one: Any) -> dict[str, Any]:
     """A version with its aliases and files."""
     whole = client.get_model_version(one.name, one.version)
-    members = ("name", "version", "creation_timestamp", "last_updated_timestamp", "description")
+    members: tuple[str, ...] = (
+        "name",
+        "version",
+        "creation_timestamp",
+        "last_updated_timestamp",
+        "description",
+    )
     members += ("user_id", "current_stage", "source", "run_id", "status", "status_message")
     members += ("run_link", "tags")
     return {
@@ -77,7 +83,14 @@ def _repository(base: str) -> Any:
 
 def run_of(run: Any) -> dict[str, Any]:
     """A run with what it has logged."""
-    members = ("run_id", "experiment_id", "run_name", "user_id", "status", "start_time")
+    members: tuple[str, ...] = (
+        "run_id",
+        "experiment_id",
+        "run_name",
+        "user_id",
+        "status",
+        "start_time",
+    )
     members += ("end_time", "artifact_uri", "lifecycle_stage")
     info = {name: getattr(run.info, name) for name in members}
     return {
@@ -103,7 +116,13 @@ def vars_of(entity: Any) -> dict[str, Any]:
 def logged_of(client: MlflowClient, model_id: str) -> dict[str, Any]:
     """A logged model."""
     one = client.get_logged_model(model_id)
-    members = ("model_id", "experiment_id", "name", "artifact_location", "creation_timestamp")
+    members: tuple[str, ...] = (
+        "model_id",
+        "experiment_id",
+        "name",
+        "artifact_location",
+        "creation_timestamp",
+    )
     members += ("last_updated_timestamp", "model_type", "source_run_id", "tags", "params")
     return {
         **{name: getattr(one, name) for name in members},
@@ -114,7 +133,13 @@ def logged_of(client: MlflowClient, model_id: str) -> dict[str, Any]:
 
 def experiment_of(one: Any) -> dict[str, Any]:
     """An experiment."""
-    members = ("experiment_id", "name", "artifact_location", "lifecycle_stage", "tags")
+    members: tuple[str, ...] = (
+        "experiment_id",
+        "name",
+        "artifact_location",
+        "lifecycle_stage",
+        "tags",
+    )
     members += ("creation_time", "last_update_time")
     return {name: getattr(one, name) for name in members}
 

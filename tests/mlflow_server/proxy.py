@@ -158,6 +158,17 @@ class Proxy:
         connection.close()
         return found
 
+    def found(self, request: Request, target: str, fault: Fault | None) -> Any:
+        """What is answered: status, headers, body."""
+        if isinstance(fault, Slow):
+            time.sleep(fault.seconds)
+        if isinstance(fault, Status):
+            return fault.status, dict(fault.headers), fault.body
+        status, headers, answer = self.forward(
+            request.method, target, request.headers, request.body
+        )
+        return status, headers, fault.change(answer) if isinstance(fault, Changed) else answer
+
 
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -171,16 +182,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 reset(self.connection)
                 self.close_connection = True
                 return
-            if isinstance(fault, Slow):
-                time.sleep(fault.seconds)
-            if isinstance(fault, Status):
-                status, headers, answer = fault.status, dict(fault.headers), fault.body
-            else:
-                status, headers, answer = proxy.forward(
-                    self.command, self.path, dict(self.headers), body
-                )
-            if isinstance(fault, Changed):
-                answer = fault.change(answer)
+            status, headers, answer = proxy.found(request, self.path, fault)
             self._answer(status, headers, answer, cut=isinstance(fault, Truncated))
 
         do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815

@@ -137,7 +137,9 @@ def shared(major: int, base: Path, *, accounts: bool = False) -> Iterator[Server
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "users.json"
     with _locked(folder):
-        known = json.loads(state.read_text()) if state.exists() else {"users": 0}
+        known: dict[str, Any] = {"users": 0}
+        if state.exists():
+            known = json.loads(state.read_text())
         if not known["users"]:
             server = start(major, folder, accounts=accounts)
             known = {"users": 0, "url": server.url, "pid": server.pid}

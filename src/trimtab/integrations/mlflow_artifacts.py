@@ -234,11 +234,11 @@ def _root(place: Place, told: Any) -> str:
 
 
 def _entry(item: Any) -> tuple[str, bool, int | None]:
+    if isinstance(item, dict) and not safe_path(item.get("path")):  # as it came
+        raise Unfit("its path is none below the version")
     entry = fit(item)
     path, is_folder, size = entry.get("path"), entry.get("is_dir", False), entry.get("file_size")
-    if not safe_path(path) or not isinstance(path, str):
-        raise Unfit("its path is none below the version")
-    if not isinstance(is_folder, bool) or isinstance(size, bool):
+    if not isinstance(path, str) or not isinstance(is_folder, bool) or isinstance(size, bool):
         raise Unfit("it does not say what it is")
     if isinstance(size, str) and re.fullmatch("[0-9]{1,19}", size):
         size = int(size)

@@ -10,6 +10,7 @@ Errors quote the other side briefly, in printable characters, and without our se
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -392,7 +393,12 @@ def _name(error: Exception) -> str:
 
 def _forms(secrets: Iterable[str]) -> tuple[str, ...]:
     """Each secret in the forms in which it could come back, the longest first."""
-    found = {form for one in secrets if one for form in (one, quote(one, ""), quote_plus(one))}
+    found = {
+        form
+        for one in secrets
+        if one
+        for form in (one, quote(one, ""), quote_plus(one), json.dumps(one)[1:-1])
+    }
     return tuple(sorted(found, key=len, reverse=True))
 
 
