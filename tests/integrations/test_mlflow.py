@@ -15,7 +15,7 @@ from tests.mlflow_server.starting import Server, oracle, shared
 
 from trimtab.integrations.mlflow import Credentials, Limits, MlflowSource
 from trimtab.integrations.mlflow_calls import PERMITTED
-from trimtab.inventory.source import Details, Part, SourceModel, SourceVersion
+from trimtab.inventory.source import Details, Part, Source, SourceModel, SourceVersion
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +54,11 @@ def source(server: Server) -> Iterator[MlflowSource]:
 
 def opened(url: str, limits: Limits | None = None) -> MlflowSource:
     return MlflowSource(url, Credentials.none(), limits=limits or Limits(), networks=LOOPBACK)
+
+
+def as_port(source: MlflowSource) -> Source:
+    """It has the shape that everybody else knows; the type checker sees to it."""
+    return source
 
 
 def all_models(source: MlflowSource) -> dict[str, SourceModel]:

@@ -394,8 +394,8 @@ ESCAPING = [
 def test_addresses_are_inert(evil: Simulator, source: MlflowSource, address: str) -> None:
     found = details_of(source, source=address)
     assert found.listing is None
-    (fault,) = found.faults
-    assert (fault.part, fault.passing) == (Part.ARTIFACTS, False)
+    (fault,) = [one for one in found.faults if one.part is Part.ARTIFACTS]
+    assert not fault.passing
     assert not [one for one in evil.requests if "artifact" in one.path]
     one = SourceVersion("model-0", 1, version("model-0", 1, source=address))
     with pytest.raises(Unavailable), source.content(one, SourceFile("MLmodel", 1)):
@@ -538,3 +538,15 @@ def test_credentials_that_cannot_be_sent(made: Any) -> None:
     with pytest.raises(InvalidInput) as refused:
         made()
     assert refused.value.field
+
+
+def test_a_registered_model_that_is_called_like_a_logged_one(
+    evil: Simulator, source: MlflowSource
+) -> None:
+    origin = version("m-1", 2, source="mlflow-artifacts:/1/files")
+    evil.answers[f"GET {API}/model-versions/get"] = always({"model_version": origin})
+    found = details_of(source, source="models:/m-1/2")
+    assert found.faults == ()
+    assert found.logged_model is None
+    assert found.listing is not None
+    assert found.listing.root == "mlflow-artifacts:/1/files"

@@ -85,6 +85,7 @@ class MlflowSource:
             )
         )
         self._chains = Chains(limits.pages)
+        self._sizes: dict[str, int] = {}
         self._files = Files(self._calls, limits)
         self._reader = Reader(self._calls, limits, self.version)
 
@@ -166,9 +167,9 @@ class MlflowSource:
     def _page(
         self, where: str, key: str, query: Query, page: str | None, chain: str
     ) -> tuple[list[Any], str | None]:
-        """The items of a page, and the token of the next. Where it has too many bytes, or what
-        nobody can read, fewer items are asked for: one of them is at fault."""
-        most = self._limits.page_items
+        """The items of a page, and the token of the next. Where it has too many bytes, or the
+        server fails at it, fewer items are asked for: one of them is at fault."""
+        most = self._sizes.get(chain, self._limits.page_items)
         while True:
             asked = {**query, "max_results": most, **({} if page is None else {"page_token": page})}
             try:
@@ -181,6 +182,7 @@ class MlflowSource:
                 continue
             if len(items) > most:
                 raise NotMlflow(f"it answers with {len(items)} items, where {most} were asked for")
+            self._sizes[chain] = min(most * _SMALLER, self._limits.page_items)
             return items, self._chains.lead_on(chain, page, answer.get("next_page_token"))
 
     def _one(self, what: str, key: str, query: Query) -> Any:

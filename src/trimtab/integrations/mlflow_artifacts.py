@@ -24,7 +24,7 @@ _LOGGED_ID = re.compile("[A-Za-z0-9_-]{1,256}")
 _ROUNDS = 4
 _DECODED_AGAIN = re.compile("%[0-9A-Fa-f]{2}")
 _MLFLOW_ARTIFACTS = "mlflow-artifacts:"
-_LOGGED = "models:/m-"
+_MODELS = "models:/"
 _RUNS = "runs:/"
 
 
@@ -70,8 +70,11 @@ def safe_path(path: object) -> bool:
 
 def logged_model_of(source: str) -> str | None:
     """The id of the logged model that a version's source names."""
-    name = source.removeprefix("models:/").split("/")[0]
-    return name if source.startswith(_LOGGED) and _LOGGED_ID.fullmatch(name) else None
+    if not source.startswith(_MODELS):
+        return None
+    name = source.removeprefix(_MODELS).strip("/")
+    # With a second part it would be a registered model and its version.
+    return name if _LOGGED_ID.fullmatch(name) else None
 
 
 def place_of(source: str, run: Document | None, calls: Calls) -> Place:
@@ -82,8 +85,7 @@ def place_of(source: str, run: Document | None, calls: Calls) -> Place:
     """
     model = logged_model_of(source)
     if model is not None:
-        below = source.removeprefix("models:/").removeprefix(model).strip("/")
-        return _checked(Place(Kind.LOGGED_MODEL, source, model, below))
+        return Place(Kind.LOGGED_MODEL, source, model)
     proxied = _proxied(source, calls)
     if proxied is not None:
         return _checked(Place(Kind.PROXY, source, path=proxied))

@@ -68,7 +68,6 @@ class Answer:
     """What came back; a status of 400 and more, too, where it is not tried again."""
 
     status: int
-    content_type: str
     body: bytes
 
 
@@ -184,8 +183,7 @@ class Outbound:
         """
         request = self._request(method, path, query, body)
         with self._persisted(request, self._limits.request_seconds, whole=True) as (answer, taken):
-            content_type = answer.headers.get("Content-Type", "")
-            return Answer(answer.status_code, self.said(content_type), taken)
+            return Answer(answer.status_code, taken)
 
     @contextmanager
     def stream(self, path: str, *, query: Query | None = None) -> Iterator[Iterator[bytes]]:
