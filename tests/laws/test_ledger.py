@@ -30,6 +30,10 @@ EXEMPT = {
     "executors": "which processes are alive, by the time of the database",
     "log_in_places": "where somebody has logged in before; each log-in has an entry",
     "key_uses": "when a key was last used; nothing was decided",
+    "sync_states": "when a registry is read next; each cycle has its entries",
+    "inventory_sightings": "what a scan last showed; each change of a record has its entry",
+    "inventory_revisions": "what a record said and when; each has the entry that it was made by",
+    "lineage_edges": "follow from records, each revision of which has its entry",
     "request_nonces": "signed requests that were taken once; what they changed has entries",
 }
 """Tables that are written without an event, and why."""
@@ -42,6 +46,10 @@ WRITES_ITSELF = {
     "platform/executors.py": "leases of processes, outside any unit of work",
     "identity/credential_store.py": "sessions, uses, nonces, through the unit of work",
     "monitoring/late_store.py": "counts of what came late, through the unit of work",
+    "inventory/connection_store.py": "when registries are due, through the unit of work",
+    "inventory/sighting_store.py": "what scans showed, through the unit of work",
+    "inventory/store.py": "the end of a revision, with the next one, through the unit of work",
+    "inventory/lineage_store.py": "the end of an edge, with its record, through the unit of work",
     "registry/routing.py": "reports of gateways, through the unit of work",
     "observations/store.py": "when a batch was received, through the unit of work",
 }

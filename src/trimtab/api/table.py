@@ -23,6 +23,8 @@ WHY_OPEN = {
     "GET /docs/errors": "says what a code means, to whoever was refused with it",
     "POST /api/v1/tokens": "takes the credential itself, in the body",
     "POST /api/v1/tokens/exchange": "takes the credential itself, in a header",
+    "POST /api/v1/connections/{connection}/messages": "takes what a registry has signed with the "
+    "secret of its connection, and only wakes a look at that registry",
     "POST /api/v1/password": "takes the present password, and changes that of whoever sends it",
     "GET /.well-known/jwks.json": "public keys, for whoever verifies a token",
     "GET /account": "demands a session, of whoever, and shows nobody else's",
