@@ -258,7 +258,7 @@ def _unread(text: str, findings: Findings) -> None:
     findings.add("requirement", Severity.SUSPICIOUS, "file", f"not understood: {shown(bare)}")
 
 
-_DECIMALS = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?|\b\d{17,18}\b")
+_DECIMALS = re.compile(r"[+-]?\b\d{0,20}\.\d+(?:[eE][+-]?\d+)?|\b\d{17,18}\b")
 
 
 def private_in(text: str, where: str, findings: Findings) -> None:

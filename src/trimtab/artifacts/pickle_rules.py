@@ -42,6 +42,16 @@ class Rules:
             return Severity.MALICIOUS
         return Severity.SUSPICIOUS
 
+    def mixed(self, found: Global) -> bool:
+        """Whether module and name are both of the allow-list, though not with each other."""
+        modules, names = self._halves
+        return found.module in modules and found.name in names
+
+    @functools.cached_property
+    def _halves(self) -> tuple[frozenset[str], frozenset[str]]:
+        modules, names = zip(*self.allowed, strict=True)
+        return frozenset(modules), frozenset(names)
+
     def _reaches_danger(self, module: str, name: str) -> bool:
         parts = module.split(".")
         heads = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}

@@ -96,16 +96,20 @@ def _note_ways(walked: Walked, where: str, findings: Findings, in_torch: bool) -
 
 
 def _as_plain_pickle(data: bytes, max_opcodes: int, start: int) -> set[Global]:
-    """Globals that `pickle.load` would meet where joblib reads numbers.
+    """Globals that `pickle.load` would meet where joblib reads numbers, or another pickle.
 
-    Numbers make opcodes by chance, and almost never a name that could be imported.
+    Numbers make opcodes by chance, and almost never a name that could be imported. A pickle
+    inside has a memo of its own: read with that of the outer one, halves of allowed names are
+    put together wrongly, and lead nowhere.
     """
+    known = rules()
     walked = follow(data, max_opcodes, arrays=False, start=start)
     return {
         found
         for found in walked.globals
-        if all(part is None or _importable(part) for part in (found.module, found.name))
-        and found.resolved
+        if found.resolved
+        and all(part is not None and _importable(part) for part in (found.module, found.name))
+        and not known.mixed(found)
     }
 
 
