@@ -51,6 +51,7 @@ from trimtab.kernel.events import plain
 
 _ZIPS = (Format.ZIP, Format.ZIP_PYTORCH, Format.KERAS_ZIP)
 _TORCH_WEIGHTS = re.compile(r"[^/]+/(?:data|constants|tensors)/\d+")
+_PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")
 _SKOPS_TYPES = ("builtins.type", "builtins.NoneType")
 _HDF5_CODE = (b'"Lambda"', b'"class_name": "Lambda"', b"TorchModuleWrapper", b"__lambda__")
 _TAR_BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, IndexError)
@@ -88,7 +89,8 @@ class Contents:
         found = sniff(data[:HEAD_BYTES], data[-TAIL_BYTES:], len(data))
         if found in _ZIPS:
             return found
-        if looks_like_pickle(data, len(data)):
+        called_so = found is Format.UNKNOWN and suffix(path) in _PICKLE_SUFFIXES
+        if called_so or looks_like_pickle(data, len(data)):
             return Format.PICKLE
         if found is Format.ONNX and is_saved_model(data):
             return Format.SAVED_MODEL

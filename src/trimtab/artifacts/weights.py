@@ -100,7 +100,7 @@ def survey_numpy(data: bytes, where: str, findings: Findings) -> None:
             return
         if begin + dtype.itemsize * math.prod(_lengths(list(shape))) != len(data):
             raise _Broken("not as long as its shape")
-    except (_Broken, TypeError, ValueError, SyntaxError, KeyError, struct.error) as error:
+    except (_Broken, TypeError, ValueError, SyntaxError, LookupError, struct.error) as error:
         detail = f"a header that cannot be read: {type(error).__name__}"
         findings.add("malformed", Severity.UNREADABLE, where, detail)
 
