@@ -28,6 +28,7 @@ RELAXED = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+FEWER = settings(RELAXED, max_examples=100)
 PICKLES = [
     pickle.dumps(value, protocol)
     for protocol in range(6)
@@ -118,20 +119,20 @@ def surveyed(data: bytes, path: str) -> Result:
     return overall(noted, read=True)
 
 
-@RELAXED
+@FEWER
 @given(st.sampled_from(MAGICS), st.binary(max_size=400), st.sampled_from(sorted(DOCUMENTS)))
 def test_a_survey_of_random_bytes_always_answers(magic: bytes, rest: bytes, path: str) -> None:
     surveyed(magic + rest, path)
 
 
-@RELAXED
+@FEWER
 @given(st.data())
 def test_a_survey_of_mutated_documents_always_answers(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(DOCUMENTS)))
     surveyed(data.draw(mutated(DOCUMENTS[path])), path)
 
 
-@RELAXED
+@FEWER
 @given(st.data())
 def test_a_survey_never_calls_a_payload_clean_whatever_stands_around_it(
     data: st.DataObject,
