@@ -16,10 +16,16 @@ from trimtab.artifacts.wire import Field, fields
 from trimtab.kernel.errors import IntegrityFailed
 
 _HEADER_BYTES = 16 << 20
-_SAFETENSORS_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "I16": 2, "U16": 2,
-    "F16": 2, "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8, "C64": 8,
-}  # fmt: skip
+_SAFETENSORS_BYTES = {f"{kind}{bits}": bits // 8 for kind in "IUF" for bits in (16, 32, 64)} | {
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "F8_E5M2": 1,
+    "F8_E4M3": 1,
+    "F8_E8M0": 1,
+    "BF16": 2,
+    "C64": 8,
+}
 _REACHES_OUT = frozenset(
     {
         "EagerPyFunc",

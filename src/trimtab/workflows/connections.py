@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from trimtab.audit.work import Reading, Work
@@ -67,43 +67,11 @@ def connect(
         Conflict: there is one of this name.
     """
     demand_own(actor, asked.tenant)
-    if asked.kind != MLFLOW:
-        raise InvalidInput(
-            f"there is no kind of registry {ascii(asked.kind)[:40]}",
-            field="kind",
-            remedy=f"there is {MLFLOW}",
-        )
-    url = str(read_address(asked.url)).rstrip("/")
-    secrets = secrets_of(parts.settings)
-    demand_auth(secrets, asked.auth, asked.tenant)
-    if asked.webhook is not None:
-        secrets.check(asked.webhook, tenant=asked.tenant, where="webhook")
-    if asked.tag_map is not None:
-        adapted(asked.tag_map)
+    url = _checked(parts, asked)
     networks = _networks(actor, asked.networks)
     with parts.records.begin(actor, reason=reason) as work:
         identity.demand_tenant(work, asked.tenant)
-        connection = Connection(
-            id=new_id("con"),
-            tenant=asked.tenant,
-            kind=asked.kind,
-            name=asked.name or _name_of(url),
-            url=url,
-            mode=Mode.OBSERVE,
-            auth=asked.auth,
-            networks=networks,
-            tag_map=asked.tag_map,
-            webhook=asked.webhook,
-            paused=False,
-            health=Health.NEW,
-            health_reason="",
-            server="",
-            identity="",
-            may_write=None,
-            warnings=(),
-            created_by=actor.id,
-            created_at=work.now,
-        )
+        connection = _new(asked, url, networks, actor, work.now)
         event = ConnectionCreated(
             connection.id,
             connection.tenant,
@@ -119,6 +87,50 @@ def connect(
         connection_store.begin_state(work, State(connection.id, work.now, full, None, {}, {}))
         then(work, connection)
     return connection
+
+
+def _checked(parts: Parts, asked: Asked) -> str:
+    """The address of a registry that can be connected as it is asked for."""
+    if asked.kind != MLFLOW:
+        raise InvalidInput(
+            f"there is no kind of registry {ascii(asked.kind)[:40]}",
+            field="kind",
+            remedy=f"there is {MLFLOW}",
+        )
+    url = str(read_address(asked.url)).rstrip("/")
+    secrets = secrets_of(parts.settings)
+    demand_auth(secrets, asked.auth, asked.tenant)
+    if asked.webhook is not None:
+        secrets.check(asked.webhook, tenant=asked.tenant, where="webhook")
+    if asked.tag_map is not None:
+        adapted(asked.tag_map)
+    return url
+
+
+def _new(
+    asked: Asked, url: str, networks: tuple[str, ...], actor: Actor, now: datetime
+) -> Connection:
+    return Connection(
+        id=new_id("con"),
+        tenant=asked.tenant,
+        kind=asked.kind,
+        name=asked.name or _name_of(url),
+        url=url,
+        mode=Mode.OBSERVE,
+        auth=asked.auth,
+        networks=networks,
+        tag_map=asked.tag_map,
+        webhook=asked.webhook,
+        paused=False,
+        health=Health.NEW,
+        health_reason="",
+        server="",
+        identity="",
+        may_write=None,
+        warnings=(),
+        created_by=actor.id,
+        created_at=now,
+    )
 
 
 def pause(
@@ -163,8 +175,15 @@ def ask(
     demand_say(actor, connection.tenant)
     demand_running(connection)
     wish = {"scope": scope.value, "model": model, "by": actor.id, "reason": reason}
-    connection_store.move_state(work, connection.id, asked=wish, due_at=work.now)
+    wake(work, connection, wish)
     return connection
+
+
+def wake(work: Work, connection: Connection, wish: Mapping[str, Any]) -> None:
+    """Have a cycle begin now; where one runs, once it has ended."""
+    running = connection_store.state(work, connection.id).progress.get("phase", "ended") != "ended"
+    when = {} if running else {"due_at": work.now}
+    connection_store.move_state(work, connection.id, asked=dict(wish), **when)
 
 
 def demand_running(connection: Connection) -> None:

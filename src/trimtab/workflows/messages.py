@@ -22,6 +22,7 @@ from trimtab.inventory.model import Connection, Scope
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, Unavailable
 from trimtab.sdk import shapes
+from trimtab.workflows.connections import wake
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.registries import secrets_of
 
@@ -135,4 +136,4 @@ def _wake(work: Work, connection: Connection, model: str | None) -> None:
         return
     if before and before != wish:
         wish |= {"scope": Scope.CHANGES.value, "model": None}
-    connection_store.move_state(work, connection.id, asked=wish, due_at=work.now)
+    wake(work, connection, wish)
