@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
+from tests.registries import Registry
 from tests.web.conftest import MODEL, PASSWORD, Browser, World
 
 from trimtab.approvals import service as approvals
@@ -21,6 +22,8 @@ from trimtab.identity import service as identity
 from trimtab.identity.model import ApiKey, Person
 from trimtab.identity.passwords import hash_password
 from trimtab.identity.roles import ROLES
+from trimtab.inventory import store
+from trimtab.inventory.store import Filter
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.ids import Digest, IncidentId, TenantId
 from trimtab.platform.database import Kind, metadata
@@ -29,6 +32,9 @@ from trimtab.policies.operation import ActionName
 from trimtab.registry.model import TrainingTrigger
 from trimtab.remediation import service as remediation
 from trimtab.retraining import service as retraining
+from trimtab.workflows import connections, judging
+from trimtab.workflows.connections import Asked
+from trimtab.workflows.ingest import Ingest
 from trimtab.workflows.parts import ENVIRONMENT
 
 OURS, THEIRS, VACANT = "acme", "globex", "vacant"
@@ -58,6 +64,9 @@ class Belongings:
     """Somebody of the same tenant whom nothing else in this house depends on."""
     key: str
     sequence: int
+    connection: str
+    record: str
+    waiver: str
 
 
 @dataclass(frozen=True)
@@ -223,6 +232,7 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
         )
     asker = fleet if owner != OURS else own
     issued, _ = key(world, owner, own)
+    connection, record, waiver = registry(world, owner, asker.actor())
     return Belongings(
         tenant=owner,
         model=MODEL,
@@ -238,7 +248,34 @@ def moved_in(world: World, owner: str | None, fleet: Person) -> Belongings:
         colleague=colleague(world, owner).id,
         key=issued.id,
         sequence=newest[0].sequence,
+        connection=connection,
+        record=record,
+        waiver=waiver,
     )
+
+
+def registry(world: World, owner: str | None, asker: Actor) -> tuple[str, str, str]:
+    """A registry that was read, a version in it, and a waiver of one of its gaps."""
+    parts, whose = world.parts, None if owner is None else TenantId(owner)
+    name = owner or "fleet"
+    asked = Asked("mlflow", f"https://mlflow.{name}.example.org", tenant=whose, name=name)
+    made = connections.connect(parts, asker, asked, reason=f"read for {name}")
+    theirs = Registry()
+    theirs.add(f"model of {name}", stage="Production", owner=f"team of {name}")
+    Ingest(parts).cycle(made.id, lambda _: theirs)
+    with parts.records.look() as reading:
+        record = store.listed(reading, Filter(connection=made.id))[0].id
+    waiver = judging.grant(
+        parts,
+        asker,
+        judging.Judge(parts),
+        record_id=record,
+        rule="purpose-stated",
+        whole_model=False,
+        expires_at=parts.clock.now() + timedelta(days=30),
+        reason=f"the purpose is well known to {name}",
+    )
+    return made.id, record, waiver.id
 
 
 def asked_for(world: World, owner: str | None, asker: Actor) -> str:

@@ -49,6 +49,11 @@ NEVER_TWICE = {
     "/api/v1/people/{person}/end-credentials": "what has ended is ended again",
     "/api/v1/service-accounts/{account}/disable": "names the state that is to be",
     "/api/v1/service-accounts/{account}/enable": "names the state that is to be",
+    "/api/v1/connections/{connection}/pause": "names the state that is to be",
+    "/api/v1/connections/{connection}/resume": "names the state that is to be",
+    "/api/v1/connections/{connection}/sync": "a wish that is there already is there",
+    "/api/v1/connections/{connection}/messages": "each has an id, under which it is taken once",
+    "/api/v1/compliance/preview": "looks, and changes nothing",
     "/api/v1/audit/verify": "looks, and changes nothing",
     "/api/v1/clock/step": "names where the clock is to go, and not how far",
 }

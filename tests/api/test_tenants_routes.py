@@ -146,7 +146,30 @@ def _stop(b: Belongings, verb: str) -> Ask:
     return Ask(f"/switches/{verb}", form={"scope": scope, **BECAUSE})
 
 
+def _connect(b: Belongings) -> Ask:
+    where = f"https://new.{b.tenant or 'fleet'}.example.org"
+    return Ask("/api/v1/connections", json={"url": where, "tenant": b.tenant, **BECAUSE})
+
+
+def _connection(b: Belongings, verb: str) -> Ask:
+    return Ask(f"/api/v1/connections/{b.connection}/{verb}", json=BECAUSE)
+
+
+def _waive(b: Belongings) -> Ask:
+    until = {"expires_at": "2027-01-01T00:00:00Z"}
+    body = {"rule": "owner-named", "record": b.record, **until, **BECAUSE}
+    return Ask("/api/v1/compliance/waivers", json=body)
+
+
 CHANGES: dict[str, Callable[[Belongings], Ask]] = {
+    "POST /api/v1/connections": _connect,
+    "POST /api/v1/connections/{connection}/pause": lambda b: _connection(b, "pause"),
+    "POST /api/v1/connections/{connection}/resume": lambda b: _connection(b, "resume"),
+    "POST /api/v1/connections/{connection}/sync": lambda b: _connection(b, "sync"),
+    "POST /api/v1/compliance/waivers": _waive,
+    "DELETE /api/v1/compliance/waivers/{waiver}": lambda b: Ask(
+        f"/api/v1/compliance/waivers/{b.waiver}?reason=because+of+it"
+    ),
     "DELETE /api/v1/kill-switches/{scope}": lambda b: Ask(f"{_switch(b)}&reason=because+of+it"),
     "PUT /api/v1/kill-switches/{scope}": lambda b: Ask(_switch(b), json=BECAUSE),
     "PUT /api/v1/log-level": lambda b: Ask(
@@ -239,6 +262,8 @@ EXCEPTIONS = {
     "POST /api/v1/tokens": "takes address and password themselves, and gives a token for these",
     "POST /api/v1/tokens/exchange": "takes a key, and gives a token for that",
     "POST /api/v1/password": "takes address and password themselves, and changes the latter",
+    "POST /api/v1/connections/{connection}/messages": "takes what a registry has signed",
+    "POST /api/v1/compliance/preview": "changes nothing: what other rules would say of one's own",
     "POST /login": "the same, and opens a session of whoever they belong to",
     "POST /account/log-out-everywhere": "ends all sessions of whoever sends it",
     "POST /account/password": "takes the present password, and changes that of whoever sends it",
@@ -249,16 +274,31 @@ EXCEPTIONS = {
 SHARED_READING = {"GET /api/v1/routing": "one table routes for all tenants"}
 """What is read by the fleet alone."""
 
-OBJECTS = ("version", "number", "approval", "rollout", "incident", "remediation", "sequence")
+OBJECTS = (
+    "version",
+    "number",
+    "approval",
+    "rollout",
+    "incident",
+    "remediation",
+    "sequence",
+    "connection",
+    "record",
+)
 """Parts of an address that name something that belongs to somebody."""
 
 UNSHOWN = ("svc_", "ak_", "dep_")
 """Ids of accounts, keys and deployments: no answer that reads has them."""
 
-UNSEEN = ("key", "person", "account")
+UNSEEN = ("key", "person", "account", "connection", "record", "waiver")
 """What of the fleet a tenant does not see at all."""
 
+NAMED_WITHIN = {"POST /api/v1/compliance/waivers": "its body names a record"}
+"""Routes that name what a tenant does not see at all, elsewhere than in their addresses."""
+
 QUERIES = {
+    "/api/v1/inventory": ("?limit=1", "?connection={connection}"),
+    "/api/v1/inventory/lineage": ("?node=version:x&connection={connection}",),
     "/api/ml/model/latest": ("?model={model}",),
     "/api/ml/model/download": ("?model={model}&version={version}",),
     "/api/v1/approvals": ("?limit=1",),
@@ -321,7 +361,7 @@ def test_nobody_of_a_tenant_changes_what_is_not_theirs(
             continue
         assert answer.status_code in REFUSED, f"{who.name}: {answer.status_code} {answer.text}"
         if owner is None:
-            hidden = any(f"{{{part}}}" in route for part in UNSEEN)
+            hidden = any(f"{{{part}}}" in route for part in UNSEEN) or route in NAMED_WITHIN
             assert answer.status_code == 403 or hidden, "it is there, and may be seen"
         if ask.form is None and answer.status_code == 403:
             body = answer.json()
