@@ -39,7 +39,7 @@ DOCUMENTS = {
     "MLmodel": b"flavors:\n  sklearn: {code: null}\nrun_id: &a x\nother: *a\n",
     "requirements.txt": b"-r x\n--index-url https://a:b@c/d\ne[f]==1 ; g\n",
     "a.json": b'{"class_name": "Dense", "module": "keras.layers", "a": [1, 2.5, null]}',
-    "a.safetensors": b'\x3a\0\0\0\0\0\0\0{"a": {"dtype": "U8", "shape": [1], '
+    "a.safetensors": b'\x3a\0\0\0\0\0\0\0{"a": {"dtype": "U32", "shape": [1], '
     b'"data_offsets": [0, 4]}}\0\0\0\0',
     "a.gguf": b"GGUF\3\0\0\0"
     + b"\0" * 8

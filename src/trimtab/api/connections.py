@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, open_to_all, whose
-from trimtab.api.paging import Pages, going_on
+from trimtab.api.paging import Pages
 from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading, Work
 from trimtab.inventory.model import Auth, Connection, Scope, Sync
@@ -107,7 +107,7 @@ def list_syncs(
 ) -> shapes.Page[shapes.SyncShape]:
     """When it was read, as whom, and what came of it; newest first."""
     place = pages.place(actor)
-    with parts.records.look() as reading, going_on():
+    with parts.records.look() as reading:
         found = inventoried.syncs(reading, actor, connection, before=place, limit=pages.limit)
     return shapes.Page(
         items=[_sync(one) for one in found], next=pages.page(actor, found, lambda one: one.id)

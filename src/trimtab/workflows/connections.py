@@ -142,16 +142,16 @@ def pause(
     reason: str,
     then: Then[Connection] = nothing_more,
 ) -> Connection:
-    """Read a registry no more, or again; what is on record stays.
+    """Read a registry no more, or again; what is on record stays. Safe to repeat.
 
     Raises:
         NotFound: there is no such connection of the actor's.
-        InvalidMove: it is so already.
     """
     with parts.records.begin(actor, reason=reason) as work:
         connection = visible(work, actor, connection_id)
         demand_say(actor, connection.tenant)
-        connection = connection_store.save(work, *connection.pause(paused))
+        if connection.paused is not paused:
+            connection = connection_store.save(work, *connection.pause(paused))
         then(work, connection)
         return connection
 
