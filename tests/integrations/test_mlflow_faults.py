@@ -138,9 +138,9 @@ def test_a_part_that_fails_leaves_the_others(
 
 
 def test_one_bad_item_of_a_real_page(proxy: Proxy, source: MlflowSource) -> None:
-    every = source.versions()
+    every = source.versions(model="iris-classifier")
     proxy.rule = lambda _request: each_item(lambda item: {**item, "version": "one"})
-    page = source.versions()
+    page = source.versions(model="iris-classifier")
     assert page.items == every.items[1:]
     assert [one.name for one in page.malformed] == [every.items[0].name]
 
@@ -152,7 +152,8 @@ def test_what_fails_in_one_page_makes_smaller_pages(proxy: Proxy, source: Mlflow
         return Status(500) if int(request.query.get("max_results", ["0"])[0]) > 4 else None
 
     proxy.rule = large
-    found, page = [], None
+    found: list[SourceVersion] = []
+    page: str | None = None
     while True:
         listed = source.versions(page)
         found += listed.items
@@ -171,7 +172,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             called(found, "users/create", {"username": name, "password": f"{name} password 12"})
         called(found, "registered-models/create", {"name": "guarded"})
         granted = {"username": "editor", "resource_type": "registered_model"}
-        granted |= {"resource_pattern": "guarded", "permission": "EDIT"}
+        granted |= {"resource_id": "guarded", "permission": "EDIT"}
         called(found, "users/permissions/grant", granted, version="3.0")
         yield found
 
