@@ -151,7 +151,7 @@ def test_more_items_than_were_asked_for(evil: Simulator) -> None:
     source.close()
 
 
-BAD = [
+BAD: list[Any] = [
     None,
     5,
     "text",
