@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.mlflow_server.proxy import Proxy
-from tests.mlflow_server.starting import Server, oracle, shared
+from tests.mlflow_server.starting import Server, oracle
 
 from trimtab.integrations.mlflow import Credentials, Limits, MlflowSource
 from trimtab.integrations.mlflow_calls import PERMITTED
@@ -31,13 +31,9 @@ SENT_ON_2_AND_3 = {
 }
 
 
-@pytest.fixture(scope="module", params=[3, 2])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    base = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):
-        base = base.parent
-    with shared(request.param, base) as found:
-        yield found
+@pytest.fixture(scope="module", params=["mlflow3", "mlflow2"])
+def server(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")

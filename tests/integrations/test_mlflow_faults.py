@@ -24,7 +24,7 @@ from tests.mlflow_server.proxy import (
     Truncated,
     each_item,
 )
-from tests.mlflow_server.starting import ADMIN, Server, mlflow_server, shared
+from tests.mlflow_server.starting import ADMIN, Server, mlflow_server
 
 from trimtab.integrations.mlflow import Credentials, Limits, MlflowSource
 from trimtab.inventory.source import Details, SourceVersion
@@ -53,13 +53,9 @@ BROKEN: dict[str, Fault] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    base = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):
-        base = base.parent
-    with shared(3, base) as found:
-        yield found
+@pytest.fixture
+def server(mlflow3: Server) -> Server:
+    return mlflow3
 
 
 @pytest.fixture
