@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, open_to_all, whose
-from trimtab.api.paging import Pages
+from trimtab.api.paging import Pages, whole
 from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Reading, Work
 from trimtab.inventory.model import Auth, Connection, Scope, Sync
@@ -21,6 +21,14 @@ from trimtab.workflows.inventoried import ConnectionView
 from trimtab.workflows.parts import Parts
 
 router = strict.router("/api/v1/connections", tag="inventory")
+
+_MESSAGE = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+"""What a message is, for the description: its signature is over the very bytes."""
 
 Reader = Annotated[Actor, may("inventory:read", reach=Reach.OWN)]
 Maker = Annotated[Actor, may("connections:manage", reach=Reach.ADDED)]
@@ -115,12 +123,15 @@ def list_syncs(
 
 
 @router.get("/{connection}/lint", summary="How tags are named")
-def lint(connection: str, actor: Reader, parts: PartsOf) -> shapes.Page[shapes.LintShape]:
+def lint(
+    connection: str, actor: Reader, parts: PartsOf, pages: Pages
+) -> shapes.Page[shapes.LintShape]:
     """Tags that are named or written in several ways, those on most versions first."""
     with parts.records.look() as reading:
         own = connections.visible(reading, actor, connection)
         found = linting.of_connection(reading, actor, own)
-    return shapes.Page(items=[shapes.LintShape.model_validate(one) for one in found])
+    shown = shapes.LintShape.model_validate
+    return whole(pages, actor, found, lambda one: f"{one.kind}/{one.field}/{one.sentence}", shown)
 
 
 @router.post(
@@ -128,6 +139,7 @@ def lint(connection: str, actor: Reader, parts: PartsOf) -> shapes.Page[shapes.L
     status_code=202,
     summary="Told by a registry",
     dependencies=[Depends(open_to_all)],
+    openapi_extra=_MESSAGE,
 )
 async def take_message(connection: str, request: Request) -> shapes.MessageTaken:
     """A message of the registry that something happened there, with the signature that it was

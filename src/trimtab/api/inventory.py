@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may
-from trimtab.api.paging import Pages
+from trimtab.api.paging import Pages, whole
 from trimtab.inventory.compliance import Evaluation
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Stage
@@ -125,11 +125,13 @@ def get_record(
 
 
 @router.get("/records/{record}/history", summary="What happened to a version")
-def get_history(record: str, actor: Reader, parts: PartsOf) -> shapes.Page[shapes.MoveShape]:
+def get_history(
+    record: str, actor: Reader, parts: PartsOf, pages: Pages
+) -> shapes.Page[shapes.MoveShape]:
     """Stages, names and fields as they changed, newest first."""
     with parts.records.look() as reading:
         found = inventoried.history(reading, actor, record)
-    return shapes.Page(items=[_move(move) for move in found])
+    return whole(pages, actor, found, lambda move: str(move.number), _move)
 
 
 @router.get("/records/{record}/lineage", summary="What a version comes from, and leads to")
