@@ -73,7 +73,7 @@ def saved_model(*operators: str) -> bytes:
 
 
 UBJSON = b"{L\0\0\0\0\0\0\0\x01ai\x05L\0\0\0\0\0\0\0\x01b[$d#L\0\0\0\0\0\0\0\x02" + b"\0" * 8 + b"}"
-GOOD = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+GOOD = {"a": {"dtype": "U32", "shape": [2], "data_offsets": [0, 8]}}
 PLAIN: dict[str, tuple[bytes, Format]] = {
     "notes.txt": (b"Based on last year's data.\n", Format.TEXT),
     "x.md": (b"x^2 + y^2\n", Format.TEXT),
@@ -239,7 +239,7 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
     "not a number": ("a.json", b'{"a": NaN}'),
     "tensors that overlap": (
         "a.safetensors",
-        safetensors({**GOOD, "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}, 12),
+        safetensors({**GOOD, "b": {"dtype": "U32", "shape": [2], "data_offsets": [4, 12]}}, 12),
     ),
     "tensors beyond the file": ("a.safetensors", safetensors(GOOD, 4)),
     "a weight file without a reader": ("a.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100),

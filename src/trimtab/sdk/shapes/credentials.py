@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, ModelName, Reason, Request
+from trimtab.sdk.shapes.base import Answer, ModelName, Reason, Request, described
 
 NewPassword = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -31,17 +31,21 @@ class PasswordChange(Request):
     """The next one."""
 
 
+Scope = Annotated[str, described("^[a-z_]+:[a-z_]+$")]
+"""A permission, as roles name them."""
+
+
 class Exchange(Request):
     """Narrower scopes for the token that is given for a key; null for all that the key has."""
 
-    scopes: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)] | None = None
     """Permissions that the token is to have, of those of the key; null: all of them."""
 
 
 class NewKey(Request):
     """A further key of a service account."""
 
-    scopes: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)] | None = None
     """Permissions that the key is to have, of those of its account; null: all of them."""
     lifetime_days: Annotated[int, Field(ge=1, le=3650)] | None = None
     """Days until it is of no use any more; null: it does not end by itself."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from trimtab.sdk.shapes.base import (
+    ID,
     SLUG,
     Answer,
     Moment,
@@ -18,9 +19,12 @@ from trimtab.sdk.shapes.base import (
     described,
 )
 
-Reference = Annotated[str, Field(min_length=5, max_length=200)]
-Part = Annotated[str, Field(min_length=1, max_length=100)]
-RuleName = Annotated[str, Field(min_length=1, max_length=80)]
+_VISIBLE = "^[!-~]+$"
+Reference = Annotated[
+    str, Field(min_length=5, max_length=200), described("^(?:env|file):[A-Za-z0-9_.-]+$")
+]
+Part = Annotated[str, Field(min_length=1, max_length=100), described(_VISIBLE)]
+RuleName = Annotated[str, Field(min_length=1, max_length=80), described(_VISIBLE)]
 
 
 class AuthShape(Request):
@@ -36,14 +40,15 @@ class NewConnection(Request):
     """A registry that is to be read."""
 
     kind: Literal["mlflow"] = "mlflow"
-    url: Annotated[str, Field(min_length=8, max_length=2000)]
+    url: Annotated[str, Field(min_length=8, max_length=2000), described("^https?://[!-~]+$")]
     """Its address, `http` or `https`, without a password in it."""
     name: Annotated[str, Field(min_length=1, max_length=63), described(SLUG)] | None = None
     """What it is called here; by default made from its address."""
     tenant: TenantName | None = None
     auth: AuthShape = Field(default_factory=AuthShape)
     networks: Annotated[
-        list[Annotated[str, Field(min_length=3, max_length=49)]], Field(max_length=20)
+        list[Annotated[str, Field(min_length=3, max_length=49), described("^[0-9a-fA-F:./]+$")]],
+        Field(max_length=20),
     ] = Field(default_factory=list)
     """Networks that are not public and may be reached for it, such as `10.2.3.0/24`; opened by
     people of the platform alone."""
@@ -310,7 +315,7 @@ class NewWaiver(Request):
     """Somebody answers for a gap until a day."""
 
     rule: RuleName
-    record: Annotated[str, Field(min_length=1, max_length=80)]
+    record: Annotated[str, Field(min_length=1, max_length=80), described(ID)]
     """The record that has the gap."""
     whole_model: bool = False
     """For every version of its model, and not for this one alone."""
