@@ -16,6 +16,7 @@ from trimtab.audit.heads import read_note
 from trimtab.audit.work import Reading
 from trimtab.incidents import store as incidents
 from trimtab.incidents.model import Incident
+from trimtab.inventory.store import Filter
 from trimtab.monitoring import store as windows
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployed, Deployment
@@ -24,13 +25,13 @@ from trimtab.remediation import store as remediation
 from trimtab.remediation.switches import Switch
 from trimtab.rollouts import store as rollouts
 from trimtab.rollouts.model import Rollout
-from trimtab.web import explained
+from trimtab.web import connections, explained
 from trimtab.web.figures import shared
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.watching import Glance, glance
-from trimtab.workflows import about, condition
+from trimtab.workflows import about, condition, inventoried
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.proof import Verified
 
@@ -67,6 +68,20 @@ class ModelRow:
 
 
 @dataclass(frozen=True)
+class InventoryNeeds:
+    """What needs somebody among other registries: those that fail or lag, and versions whose
+    files hold what runs when they are loaded."""
+
+    connections: tuple[connections.Shown, ...] = ()
+    malicious: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something."""
+        return bool(self.connections or self.malicious)
+
+
+@dataclass(frozen=True)
 class Home:
     """What waits for this person, what moves, what broke, and what calm rests on."""
 
@@ -79,12 +94,13 @@ class Home:
     moving: tuple[Rollout, ...]
     models: tuple[ModelRow, ...]
     record: Record
+    inventory: InventoryNeeds
     now: datetime
 
     @property
     def calm(self) -> bool:
         """Whether nothing waits, moves, is broken, is stopped or was left undone."""
-        disturbed = self.incidents or self.stopped or self.set_aside
+        disturbed = self.incidents or self.stopped or self.set_aside or self.inventory.any
         return not (self.mine or self.moving or disturbed)
 
     @property
@@ -155,6 +171,7 @@ def read(reading: Reading, parts: Parts, visitor: Visitor, verified: Verified | 
         moving if visitor.may("rollouts:read") else [],
         model_rows(reading, visitor, broken),
         _record(parts, reading, verified),
+        _inventory(reading, parts, visitor),
         reading.now,
     )
 
@@ -168,6 +185,7 @@ def build(
     moving: Sequence[Rollout],
     models: Sequence[ModelRow],
     record: Record,
+    inventory: InventoryNeeds,
     now: datetime,
 ) -> Home:
     """The page from what was read."""
@@ -181,6 +199,7 @@ def build(
         moving=tuple(moving),
         models=tuple(models),
         record=record,
+        inventory=inventory,
         now=now,
     )
 
@@ -230,6 +249,16 @@ def _open_incidents(reading: Reading, visitor: Visitor) -> list[Incident]:
     if not visitor.may("incidents:read"):
         return []
     return incidents.active(reading, tenant=visitor.tenant)
+
+
+def _inventory(reading: Reading, parts: Parts, visitor: Visitor) -> InventoryNeeds:
+    if not visitor.may("inventory:read"):
+        return InventoryNeeds()
+    views = inventoried.connections(reading, parts, visitor.actor)
+    if not views:
+        return InventoryNeeds()
+    bad = inventoried.tally(reading, visitor.actor, Filter(inspection="malicious"))
+    return InventoryNeeds(connections.troubled(views), bad.versions)
 
 
 def _record(parts: Parts, reading: Reading, verified: Verified | None) -> Record:

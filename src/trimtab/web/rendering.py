@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from trimtab.documents import words as document_words
 from trimtab.web import words
 from trimtab.web.session import Visitor, parts_of
 
@@ -43,6 +44,7 @@ DONE = {
     "key_revoked": "The key is of no use any more; gateways refuse it with their next table.",
     "stopped": "The kill switch is set: no remedy begins there until a person clears it.",
     "cleared": "The kill switch is cleared: remedies may be asked for again.",
+    "asked": "It is read as soon as there is somebody to do it.",
     "verified": "The ledger was read from the first entry to the last.",
 }
 """What a page says after a form was sent; the address carries only the word."""
@@ -132,4 +134,11 @@ def _templates() -> Environment:
     sayings: dict[str, Any] = {name: getattr(words, name) for name in _SAYINGS}
     environment.globals.update(sayings)
     environment.globals["static"] = _address
+    environment.globals.update(
+        seen=document_words.seen,
+        source_of=document_words.source,
+        metric_of=document_words.metric,
+        file_size=document_words.size,
+    )
+    environment.filters["seen"] = document_words.seen
     return environment

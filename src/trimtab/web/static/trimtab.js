@@ -90,7 +90,7 @@
   }
 
   let waitingForPlace = false;
-  const places = { h: "/", m: "/models", a: "/approvals", r: "/rollouts", i: "/incidents", l: "/audit", s: "/account" };
+  const places = { h: "/", m: "/models", v: "/inventory", a: "/approvals", r: "/rollouts", i: "/incidents", l: "/audit", s: "/account" };
   function onKey(event) {
     const field = event.target.closest && event.target.closest("input, textarea, select");
     if (field || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -1,0 +1,150 @@
+"""Compliance: what do the rules ask for, where is it missing, and what would show it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
+
+from trimtab.audit.work import Reading
+from trimtab.inventory import waiver_store
+from trimtab.inventory.compliance import Readiness
+from trimtab.inventory.rulebook import FRAMEWORKS, Framework, Rule
+from trimtab.inventory.store import Filter, Tally
+from trimtab.inventory.waiver_store import Granted
+from trimtab.web import telling
+from trimtab.web.inventory import Looking
+from trimtab.web.refusals import PageRoute
+from trimtab.web.rendering import page
+from trimtab.web.session import PartsOf, Visitor
+from trimtab.workflows import cards, inventoried, judging
+from trimtab.workflows.judging import Judge, Standing
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_WAIVERS = 200
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A rule, and how the versions stand by it."""
+
+    rule: Rule
+    standing: Standing
+    places: tuple[str, ...]
+    """Where the framework asks for it; in the list of all rules, every place there is."""
+
+
+@dataclass(frozen=True)
+class FrameworkShown:
+    """A law or a standard: what of it the rules give evidence for, worst first."""
+
+    name: str
+    whole: str
+    anchor: str
+    readiness: Readiness
+    rows: tuple[RuleRow, ...]
+
+
+@dataclass(frozen=True)
+class WaiverRow:
+    """A gap that somebody answers for."""
+
+    waiver: Granted
+    title: str
+    by: str
+
+
+@dataclass(frozen=True)
+class CompliancePage:
+    """How the inventory stands by its rules."""
+
+    version: str
+    digest: str
+    rows: tuple[RuleRow, ...]
+    frameworks: tuple[FrameworkShown, ...]
+    waivers: tuple[WaiverRow, ...]
+    tally: Tally
+    now: datetime
+
+    @property
+    def gaps(self) -> int:
+        """Gaps in all."""
+        return sum(row.standing.gaps for row in self.rows)
+
+    @property
+    def unknown(self) -> int:
+        """What cannot be told in all."""
+        return sum(row.standing.unknown for row in self.rows)
+
+
+@router.get("/compliance")
+def compliance_page(request: Request, parts: PartsOf, visitor: Looking) -> Response:
+    """By rule and by regulation: what is kept, missing, waived, or cannot be told."""
+    judge: Judge = request.app.state.judge
+    with parts.records.look() as reading:
+        shown = read(reading, judge, visitor)
+    return page(
+        request, "compliance.html", shown, title="Compliance", active="inventory", visitor=visitor
+    )
+
+
+def read(reading: Reading, judge: Judge, visitor: Visitor) -> CompliancePage:
+    """The page, from one look at the records."""
+    found = judging.compliance(reading, judge, visitor.actor)
+    standing = {one.rule: one for one in found.standing}
+    rules = {rule.id: rule for rule in found.rulebook.rules}
+    rows = [RuleRow(rule, standing[rule.id], _places(rule)) for rule in found.rulebook.rules]
+    names = telling.names(reading)
+    waivers = [
+        waiver
+        for waiver in waiver_store.listed(reading, tenant=visitor.tenant, limit=_WAIVERS)
+        if waiver.revoked_at is None and waiver.expires_at > reading.now
+    ]
+    return CompliancePage(
+        version=found.rulebook.version,
+        digest=found.rulebook.digest,
+        rows=_worst_first(rows),
+        frameworks=tuple(_framework(one, rules, standing) for one in found.frameworks),
+        waivers=tuple(
+            WaiverRow(w, _title(rules, w.rule), telling.who(w.granted_by, names))
+            for w in sorted(waivers, key=lambda waiver: waiver.expires_at)
+        ),
+        tally=inventoried.tally(reading, visitor.actor, Filter()),
+        now=reading.now,
+    )
+
+
+def _framework(
+    found: Readiness, rules: Mapping[str, Rule], standing: Mapping[str, Standing]
+) -> FrameworkShown:
+    rows = [
+        RuleRow(rule, standing[rule.id], places)
+        for rule in rules.values()
+        if (places := _places(rule, found.framework))
+    ]
+    return FrameworkShown(
+        name=cards.framework(found.framework),
+        whole=FRAMEWORKS[found.framework],
+        anchor=found.framework.value,
+        readiness=found,
+        rows=_worst_first(rows),
+    )
+
+
+def _places(rule: Rule, framework: Framework | None = None) -> tuple[str, ...]:
+    if framework is None:
+        return tuple(f"{cards.framework(r.framework)} {r.reference}" for r in rule.regulations)
+    return tuple(r.reference for r in rule.regulations if r.framework is framework)
+
+
+def _worst_first(rows: list[RuleRow]) -> tuple[RuleRow, ...]:
+    return tuple(
+        sorted(rows, key=lambda row: (-row.standing.gaps, -row.standing.unknown, row.rule.title))
+    )
+
+
+def _title(rules: Mapping[str, Rule], rule: str) -> str:
+    return rules[rule].title if rule in rules else rule
