@@ -12,8 +12,16 @@ from tests.workflows.records import full, record
 
 from trimtab.identity.roles import PERMISSIONS
 from trimtab.inventory import connection_store, lineage_store, service, store
-from trimtab.inventory.model import Connection, Counts, Failure, Health, Scope, Sync, SyncPhase
-from trimtab.inventory.model import SyncStarted
+from trimtab.inventory.model import (
+    Connection,
+    Counts,
+    Failure,
+    Health,
+    Scope,
+    Sync,
+    SyncPhase,
+    SyncStarted,
+)
 from trimtab.inventory.record import Finding, Known, Origin, Record
 from trimtab.inventory.service import Seen
 from trimtab.kernel.actor import Actor, system
@@ -172,6 +180,8 @@ def done(
 def failing(world: Any, connection: Connection) -> None:
     with world.parts.records.begin(system("ingest"), reason="it was due") as work:
         known = connection_store.get(work, connection.id)
-        felt = known.felt(Health.FAILING, "mlflow.ads.example does not answer: timed out after 10 s")
+        felt = known.felt(
+            Health.FAILING, "mlflow.ads.example does not answer: timed out after 10 s"
+        )
         assert felt is not None
         connection_store.save(work, *felt)

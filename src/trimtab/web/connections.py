@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -83,7 +83,7 @@ class Cycle:
         if self.sync.ended_at is None:
             return "still running"
         seconds = (self.sync.ended_at - self.sync.started_at).total_seconds()
-        return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        return f"{seconds:.0f} s" if seconds < 120 else words.span(timedelta(seconds=seconds))
 
     @property
     def failures(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from trimtab.audit.ledger import Entry
 from trimtab.identity.roles import Assignment
 from trimtab.incidents.sentences import sentence as otherwise
-from trimtab.web import words
+from trimtab.web import inventory_sentences, words
 
 _Data = Mapping[str, Any]
 
@@ -83,6 +83,7 @@ def _scope(data: _Data) -> str:
 
 
 _SENTENCES: dict[str, Callable[[_Data], str]] = {
+    **inventory_sentences.SENTENCES,
     "model.registered": lambda d: f"{d.get('name')} registered, tier {_v(d, 'tier')}",
     "version.registered": _registered,
     "version.moved": _moved,
