@@ -45,7 +45,6 @@ class Stock:
 def stock(world: Any) -> Stock:
     """Two registries: one that is well, with versions of every kind, and one that fails."""
     judge = Judge(world.parts)
-    world.app.state.judge = judge
     risk = connected(world, "risk-mlflow", "https://mlflow.risk.example")
     ads = connected(world, "ads-mlflow", "https://mlflow.ads.example", tenant="acme")
     begin = cycle(world, risk)
@@ -53,8 +52,8 @@ def stock(world: Any) -> Stock:
     for name, each in records().items():
         found[name] = keep(world, judge, risk, each)
     found["foreign"] = keep(world, judge, ads, record("click-rate", 1, owner=said("ads", "owner")))
-    done(world, begin, SyncPhase.PARTIAL, Counts(5, 6, 6, incomplete=1),
-         (Failure("forecast", 2, "the run could not be read: it took longer than 10 s"),))  # fmt: skip
+    late = Failure("forecast", 2, "the run could not be read: it took longer than 10 s")
+    done(world, begin, SyncPhase.PARTIAL, Counts(5, 6, 6, incomplete=1), (late,))
     world.step(days=2)
     later = cycle(world, risk)
     keep(world, judge, risk, placed(full(), "staging", ["blue"]))

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from trimtab.audit.work import Reading
 from trimtab.documents.card import Card, File, Rule, Tone
+from trimtab.documents.words import seen
 from trimtab.inventory.model import Connection, Entry
 from trimtab.kernel.clock import iso
 from trimtab.web import record_course, telling, words
@@ -98,7 +99,7 @@ def record_page(
     """Everything that is known of a version, and where each value was read."""
     with parts.records.look() as reading:
         shown = read(reading, visitor, record, as_of.strip())
-    title = f"{shown.card.model[:80]} {shown.card.version}"
+    title = f"{seen(shown.card.model, 80)} {shown.card.version}"
     return page(request, "record.html", shown, title=title, active="inventory", visitor=visitor)
 
 
