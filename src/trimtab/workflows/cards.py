@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from trimtab import __version__
-from trimtab.audit.work import Reading
 from trimtab.documents import cyclonedx, html, pdf
 from trimtab.documents.card import (
     Badge,
@@ -26,16 +25,12 @@ from trimtab.documents.card import (
     Shape,
     Tone,
 )
-from trimtab.documents.words import count, day, encodable
-from trimtab.identity import store as people
-from trimtab.inventory import waiver_store
+from trimtab.documents.words import count, encodable
 from trimtab.inventory.compliance import Evaluation, Judged, Pointer
 from trimtab.inventory.record import GROUPS, Known, Record, Stage
 from trimtab.inventory.rulebook import Framework
 from trimtab.kernel.errors import InvalidInput
 from trimtab.workflows.card_fields import LABELS, TITLES, objects, source, statement, when
-from trimtab.workflows.inventoried import RecordView
-from trimtab.workflows.judging import evaluation_of
 
 _OUTCOMES: Mapping[str, Badge] = {
     "pass": Badge("kept", Shape.DISC, Tone.GOOD),
@@ -106,34 +101,6 @@ def render(card: Card, form: str) -> bytes:
         )
     made = make(card)
     return made if isinstance(made, bytes) else encodable(made).encode()
-
-
-def of_view(reading: Reading, view: RecordView) -> Card:
-    """The card of a record as it stands, or stood at the moment that the view is of."""
-    entry = view.entry
-    judged = evaluation_of(reading, entry) if entry.compliance.get("rules") else None
-    place = Place(
-        registry=view.connection.name,
-        address=view.connection.url,
-        inspection=entry.inspection,
-        removed=entry.removed,
-        waivers=_waivers(reading, judged),
-    )
-    return card_of(entry.record, judged, place, as_of=view.moment or reading.now)
-
-
-def _waivers(reading: Reading, judged: Evaluation | None) -> Mapping[str, str]:
-    """Of each waiver that holds, who answers, until when, and why."""
-    ids = [] if judged is None else [r.waiver for r in judged.results if r.waiver is not None]
-    if not ids:
-        return {}
-    names = {person.id: person.name for person in people.people(reading)}
-    found = [waiver_store.get(reading, waiver_id) for waiver_id in ids]
-    return {
-        w.id: f"{names.get(w.granted_by, w.granted_by)} answers for it until "
-        f"{day(w.expires_at)}: “{w.reason}”"
-        for w in found
-    }
 
 
 def card_of(record: Record, judged: Evaluation | None, place: Place, *, as_of: datetime) -> Card:
