@@ -124,6 +124,16 @@ def test_the_list_as_it_stood(stocked: Stocked) -> None:
     assert "?as_of=2015-01-06" in gone
 
 
+@pytest.mark.parametrize("query", ["", "?text=churn", "?stage=production", "?as_of=2015-01-06"])
+def test_each_count_is_that_of_the_list_that_it_leads_to(stocked: Stocked, query: str) -> None:
+    browser = stocked.world.browser("root")
+    page = browser.get(f"/inventory{query}").text
+    found = re.findall(r'class="figure" href="(/inventory[^"]*)"><b[^>]*>(\d+)</b>', page)
+    assert len(found) == 7
+    for address, amount in found:
+        assert len(rows(browser.get(address.replace("&amp;", "&")).text)) == int(amount), address
+
+
 def test_pages_of_the_list_leave_nothing_out(
     stocked: Stocked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

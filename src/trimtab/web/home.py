@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +16,8 @@ from trimtab.audit.heads import read_note
 from trimtab.audit.work import Reading
 from trimtab.incidents import store as incidents
 from trimtab.incidents.model import Incident
-from trimtab.inventory.store import Filter
+from trimtab.inventory import connection_store
+from trimtab.inventory.store import Filter, Tally
 from trimtab.monitoring import store as windows
 from trimtab.registry import deployment_store, store
 from trimtab.registry.deployments import Deployed, Deployment
@@ -32,6 +33,7 @@ from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor, looking
 from trimtab.web.watching import Glance, glance
 from trimtab.workflows import about, condition, inventoried
+from trimtab.workflows.inventoried import ConnectionView
 from trimtab.workflows.parts import ENVIRONMENT, Parts
 from trimtab.workflows.proof import Verified
 
@@ -252,9 +254,16 @@ def _open_incidents(reading: Reading, visitor: Visitor) -> list[Incident]:
 
 
 def _inventory(reading: Reading, parts: Parts, visitor: Visitor) -> InventoryNeeds:
+    """What needs somebody there. The page asks each second, so nothing is counted that it does
+    not say."""
     if not visitor.may("inventory:read"):
         return InventoryNeeds()
-    views = inventoried.connections(reading, parts, visitor.actor)
+    limit = timedelta(minutes=parts.settings.sync_lag_minutes)
+    views = []
+    for found in connection_store.connections(reading, tenant=visitor.tenant):
+        state = connection_store.state(reading, found.id)
+        lag = inventoried.lag_of(found, state, reading.now)
+        views.append(ConnectionView(found, state, None, lag, limit, Tally()))
     if not views:
         return InventoryNeeds()
     bad = inventoried.tally(reading, visitor.actor, Filter(inspection="malicious"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -112,20 +112,17 @@ class InventoryPage:
     next: str | None
     first: bool
 
-    def address(self, **changes: str | bool) -> str:
-        """The whole list at the same moment, narrowed to what is said."""
-        query = urlencode(
-            {
-                **({"as_of": self.wanted.as_of} if self.wanted.as_of else {}),
-                **{k: "true" if v is True else v for k, v in changes.items()},
-            }
-        )
-        return f"/inventory?{query}" if query else "/inventory"
+    def address(self, **changes: Any) -> str:
+        """This list, narrowed further."""
+        return _list(replace(self.wanted, **changes))
+
+    def whole(self) -> str:
+        """The whole list at the same moment."""
+        return _list(Wanted(as_of=self.wanted.as_of))
 
     def now(self) -> str:
         """The same list as it stands now."""
-        query = replace(self.wanted, as_of="").query()
-        return f"/inventory?{query}" if query else "/inventory"
+        return _list(replace(self.wanted, as_of=""))
 
     def export(self, form: str) -> str:
         """The same list as a file."""
@@ -134,6 +131,11 @@ class InventoryPage:
     def of_record(self, record: str) -> str:
         """A record, as it stood at the same moment."""
         return record_address(record, self.wanted.as_of)
+
+
+def _list(asked: Wanted) -> str:
+    query = asked.query()
+    return f"/inventory?{query}" if query else "/inventory"
 
 
 def record_address(record: str, as_of: str = "") -> str:

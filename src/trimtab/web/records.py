@@ -24,7 +24,7 @@ from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor
 from trimtab.web.telling import Line
-from trimtab.workflows import cards, inventoried, lineage
+from trimtab.workflows import cards, inventoried, lineage, record_cards
 from trimtab.workflows.inventoried import Move
 from trimtab.workflows.lineage import Lineage
 
@@ -115,7 +115,7 @@ def card_file(
     with parts.records.look() as reading:
         moment = moment_of(as_of.strip(), reading.now)
         view = inventoried.record(reading, visitor.actor, record, moment=moment)
-        card = cards.of_view(reading, view)
+        card = record_cards.of_view(reading, view)
     kind, ending = _TYPES[form]
     name = _NOT_IN_FILES.sub("-", f"{card.model[:60]}-{card.version}").strip("-.") or "model"
     return download(Response(cards.render(card, form), media_type=kind), f"{name}.{ending}")
@@ -130,7 +130,7 @@ def read(reading: Reading, visitor: Visitor, record_id: str, as_of: str) -> Reco
     """
     moment = moment_of(as_of, reading.now)
     view = inventoried.record(reading, visitor.actor, record_id, moment=moment)
-    card = cards.of_view(reading, view)
+    card = record_cards.of_view(reading, view)
     moves = inventoried.history(reading, visitor.actor, record_id)
     walked = lineage.of_record(reading, visitor.actor, record_id, moment=moment)
     order = {Tone.BAD: 0, Tone.WAIT: 1, Tone.GOOD: 2, Tone.PLAIN: 3}
