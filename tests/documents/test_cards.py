@@ -77,6 +77,12 @@ def test_the_same_card_is_the_same_bytes(form: str) -> None:
     assert render(later) != render(cards.whole())
 
 
+def test_the_only_date_is_that_of_the_card() -> None:
+    made = pdf.render(cards.whole())
+    assert set(re.findall(rb"D:(\d{14})", made)) == {b"20261103093000"}
+    assert set(re.findall(rb"<xmp:\w+Date>([^<+]*)", made)) == {b"2026-11-03T09:30:00"}
+
+
 @pytest.mark.parametrize("said", SAID)
 def test_page_and_paper_say_it(said: str) -> None:
     assert squeezed(said) in squeezed(Page(html.render(cards.whole())).text)
