@@ -9,7 +9,7 @@ from typing import Any
 
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Group, Known, Record
-from trimtab.inventory.source import Details
+from trimtab.inventory.source import Details, Part
 
 _FILES = GROUPS[Group.EVIDENCE]
 _INSPECTED = "artifact_"
@@ -37,6 +37,8 @@ def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Reco
         for name, known in fresh.fields.items()
     }
     record = replace(fresh, fields=fields)
+    if Part.RUN in {fault.part for fault in details.faults if fault.passing}:
+        record = replace(record, run_tags=before.record.run_tags)
     if _listed(before.record) != _listed(record) or before.inspection is None:
         return record, None
     same = {name: before.record.fields[name] for name in _FILES}

@@ -216,6 +216,15 @@ def move_state(work: Work, connection: str, **values: Any) -> None:
     work.execute(STATES.update().where(STATES.c.connection == connection).values(**values))
 
 
+def ask(work: Work, connection: str, wish: Mapping[str, Any]) -> None:
+    """Have a registry read as soon as may be: at once, or when the cycle under way has ended,
+    which would otherwise never come to its end where somebody asks again and again."""
+    reads = bool(syncs(work, connection, phase=SyncPhase.RUNNING, limit=1))
+    held = state(work, connection).due_at
+    due_at = held if reads and held is not None and held > work.now else work.now
+    move_state(work, connection, asked=dict(wish), due_at=due_at)
+
+
 def due(reading: Reading, now: datetime) -> list[tuple[str, datetime]]:
     """Connections that are to be read by now, each with when it was due."""
     query = (

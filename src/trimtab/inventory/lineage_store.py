@@ -93,9 +93,9 @@ def put(work: Work, connection: Connection, record_id: str, record: Record) -> N
         if keys not in known
     ]
     if rows:
+        # Moved there and back within one moment of domain time: it never was away.
         again = EDGES.delete().where(_E.record == record_id, _E.since == work.now)
-        if known:  # moved there and back within one moment of domain time: it never was away
-            work.execute(again.where(_E.until == work.now))
+        work.execute(again.where(_E.until == work.now))
         work.append(EDGES, rows)
 
 

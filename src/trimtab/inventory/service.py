@@ -43,8 +43,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Seen:
-    """A version as it was read, and as it was known before."""
+    """A version as it was read, and as it was known before. `key` is what stands for it, by the
+    name that its registry gives, which may be longer than the one that is kept."""
 
+    key: str
     record: Record
     compliance: Compliance
     inspection: str | None
@@ -58,10 +60,9 @@ def keep(work: Work, connection: Connection, seen: Seen) -> tuple[str, Outcome]:
     Raises:
         Conflict: somebody moved the record since `seen.before` was read.
     """
-    key = store.key_of(seen.record.model, seen.record.version)
-    head = store.heads(work, connection.id, [key]).get(key)
+    head = store.heads(work, connection.id, [seen.key]).get(seen.key)
     if head is None:
-        return _added(work, connection, key, seen), Outcome.ADDED
+        return _added(work, connection, seen), Outcome.ADDED
     assert seen.before is not None
     if head.removed:
         placement = Placement.of(seen.record)
@@ -129,9 +130,9 @@ def changed_fields(before: Record, after: Record) -> list[str]:
     return found + [name for name in parts if getattr(before, name) != getattr(after, name)]
 
 
-def _added(work: Work, connection: Connection, key: str, seen: Seen) -> str:
+def _added(work: Work, connection: Connection, seen: Seen) -> str:
     record = seen.record
-    head = Head(new_id("rec"), connection.id, connection.tenant, key, 1, removed=False)
+    head = Head(new_id("rec"), connection.id, connection.tenant, seen.key, 1, removed=False)
     event = RecordAdded(
         head.id,
         head.tenant,

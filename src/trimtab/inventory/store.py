@@ -287,9 +287,9 @@ def uninspected(reading: Reading, connection: str, *, limit: int) -> list[str]:
     return [str(row["record"]) for row in reading.rows(query)]
 
 
-def first_known(reading: Reading, connection: str) -> datetime | None:
-    """Since when anything is known of a connection."""
-    query = sa.select(_R.since).where(_R.connection == connection).order_by(_R.since).limit(1)
+def first_seen(reading: Reading, record_id: str) -> datetime | None:
+    """Since when a record is known."""
+    query = sa.select(_R.since).where(_R.record == record_id, _R.number == 1)
     row = reading.row(query)
     return None if row is None else row["since"]
 

@@ -175,15 +175,8 @@ def ask(
     demand_say(actor, connection.tenant)
     demand_running(connection)
     wish = {"scope": scope.value, "model": model, "by": actor.id, "reason": reason}
-    wake(work, connection, wish)
+    connection_store.ask(work, connection.id, wish)
     return connection
-
-
-def wake(work: Work, connection: Connection, wish: Mapping[str, Any]) -> None:
-    """Have a cycle begin now; where one runs, once it has ended."""
-    running = connection_store.state(work, connection.id).progress.get("phase", "ended") != "ended"
-    when = {} if running else {"due_at": work.now}
-    connection_store.move_state(work, connection.id, asked=dict(wish), **when)
 
 
 def demand_running(connection: Connection) -> None:

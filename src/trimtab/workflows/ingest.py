@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from trimtab.inventory.connection_store import State
 from trimtab.inventory.model import (
     Connection,
     Counts,
-    Failure,
+    Entry,
     Health,
     Scope,
     Sync,
@@ -31,8 +31,9 @@ from trimtab.inventory.model import (
     SyncStarted,
 )
 from trimtab.inventory.normalise import normalise, source_hash
+from trimtab.inventory.service import Outcome
 from trimtab.inventory.sighting_store import Sighting
-from trimtab.inventory.source import Details, Malformed, Source, SourceModel, SourceVersion
+from trimtab.inventory.source import Details, Source, SourceModel, SourceVersion
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import (
     Conflict,
@@ -44,9 +45,11 @@ from trimtab.kernel.errors import (
 )
 from trimtab.kernel.ids import new_id
 from trimtab.platform.logs import logger
+from trimtab.platform.outbound import NoAnswer
 from trimtab.workflows.judging import Judge
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.registries import tag_map_of
+from trimtab.workflows.running import Running
 
 log = logger(__name__)
 
@@ -55,7 +58,9 @@ T = TypeVar("T")
 _TOGETHER = 50
 """Versions that are read and put on record together: a cycle that is killed has so many to read
 again at most, and others who write wait for so many."""
-_KEPT_FAILURES = 100
+_MOST_UNTOLD = 10
+"""Questions about one thing alone that may be answered as no registry does, until all of it is
+taken not to answer as one."""
 _REASON = "what the registry shows"
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -68,40 +73,8 @@ NO_ANSWER = (Unavailable, NotAuthenticated, NotPermitted, InvalidInput, PolicyRe
 """What a registry that cannot be read is told by."""
 
 
-@dataclass
-class Running:
-    """A cycle under way, and what it has come to so far."""
-
-    sync: Sync
-    connection: Connection
-    begun: datetime
-    not_before: datetime
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    models: dict[str, SourceModel] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
-    counted: dict[str, int] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    cut: str = ""
-    """Why not all of the registry was seen; empty where it was."""
-
-    def count(self, what: str, more: int = 1) -> None:
-        """Add to one of the counts."""
-        self.counted[what] = self.counted.get(what, 0) + more
-
-    def failed(self, model: str | None, version: int | None, reason: str) -> None:
-        """Note what could not be read; the first of them are kept in full."""
-        if len(self.failures) < _KEPT_FAILURES:
-            self.failures.append(Failure(model, version, reason[:500]))
-
-    def malformed(self, items: Sequence[Malformed]) -> None:
-        """Note items of a page that could not be read."""
-        for item in items:
-            self.count("malformed")
-            self.failed(item.name, item.version, item.reason)
-
-    def told(self, phase: str) -> dict[str, Any]:
-        """How far it is, for whoever waits."""
-        return {"sync": self.sync.id, "phase": phase, **self.counted}
+class _Overtaken(Exception):
+    """Somebody else has begun to read the same registry."""
 
 
 class Ingest:
@@ -143,14 +116,19 @@ class Ingest:
             scope: How much to read; None for what was asked for, or is due.
         """
         running = self._begin(connection_id, scope, actor, reason)
+        phase, why = SyncPhase.FAILED, "it broke off, by a fault that is not the registry's"
         try:
             with closing(open_(running.connection)) as source:
                 self._probe(running, source)
                 self._scan(running, source)
             phase, why = self._ended(running)
         except NO_ANSWER as error:
-            phase, why = SyncPhase.FAILED, error.message
-        return self._end(running, phase, why)
+            why = error.message
+        except _Overtaken:
+            log.info("somebody else began to read this registry", sync=running.sync.id)
+        finally:
+            ended = self._end(running, phase, why)
+        return ended
 
     def _begin(self, connection_id: str, scope: Scope | None, actor: Actor, reason: str) -> Running:
         with self._parts.records.begin(actor, reason=reason) as work:
@@ -189,7 +167,8 @@ class Ingest:
             )
             sync = connection_store.add_sync(work, sync, event)
             since = state.seen_at or connection.created_at
-            running = Running(sync, connection, work.now, since, state.asked)
+            really = self._parts.real_clock.now()
+            running = Running(sync, connection, work.now, really, since, state.asked)
             # Nobody else begins while it runs; were it never to end, somebody would after this.
             held = work.now + timedelta(hours=self._parts.settings.sync_hours)
             told = running.told("begins")
@@ -205,11 +184,13 @@ class Ingest:
     def _probe(self, running: Running, source: Source) -> None:
         found = source.probe()
         told = (found.server, found.identity, found.may_write, found.warnings)
-        moved = running.connection.known_as(*told)
-        if moved is None:
+        running.sync = replace(running.sync, identity=found.identity)
+        if running.connection.known_as(*told) is None:
             return
         with self._parts.records.begin(INGEST, reason="who answers") as work:
-            running.connection = connection_store.save(work, *moved)
+            connection = connection_store.get(work, running.connection.id)
+            moved = connection.known_as(*told)
+            running.connection = connection_store.save(work, *moved) if moved else connection
 
     def _scan(self, running: Running, source: Source) -> None:
         """Read every page; what is another than it was, in full."""
@@ -221,7 +202,7 @@ class Ingest:
         after: str | None = None
         while not running.cut:
             listed = source.versions(after, model=name)
-            running.malformed(listed.malformed)
+            running.unfit_versions(listed.malformed)
             self._read_page(running, source, listed.items)
             after = listed.next
             if after is None:
@@ -242,7 +223,7 @@ class Ingest:
         after: str | None = None
         while True:
             listed = source.models(after)
-            running.malformed(listed.malformed)
+            running.unfit_models(listed.malformed)
             yield listed.items
             after = listed.next
             if after is None:
@@ -255,7 +236,9 @@ class Ingest:
             return "this process ends"
         if len(running.seen) >= settings.sync_versions:
             return f"{settings.sync_versions} versions were read, and there are more"
-        if self._parts.real_clock.now() - running.begun > timedelta(hours=settings.sync_hours):
+        if self._parts.real_clock.now() - running.began_really > timedelta(
+            hours=settings.sync_hours
+        ):
             return f"it has taken {settings.sync_hours:g} hours"
         return ""
 
@@ -290,12 +273,7 @@ class Ingest:
             return True
         if known.retry_at is not None and known.retry_at <= running.begun:
             return True
-        return known.source_hash != source_hash(self._model_of(running, version), version)
-
-    @staticmethod
-    def _model_of(running: Running, version: SourceVersion) -> SourceModel:
-        """The model of a version; of one that was registered during the scan, its name alone."""
-        return running.models.get(version.name) or SourceModel(version.name, {"name": version.name})
+        return known.source_hash != source_hash(running.model_of(version), version)
 
     def _keep(
         self, running: Running, source: Source, found: Sequence[tuple[SourceVersion, Details]]
@@ -303,18 +281,16 @@ class Ingest:
         """Put what was read of some versions on record, in one transaction; where that is
         refused, each in one of its own, so that one is not refused for another's sake."""
         for version, _ in found:
-            if version.name not in running.models:
-                running.models[version.name] = source.model(version.name) or self._model_of(
-                    running, version
-                )
+            if version.name not in running.models and version.name not in running.unread_models:
+                self._find_model(running, source, version)
         try:
             with self._parts.records.begin(INGEST, reason=_REASON) as work:
+                self._demand_ours(work, running)
                 outcomes = [self._kept(work, running, *one) for one in found]
-        except (Conflict, ValueError) as error:
+        except (Conflict, InvalidInput, ValueError, OverflowError) as error:
             if len(found) == 1:
                 version = found[0][0]
-                running.failed(version.name, version.version, f"not on record: {error}")
-                running.count("malformed")
+                running.unread(version.name, version.version, f"not on record: {error}")
                 return
             for one in found:
                 self._keep(running, source, [one])
@@ -325,18 +301,49 @@ class Ingest:
                 running.count("incomplete")
                 running.failed(*incomplete)
 
+    def _find_model(self, running: Running, source: Source, version: SourceVersion) -> None:
+        """Ask for the model of a version, which was not among the models: it may be new."""
+        try:
+            found = source.model(version.name) or running.model_of(version)
+            running.models[version.name] = found
+        except (Unavailable, NotPermitted) as error:
+            self._demand_registry(running, error)
+            running.unread_models[version.name] = error.message
+
+    @staticmethod
+    def _demand_registry(running: Running, error: Unavailable | NotPermitted) -> None:
+        """Go on without an answer about one thing alone, unless nobody answers as a registry
+        does: who may not see a thing has an answer."""
+        if isinstance(error, NotPermitted):
+            return
+        running.untold += 1
+        if isinstance(error, NoAnswer) or running.untold > _MOST_UNTOLD:
+            raise error
+
+    @staticmethod
+    def _demand_ours(work: Work, running: Running) -> None:
+        """Make sure that nobody has begun another cycle since: that one reads on, and this one
+        has ended."""
+        if connection_store.sync(work, running.sync.id).ended:
+            raise _Overtaken
+
     def _kept(
         self, work: Work, running: Running, version: SourceVersion, details: Details
     ) -> tuple[str, tuple[str, int, str] | None]:
         connection = running.connection
-        model = self._model_of(running, version)
+        model = running.model_of(version)
         key = store.key_of(version.name, version.version)
         head = store.heads(work, connection.id, [key]).get(key)
         before = None if head is None else store.at(work, head.id)
         fresh = normalise(model, version, details, tag_map_of(connection), now=work.now)
         record, inspection = carried(before, fresh, details)
+        if version.name in running.unread_models:
+            why = f"its model cannot be read: {running.unread_models[version.name]}"[:500]
+            if before is not None and not before.removed:
+                return Outcome.UNCHANGED.value, (record.model, record.version, why)
+            record = replace(record, incomplete=record.incomplete or why)
         judged = self._judge.judged(work, connection, record, work.now)
-        seen = service.Seen(record, judged, inspection, before, running.not_before)
+        seen = service.Seen(key, record, judged, inspection, before, running.not_before)
         record_id, outcome = service.keep(work, connection, seen)
         lineage_store.put(work, connection, record_id, record)
         sighting = self._sighting(work, connection, record_id, key, source_hash(model, version))
@@ -378,13 +385,24 @@ class Ingest:
         for some in _batches(missing):
             with self._parts.records.look() as reading:
                 entries = list(store.current(reading, some).values())
-            gone = [e for e in entries if source.version(e.record.model, e.record.version) is None]
+            gone = [entry for entry in entries if self._is_gone(running, source, entry)]
             with self._parts.records.begin(INGEST, reason=_REASON) as work:
+                self._demand_ours(work, running)
                 for entry in gone:
                     service.remove(work, entry)
                     sighting_store.forget(work, entry.id)
                     lineage_store.end(work, entry.id)
             running.count("removed", len(gone))
+
+    def _is_gone(self, running: Running, source: Source, entry: Entry) -> bool:
+        """Whether the registry says that it has a version no more. No answer says nothing."""
+        model, version = entry.record.model, entry.record.version
+        try:
+            return source.version(model, version) is None
+        except (Unavailable, NotPermitted) as error:
+            self._demand_registry(running, error)
+            running.unread(model, version, f"whether it is gone is not known: {error.message}")
+            return False
 
     @staticmethod
     def _ended(running: Running) -> tuple[SyncPhase, str]:
@@ -401,6 +419,9 @@ class Ingest:
         whole = phase is not SyncPhase.FAILED and not running.cut
         counts = Counts(**running.counted)
         with parts.records.begin(INGEST, reason=_REASON) as work:
+            overtaken = connection_store.sync(work, running.sync.id)
+            if overtaken.ended:
+                return overtaken
             connection = connection_store.get(work, running.connection.id)
             state = connection_store.state(work, connection.id)
             ended, event = running.sync.end(phase, work.now, counts, tuple(running.failures), why)
@@ -431,6 +452,7 @@ class Ingest:
     def _tell(self, running: Running, phase: str) -> None:
         told = running.told(phase)
         with self._parts.records.begin(INGEST, reason="progress") as work:
+            self._demand_ours(work, running)
             connection_store.move_state(work, running.connection.id, progress=told)
         self._progress(told)
 

@@ -20,9 +20,9 @@ from trimtab.audit.work import Reading
 from trimtab.inventory import connection_store, service, store
 from trimtab.inventory.evidence import with_inspection
 from trimtab.inventory.model import Connection, Entry, Health, SyncPhase
-from trimtab.inventory.source import Source, SourceFile
+from trimtab.inventory.source import Source, SourceFile, SourceVersion
 from trimtab.kernel.actor import system
-from trimtab.kernel.errors import Conflict, NotFound, Unavailable
+from trimtab.kernel.errors import Conflict, NotFound, NotPermitted, Unavailable
 from trimtab.platform.child import run_limited
 from trimtab.platform.logs import logger
 from trimtab.platform.outbound import NoAnswer
@@ -115,13 +115,13 @@ class Inspector:
         settings = self._parts.settings
         manifest: Mapping[str, Any] = entry.record.value("artifact_manifest") or {}
         fetched = _Fetched(entry, manifest.get("files", ()))
-        version = source.version(entry.record.model, entry.record.version)
+        version, without = _version(source, entry)
         left = settings.inspect_version_mib * _MIB
         for file in fetched.listed:
             path, size = str(file["path"]), file.get("size")
             most = min(settings.inspect_file_mib * _MIB, left)
             if version is None:
-                fetched.refused[path] = "the registry has this version no more"
+                fetched.refused[path] = without
             elif len(fetched.there) >= settings.inspect_files:
                 fetched.refused[path] = f"more than {settings.inspect_files} files"
             elif most <= 0 or (size is not None and size > most):
@@ -132,7 +132,7 @@ class Inspector:
                         taken, digest = _written(folder / str(len(paths)), pieces, most)
                 except NoAnswer:
                     raise
-                except (Unavailable, NotFound) as error:
+                except (Unavailable, NotFound, NotPermitted) as error:
                     (folder / str(len(paths))).unlink(missing_ok=True)
                     fetched.refused[path] = error.message
                     continue
@@ -185,6 +185,22 @@ def due(reading: Reading) -> list[tuple[str, str]]:
         if ended and store.uninspected(reading, connection.id, limit=1):
             found.append((connection.id, last[0].id))
     return found
+
+
+def _version(source: Source, entry: Entry) -> tuple[SourceVersion | None, str]:
+    """The version as its registry has it now, or why there is none: that is no reason not to
+    look into the files of others.
+
+    Raises:
+        NoAnswer: nobody answers.
+    """
+    try:
+        found = source.version(entry.record.model, entry.record.version)
+    except NoAnswer:
+        raise
+    except (Unavailable, NotPermitted) as error:
+        return None, error.message
+    return found, "the registry has this version no more"
 
 
 def _written(place: Path, pieces: Iterator[bytes], most: int) -> tuple[int, str]:

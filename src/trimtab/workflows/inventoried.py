@@ -130,7 +130,7 @@ def record(
     entry = store.at(reading, head.id, moment)
     found = connection_store.get(reading, head.connection)
     if entry is None:
-        since = store.revisions(reading, head.id)[-1].since
+        since = store.first_seen(reading, head.id)
         raise NotFound(
             f"this version was not known then: it was seen first at {since:%Y-%m-%d %H:%M} UTC",
             field="as_of",
@@ -140,14 +140,17 @@ def record(
 
 
 def history(reading: Reading, actor: Actor, record_id: str) -> list[Move]:
-    """What happened to a version, newest first.
+    """What happened to a version, newest first, so many moves at most as `_MOST_REVISIONS` says.
 
     Raises:
         NotFound: there is none of the actor's.
     """
     head = visible_record(reading, actor, record_id)
-    found = store.revisions(reading, head.id, limit=_MOST_REVISIONS)[::-1]
-    return [_move(found[at - 1] if at else None, entry) for at, entry in enumerate(found)][::-1]
+    found = store.revisions(reading, head.id, limit=_MOST_REVISIONS + 1)
+    older = [*found[1:], None]
+    return [_move(before, entry) for before, entry in zip(older, found, strict=True)][
+        :_MOST_REVISIONS
+    ]
 
 
 def syncs(

@@ -22,7 +22,6 @@ from trimtab.inventory.model import Connection, Scope
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, Unavailable
 from trimtab.sdk import shapes
-from trimtab.workflows.connections import wake
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.registries import secrets_of
 
@@ -33,6 +32,7 @@ SKEW = timedelta(minutes=5)
 _ID, _TIME, _SIGNATURE = "x-mlflow-delivery-id", "x-mlflow-timestamp", "x-mlflow-signature"
 _REFUSED = "this message is not one of a registry that is read here"
 _LONGEST_ID = 200
+_LONGEST_NAME = 1_000
 
 
 async def taken_from(
@@ -113,14 +113,16 @@ def _moment(stamp: str) -> datetime:
 
 
 def _model(body: bytes) -> str | None:
-    """The model that a message is about, where it says."""
+    """The model that a message is about, where it says so by a name that can be kept."""
     try:
         told: Any = json.loads(body)
         data = told["data"]
         name = data.get("name")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidInput("this is no message of a registry", field="body") from None
-    return name if isinstance(name, str) and name else None
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+        return None
+    return None if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name) else name
 
 
 def _wake(work: Work, connection: Connection, model: str | None) -> None:
@@ -136,4 +138,4 @@ def _wake(work: Work, connection: Connection, model: str | None) -> None:
         return
     if before and before != wish:
         wish |= {"scope": Scope.CHANGES.value, "model": None}
-    wake(work, connection, wish)
+    connection_store.ask(work, connection.id, wish)
