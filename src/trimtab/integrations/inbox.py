@@ -35,6 +35,12 @@ def send(
     return {"channel": "inbox", "message": message_id, "team": team}
 
 
+def sent(reading: Reading, message_ids: Sequence[str]) -> set[str]:
+    """Which of these messages there are."""
+    query = sa.select(MESSAGES.c.id).where(MESSAGES.c.id.in_(message_ids))
+    return {str(row["id"]) for row in reading.rows(query)}
+
+
 def newest(reading: Reading, *, limit: int = 50) -> Sequence[sa.RowMapping]:
     """The newest messages first."""
     return reading.rows(

@@ -238,14 +238,14 @@ def due(reading: Reading, now: datetime) -> list[tuple[str, datetime]]:
 
 def behind(reading: Reading, before: datetime) -> list[str]:
     """Connections that are not paused and were last seen in full before `before`, or never,
-    though they are older than that."""
+    though they are older than that; without those that are known to lag."""
     query = (
         sa.select(STATES.c.connection)
         .join(CONNECTIONS, CONNECTIONS.c.id == STATES.c.connection)
         .where(
             sa.func.coalesce(STATES.c.seen_at, CONNECTIONS.c.created_at) < before,
             ~CONNECTIONS.c.paused,
-            CONNECTIONS.c.health.in_([Health.NEW.value, Health.HEALTHY.value]),
+            CONNECTIONS.c.health != Health.LAGGING.value,
         )
         .order_by(STATES.c.connection)
     )

@@ -40,10 +40,13 @@ def inspect(parts: Parts, connection_id: str) -> None:
 
 
 def lagging(parts: Parts, reading: Reading) -> Sequence[tuple[str, str]]:
-    """Connections whose records have grown older than they may be."""
+    """Connections whose records have grown older than they may be, and of which nobody was told
+    since they were seen in full."""
     limit = timedelta(minutes=parts.settings.sync_lag_minutes)
     found = connection_store.behind(reading, reading.now - limit)
-    return [(connection, reading.moment) for connection in found]
+    messages = {connection: _message(reading, connection) for connection in found}
+    sent = inbox.sent(reading, list(messages.values()))
+    return [(one, reading.moment) for one, message in messages.items() if message not in sent]
 
 
 def note_lag(parts: Parts, connection_id: str) -> None:
@@ -56,15 +59,21 @@ def note_lag(parts: Parts, connection_id: str) -> None:
         if lag is None or lag <= limit:
             return
         why = f"it was not read in full for {lag.total_seconds() / 60:.0f} minutes"
-        moved = connection.felt(Health.LAGGING, why)
-        if moved is None or connection.health is Health.FAILING:
-            return
-        connection_store.save(work, *moved)
+        if connection.health is not Health.FAILING:  # which says more
+            moved = connection.felt(Health.LAGGING, why)
+            if moved is not None:
+                connection_store.save(work, *moved)
         text = f"{connection.name} lags: {why}; {limit.total_seconds() / 60:.0f} are allowed"
         inbox.send(
             work,
-            f"lag-{connection.id}-{connection.revision}",
+            _message(work, connection_id),
             team=_TEAM,
             text=text,
             tenant=connection.tenant,
         )
+
+
+def _message(reading: Reading, connection_id: str) -> str:
+    """The message about this lag, and not about the one before or after it."""
+    seen_at = connection_store.state(reading, connection_id).seen_at
+    return f"lag-{connection_id}-{'never' if seen_at is None else iso(seen_at)}"
