@@ -29,7 +29,8 @@ def filled() -> Registry:
 def main() -> None:
     """Read until the version at which this process dies."""
     home, last = Path(sys.argv[1]), int(sys.argv[2])
-    application = Application(Settings(TRIMTAB_HOME=home))
+    told: dict[str, Any] = {"TRIMTAB_HOME": home}
+    application = Application(Settings(**told))
     with application.parts.records.look() as reading:
         [connection] = connection_store.connections(reading)
     registry = filled()
