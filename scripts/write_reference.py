@@ -51,6 +51,12 @@ WRITTEN = {
     base.LINE: "one line",
     base.LINES: "nothing that cannot be seen",
     base.WHY: "nothing that cannot be seen",
+    base.ID: "an id",
+    base.VISIBLE: "printable ASCII without spaces",
+    base.PERMISSION: "a permission, as models:read",
+    base.REFERENCE: "env:NAME or file:NAME",
+    base.WEB_ADDRESS: "an address, http or https",
+    base.NETWORK: "a network, as 10.2.0.0/16",
 }
 """How a text is written, for a pattern that nobody reads."""
 

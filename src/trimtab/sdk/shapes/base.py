@@ -132,6 +132,12 @@ EMAIL = f"^[^@{_SPACES}{_LINE_ENDS}{UNSEEN}]{{1,64}}@[^@{_SPACES}{_LINE_ENDS}{UN
 KEY = "^[!-~]{16,255}$"
 """Of a request that may be repeated: long enough that nobody guesses it."""
 ID = "^[A-Za-z0-9_-]{1,80}$"
+VISIBLE = "^[!-~]+$"
+PERMISSION = "^[a-z_]+:[a-z_]+$"
+REFERENCE = "^(?:env|file):[A-Za-z0-9_.-]+$"
+"""To where a secret lies."""
+WEB_ADDRESS = "^https?://[!-~]+$"
+NETWORK = "^[0-9a-fA-F:./]+$"
 
 
 def described(pattern: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, ModelName, Reason, Request, described
+from trimtab.sdk.shapes.base import PERMISSION, Answer, ModelName, Reason, Request, described
 
 NewPassword = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -31,7 +31,7 @@ class PasswordChange(Request):
     """The next one."""
 
 
-Scope = Annotated[str, described("^[a-z_]+:[a-z_]+$")]
+Scope = Annotated[str, described(PERMISSION)]
 """A permission, as roles name them."""
 
 

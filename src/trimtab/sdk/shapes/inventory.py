@@ -9,7 +9,11 @@ from pydantic import Field
 
 from trimtab.sdk.shapes.base import (
     ID,
+    NETWORK,
+    REFERENCE,
     SLUG,
+    VISIBLE,
+    WEB_ADDRESS,
     Answer,
     Moment,
     Plain,
@@ -19,12 +23,9 @@ from trimtab.sdk.shapes.base import (
     described,
 )
 
-_VISIBLE = "^[!-~]+$"
-Reference = Annotated[
-    str, Field(min_length=5, max_length=200), described("^(?:env|file):[A-Za-z0-9_.-]+$")
-]
-Part = Annotated[str, Field(min_length=1, max_length=100), described(_VISIBLE)]
-RuleName = Annotated[str, Field(min_length=1, max_length=80), described(_VISIBLE)]
+Reference = Annotated[str, Field(min_length=5, max_length=200), described(REFERENCE)]
+Part = Annotated[str, Field(min_length=1, max_length=100), described(VISIBLE)]
+RuleName = Annotated[str, Field(min_length=1, max_length=80), described(VISIBLE)]
 
 
 class AuthShape(Request):
@@ -40,14 +41,14 @@ class NewConnection(Request):
     """A registry that is to be read."""
 
     kind: Literal["mlflow"] = "mlflow"
-    url: Annotated[str, Field(min_length=8, max_length=2000), described("^https?://[!-~]+$")]
+    url: Annotated[str, Field(min_length=8, max_length=2000), described(WEB_ADDRESS)]
     """Its address, `http` or `https`, without a password in it."""
     name: Annotated[str, Field(min_length=1, max_length=63), described(SLUG)] | None = None
     """What it is called here; by default made from its address."""
     tenant: TenantName | None = None
     auth: AuthShape = Field(default_factory=AuthShape)
     networks: Annotated[
-        list[Annotated[str, Field(min_length=3, max_length=49), described("^[0-9a-fA-F:./]+$")]],
+        list[Annotated[str, Field(min_length=3, max_length=49), described(NETWORK)]],
         Field(max_length=20),
     ] = Field(default_factory=list)
     """Networks that are not public and may be reached for it, such as `10.2.3.0/24`; opened by
