@@ -56,6 +56,7 @@ INEXPRESSIBLE = {
     ("POST /api/v1/labels", "*"): "the columns of an Arrow stream",
     ("POST /api/v1/predictions", "*"): "the columns of an Arrow stream",
     ("POST /api/v1/monitoring/drift-check", "*"): "whether two tables can be compared",
+    ("POST /api/v1/inventory/records/{record}/intake", "*"): "texts that are JSON, files",
     ("POST /api/v1/compliance/preview", "rulebook"): "what rules are made of, rulebooks tell",
     ("POST /api/v1/compliance/waivers", "*"): "an end that a waiver of this rule can have",
     ("POST /api/v1/connections", "*"): "addresses, references and tag maps have their own rules",

@@ -6,6 +6,7 @@ that reads is covered by itself, and fails until each part of its address is kno
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -161,12 +162,20 @@ def _waive(b: Belongings) -> Ask:
     return Ask("/api/v1/compliance/waivers", json=body)
 
 
+def _hand_over(b: Belongings) -> Ask:
+    body = {"model": b.model, "version": "9.8.0", "tenant": b.tenant, "cutoff": 0.5, **BECAUSE}
+    files = {name: (name, b"x") for name in ("reference", "holdout")}
+    form = {"data": {"metadata": json.dumps(body)}, "files": files}
+    return Ask(f"/api/v1/inventory/records/{b.record}/intake", more=form)
+
+
 CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "POST /api/v1/connections": _connect,
     "POST /api/v1/connections/{connection}/pause": lambda b: _connection(b, "pause"),
     "POST /api/v1/connections/{connection}/resume": lambda b: _connection(b, "resume"),
     "POST /api/v1/connections/{connection}/sync": lambda b: _connection(b, "sync"),
     "POST /api/v1/compliance/waivers": _waive,
+    "POST /api/v1/inventory/records/{record}/intake": _hand_over,
     "DELETE /api/v1/compliance/waivers/{waiver}": lambda b: Ask(
         f"/api/v1/compliance/waivers/{b.waiver}?reason=because+of+it"
     ),

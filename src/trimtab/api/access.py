@@ -275,7 +275,8 @@ def whose(
     | shapes.NewAccount
     | shapes.NewVersion
     | shapes.NewDriftCheck
-    | shapes.NewConnection,
+    | shapes.NewConnection
+    | shapes.NewHandOver,
 ) -> TenantId | None:
     """The tenant that what is added is to belong to: the one that the body names, or else that
     of whoever adds it. Null in the body names the fleet."""

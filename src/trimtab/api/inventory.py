@@ -6,24 +6,42 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
 
 from trimtab.api import strict
-from trimtab.api.access import Actor, PartsOf, Reach, may
+from trimtab.api.access import Actor, PartsOf, Reach, may, whose
 from trimtab.api.paging import Pages, whole
+from trimtab.api.repeats import Repeats
+from trimtab.audit.work import Work
+from trimtab.identity.reach import demand_grant
 from trimtab.inventory.compliance import Evaluation
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Stage
 from trimtab.inventory.store import Filter
+from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.events import plain
+from trimtab.registry.model import Version
 from trimtab.sdk import shapes
-from trimtab.workflows import cards, exports, inventoried, judging, lineage, record_cards
+from trimtab.workflows import (
+    about,
+    cards,
+    exports,
+    handing_over,
+    inventoried,
+    judging,
+    lineage,
+    record_cards,
+    registries,
+)
+from trimtab.workflows.handing_over import HandOver
 from trimtab.workflows.inventoried import Move, RecordView
 
 router = strict.router("/api/v1/inventory", tag="inventory")
 
 Reader = Annotated[Actor, may("inventory:read", reach=Reach.OWN)]
+Contributor = Annotated[Actor, may("versions:register", reach=Reach.ADDED, asks_about=True)]
 AsOf = Annotated[
     shapes.Moment | None, Query(description="As it stood then; left out, as it stands now")
 ]
@@ -181,6 +199,74 @@ def get_card(
         card = record_cards.of_view(reading, view)
     body = cards.render(card, form)
     return Response(body, media_type=_TYPES[form], headers=_ALONE)
+
+
+@router.post(
+    "/records/{record}/intake",
+    status_code=201,
+    summary="Hand in a version of a registry",
+    dependencies=[Depends(strict.known_parts)],
+)
+def hand_over(
+    record: str,
+    metadata: Annotated[str, Form(max_length=20_000, description="JSON: see NewHandOver")],
+    reference: Annotated[UploadFile, File(description="What it was trained on, Parquet")],
+    holdout: Annotated[UploadFile, File(description="Labelled rows to check on, Parquet")],
+    actor: Contributor,
+    parts: PartsOf,
+    request: Request,
+    repeat: Repeats,
+) -> shapes.HandedOver:
+    """Fetch the very bytes that were inspected from a registry, and take them in as if they had
+    been uploaded: stored, inspected, signed, checked. Nothing that its tags claim counts."""
+    body = _handed(metadata)
+    request.state.version = body.version  # a refusal names it
+    tenant = whose(actor, body)
+    with parts.records.look() as reading:
+        demand_grant(actor, "versions:register", about.handed_in(reading, body.model, tenant))
+    told: list[shapes.HandedOver] = []
+
+    def tell(work: Work, made: Version) -> None:
+        answer = shapes.HandedOver(
+            record=record,
+            model=made.model,
+            version=made.version,
+            lifecycle=made.lifecycle.value,
+            digest=made.digest,
+        )
+        told.append(repeat.keep(work, answer))
+
+    given = HandOver(
+        record=record,
+        file=body.file,
+        model=body.model,
+        version=body.version,
+        tenant=tenant,
+        cutoff=body.cutoff,
+        parent=body.parent,
+        reference=reference.file,
+        holdout=holdout.file,
+    )
+    handing_over.hand_over(
+        parts,
+        actor,
+        given,
+        lambda connection: registries.open_registry(parts, connection),
+        reason=body.reason,
+        then=tell,
+    )
+    return told[-1]
+
+
+def _handed(text: str) -> shapes.NewHandOver:
+    try:
+        return shapes.NewHandOver.model_validate(
+            strict.read_json(text.encode(errors="surrogatepass"), field="metadata")
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(("metadata", *(str(part) for part in first["loc"])))
+        raise InvalidInput(f"{where}: {shapes.said(first['msg'])}", field=where) from None
 
 
 def _place(text: str) -> tuple[str, int, str]:

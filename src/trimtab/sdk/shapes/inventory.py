@@ -9,17 +9,22 @@ from pydantic import Field
 
 from trimtab.sdk.shapes.base import (
     ID,
+    LINE,
     NETWORK,
     REFERENCE,
+    SEMVER,
     SLUG,
     VISIBLE,
     WEB_ADDRESS,
     Answer,
+    Line,
+    ModelName,
     Moment,
     Plain,
     Reason,
     Request,
     TenantName,
+    VersionName,
     described,
 )
 
@@ -338,6 +343,34 @@ class WaiverShape(Answer):
     granted_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+
+
+class NewHandOver(Request):
+    """A version of a registry that is to be handed in here."""
+
+    model: ModelName
+    """The registered model here that it is to be a version of."""
+    version: VersionName
+    """Its number here, which says no less than what changed."""
+    tenant: TenantName | None = None
+    """Tenant that alone it is for; null: all."""
+    file: Annotated[str, Field(min_length=1, max_length=1000), Line, described(LINE)] | None = None
+    """The model among its files; null where there is one ONNX file."""
+    cutoff: Annotated[float, Field(ge=0, le=1, strict=False)]
+    """Score from which on its answer is a yes."""
+    parent: Annotated[str, Field(max_length=40), described(SEMVER)] | None = None
+    """Version here that it comes from, if that is not the highest of its line."""
+    reason: Reason
+
+
+class HandedOver(Answer):
+    """A version that was handed in from a registry; its checks start by themselves."""
+
+    record: str
+    model: str
+    version: str
+    lifecycle: str
+    digest: str
 
 
 class MessageTaken(Answer):
