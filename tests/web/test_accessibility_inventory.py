@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FILLED = [
     *("/", "/inventory", "/inventory?text=nothing-has-this-name", "/inventory?as_of=2015-01-06"),
     *("{full}", "{full}?as_of=2015-01-06", "{incomplete}", "{odd}", "{old}"),
-    *("/connections", "{risk}", "{ads}", "/compliance"),
+    *("/connections", "{risk}", "{risk}/naming", "{ads}", "/compliance"),
 ]
 EMPTY = ["/inventory", "/connections", "/compliance"]
 

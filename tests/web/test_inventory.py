@@ -19,12 +19,14 @@ from tests.web.registries import ODD, Stock, stock
 from tests.web.test_pages import text
 
 from trimtab.inventory import connection_store, store
+from trimtab.inventory.compliance import Outcome, readiness
 from trimtab.inventory.model import Scope
+from trimtab.inventory.store import Filter
 from trimtab.kernel.errors import InvalidInput
 from trimtab.web import record_course
 from trimtab.web.as_of import moment_of
 from trimtab.web.connections import health_of
-from trimtab.workflows import inventoried
+from trimtab.workflows import inventoried, judging
 from trimtab.workflows.judging import Judge, grant
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -380,6 +382,28 @@ def test_rules_stand_worst_first_and_lead_to_the_records(stocked: Stocked) -> No
     link = re.findall(r'href="(/inventory\?gap=[^"]+)">(\d+)</a>', page)[0]
     listed = stocked.world.browser("root").get(link[0]).text
     assert len(rows(listed)) == int(link[1])
+
+
+def test_counts_of_rules_are_those_of_the_records(stocked: Stocked) -> None:
+    world = stocked.world
+    actor, judge = registries.somebody(world), Judge(world.parts)
+    with world.parts.records.look() as reading:
+        found = judging.compliance(reading, judge, actor)
+        entries = list(judging.each(reading, actor, Filter()))
+        evaluations = [judging.evaluation_of(reading, entry) for entry in entries]
+    assert found.frameworks == readiness(evaluations)
+    for one in found.standing:
+        outcomes = [r.outcome for e in evaluations for r in e.results if r.rule == one.rule]
+        assert one.gaps == outcomes.count(Outcome.FAIL)
+        assert one.unknown == outcomes.count(Outcome.INCONCLUSIVE)
+    assert sum(one.gaps for one in found.standing) > 20
+
+
+def test_naming_has_a_page_of_its_own(stocked: Stocked) -> None:
+    browser, address = stocked.world.browser("root"), f"/connections/{stocked.there.risk}"
+    assert f'href="{address}/naming"' in browser.get(address).text
+    assert "Nothing is named or written in two ways" in browser.get(f"{address}/naming").text
+    assert stocked.world.browser("tina").get(f"{address}/naming").status_code == 404
 
 
 def test_home_says_what_needs_somebody(stocked: Stocked) -> None:

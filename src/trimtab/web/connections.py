@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 
 from trimtab.audit.work import Reading
 from trimtab.identity.demands import Reach
-from trimtab.inventory.model import Health, Scope, Sync, SyncPhase
+from trimtab.inventory.model import Connection, Health, Scope, Sync, SyncPhase
 from trimtab.kernel.errors import InvalidInput
 from trimtab.web import words
 from trimtab.web.inventory import Looking
@@ -21,6 +21,7 @@ from trimtab.web.session import PartsOf, Visitor, sending
 from trimtab.web.versions import checked_reason
 from trimtab.web.words import Status, Tone
 from trimtab.workflows import connections, inventoried, linting
+from trimtab.workflows.connections import visible
 from trimtab.workflows.inventoried import ConnectionView
 from trimtab.workflows.parts import Parts
 
@@ -93,14 +94,22 @@ class Cycle:
 
 @dataclass(frozen=True)
 class ConnectionPage:
-    """One registry: how reading it goes, what came of each cycle, how its tags are named."""
+    """One registry: how reading it goes, and what came of each cycle."""
 
     shown: Shown
     cycles: tuple[Cycle, ...]
     older: str | None
-    lints: tuple[linting.Line, ...]
     why_not: str | None
     """Why whoever looks cannot have it read now."""
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How the tags of a registry are named and written, what is on most versions first."""
+
+    connection: Connection
+    lints: tuple[linting.Line, ...]
     now: datetime
 
 
@@ -128,6 +137,18 @@ def connection_page(
         found = read(reading, parts, visitor, connection, before or None)
     title = found.shown.view.connection.name
     return page(request, "connection.html", found, title=title, active="inventory", visitor=visitor)
+
+
+@router.get("/connections/{connection}/naming")
+def naming_page(request: Request, parts: PartsOf, visitor: Looking, connection: str) -> Response:
+    """How the tags of a registry are named; for this each of its records is read."""
+    with parts.records.look() as reading:
+        found = visible(reading, visitor.actor, connection)
+        named = Naming(
+            found, tuple(linting.of_connection(reading, visitor.actor, found)), reading.now
+        )
+    title = f"Tags of {found.name}"
+    return page(request, "naming.html", named, title=title, active="inventory", visitor=visitor)
 
 
 @router.post("/connections/{connection}/sync")
@@ -167,7 +188,6 @@ def read(
         shown=shown(view),
         cycles=tuple(Cycle(one, _PHASES[one.phase]) for one in listed),
         older=f"{older}?before={listed[-1].id}" if len(found) > _PAGE else None,
-        lints=tuple(linting.of_connection(reading, visitor.actor, view.connection)),
         why_not=why_not,
         now=reading.now,
     )
