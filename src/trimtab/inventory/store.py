@@ -7,7 +7,7 @@ without an end. A revision is never changed, but for its end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -243,6 +243,13 @@ def tally(
     row = reading.row(query)
     assert row is not None
     return Tally(**{name: int(value) for name, value in row.items()})
+
+
+def judgements(reading: Reading, *, tenant: TenantId | None = None) -> Iterator[Mapping[str, Any]]:
+    """How each record there is was judged last; without the records themselves."""
+    query = sa.select(_R.compliance).where(*_conditions(Filter(), tenant, None))
+    for row in reading.rows(query):
+        yield row["compliance"]
 
 
 def stale(reading: Reading, connection: str, judged_by: str, *, limit: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,17 +15,15 @@ from trimtab.identity.reach import demand_say
 from trimtab.inventory import connection_store, rulebook_store, service, store, waiver_store
 from trimtab.inventory.compliance import (
     Evaluation,
-    Judged,
     Outcome,
     Preview,
     Readiness,
     evaluate,
     preview,
-    readiness,
 )
 from trimtab.inventory.model import Connection, Entry, WaiverGranted, WaiverRevoked
 from trimtab.inventory.record import Record
-from trimtab.inventory.rulebook import Rulebook, default_text, load_rulebook
+from trimtab.inventory.rulebook import Framework, Rulebook, default_text, load_rulebook
 from trimtab.inventory.store import Filter
 from trimtab.inventory.waiver_store import Granted
 from trimtab.inventory.waivers import demand_waiver
@@ -158,32 +156,42 @@ class Compliance:
 
 def compliance(reading: Reading, judge: Judge, actor: Actor) -> Compliance:
     """How all records of the actor's stand by the rules they were judged by last."""
-    counts: dict[str, Counter[str]] = {}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for kept in store.judgements(reading, tenant=actor.tenant):
+        digest = str(kept["digest"])
+        counts.update((digest, said["rule"], said["outcome"]) for said in kept["rules"])
     books: dict[str, Rulebook] = {judge.rulebook.digest: judge.rulebook}
-    evaluations = list[Evaluation]()
-    for entry in each(reading, actor, Filter()):
-        digest = str(entry.compliance["digest"])
+    by_rule: dict[str, Counter[str]] = defaultdict(Counter)
+    by_framework: dict[Framework, Counter[str]] = {name: Counter() for name in Framework}
+    gaps: dict[Framework, set[str]] = defaultdict(set)
+    for (digest, name, outcome), amount in counts.items():
         if digest not in books:
             books[digest] = rulebook_store.rulebook(reading, digest)
-        made = evaluation_by(books[digest], entry)
-        evaluations.append(dataclasses.replace(made, results=tuple(map(_short, made.results))))
-        for result in made.results:
-            counts.setdefault(result.rule, Counter())[result.outcome.value] += 1
-    standing = [
-        Standing(
-            rule.id,
-            passed=counts.get(rule.id, Counter())["pass"],
-            gaps=counts.get(rule.id, Counter())["fail"],
-            waived=counts.get(rule.id, Counter())["waived"],
-            unknown=counts.get(rule.id, Counter())["inconclusive"],
-        )
-        for rule in judge.rulebook.rules
-    ]
-    return Compliance(judge.rulebook, tuple(standing), readiness(evaluations))
+        by_rule[name][outcome] += amount
+        rule = books[digest].rule(name)
+        assert rule is not None
+        for framework in {said.framework for said in rule.regulations}:
+            by_framework[framework][outcome] += amount
+            if outcome == Outcome.FAIL:
+                gaps[framework].add(name)
+    return Compliance(
+        judge.rulebook,
+        tuple(Standing(rule.id, **_told(by_rule[rule.id])) for rule in judge.rulebook.rules),
+        tuple(
+            Readiness(name, **_told(found), rules_with_gaps=tuple(sorted(gaps[name])))
+            for name, found in by_framework.items()
+        ),
+    )
 
 
-def _short(result: Judged) -> Judged:
-    return dataclasses.replace(result, sentence="", evidence=(), missing=())
+def _told(outcomes: Mapping[str, int]) -> dict[str, int]:
+    """Counts of outcomes by the names that `Standing` and `Readiness` have for them."""
+    return {
+        "passed": outcomes[Outcome.PASS],
+        "gaps": outcomes[Outcome.FAIL],
+        "waived": outcomes[Outcome.WAIVED],
+        "unknown": outcomes[Outcome.INCONCLUSIVE],
+    }
 
 
 def previewed(reading: Reading, judge: Judge, actor: Actor, text: str) -> Preview:
