@@ -31,15 +31,15 @@ SETTLE_SECONDS = 120.0
 )
 def health(parts: PartsOf, response: Response) -> shapes.HealthShape:
     """Every part that this process depends on; 503 while one does not answer."""
+    own = condition.components(parts)
+    healthy = all(state in condition.GOOD for state in own.values())
     components = {
         "redis": NOT_CONFIGURED,
         "s3": NOT_CONFIGURED,
-        "mlflow": NOT_CONFIGURED,
+        "mlflow": condition.registries(parts),
         "prometheus": NOT_CONFIGURED,
-        **condition.components(parts),
+        **own,
     }
-    good = {*condition.GOOD, NOT_CONFIGURED}
-    healthy = all(state in good for state in components.values())
     response.status_code = 200 if healthy else 503
     return shapes.HealthShape(
         status="healthy" if healthy else "unhealthy",

@@ -150,6 +150,18 @@ class Metrics:
             ("model", "what", "outcome"),
             registry=self.registry,
         )
+        self.registry_lag = Gauge(
+            "trimtab_registry_lag_seconds",
+            "For how long a registry that is connected was not read in full.",
+            ("connection",),
+            registry=self.registry,
+        )
+        self.registry_lag_limit = Gauge(
+            "trimtab_registry_lag_limit_seconds",
+            "For how long that may be before the registry counts as lagging.",
+            ("connection",),
+            registry=self.registry,
+        )
         self.drift_score = Gauge(
             "drift_score",
             "Largest distance of any feature from its reference in the last closed window, as a "

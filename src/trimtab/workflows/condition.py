@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from trimtab.inventory import connection_store
+from trimtab.inventory.model import Health
 from trimtab.kernel.errors import Unavailable
 from trimtab.platform import executors
 from trimtab.workflows.jobs import Role
 from trimtab.workflows.parts import Parts
 
+NOT_CONFIGURED = "not configured"
 GOOD = frozenset({"connected", "accessible", "running", "recorded", "attended"})
 
 
@@ -23,6 +26,20 @@ def components(parts: Parts) -> dict[str, str]:
         "roles": _roles(parts),
         "refusals": "recorded" if parts.refusals.failing is None else "failing",
     }
+
+
+def registries(parts: Parts) -> str:
+    """How reading other registries goes, at worst. It is no part that this process depends on:
+    what a registry does not answer is on record as it was."""
+    try:
+        with parts.records.look() as reading:
+            read = [c.health for c in connection_store.connections(reading) if not c.paused]
+    except Unavailable:
+        return "unknown"
+    for health in (Health.FAILING, Health.LAGGING):
+        if count := read.count(health):
+            return f"{health.value}: {count} of {len(read)}"
+    return "connected" if read else NOT_CONFIGURED
 
 
 def _roles(parts: Parts) -> str:

@@ -15,6 +15,7 @@ from trimtab.approvals import store as approvals
 from trimtab.audit import ledger
 from trimtab.audit.work import Reading
 from trimtab.incidents import store as incidents
+from trimtab.inventory import connection_store
 from trimtab.kernel.errors import Unavailable
 from trimtab.monitoring import store as monitoring
 from trimtab.monitoring.model import Drift, Performance, Phase, Window
@@ -29,6 +30,7 @@ from trimtab.remediation.model import Phase as Remedy
 from trimtab.rollouts import store as rollouts
 from trimtab.workflows import condition
 from trimtab.workflows.invariants import catalogue, nightly
+from trimtab.workflows.inventoried import lag_of
 from trimtab.workflows.parts import Parts
 
 log = logger(__name__)
@@ -104,6 +106,9 @@ class Gauges:
         remedies = remediation.counted(reading)
         replace(metrics.remediations, _by_phase(remedies))
         replace(metrics.remediation_success_rate, _success(remedies))
+        lags, limit = self._lags(reading)
+        replace(metrics.registry_lag, lags)
+        replace(metrics.registry_lag_limit, dict.fromkeys(lags, limit))
         looked_at = (Phase.CLOSED, Phase.SETTLED)
         closed = monitoring.last_of_models(reading, looked_at, limit=MOST_WINDOWS)
         replace(metrics.drift_score, _per_window(closed, drift_score))
@@ -111,6 +116,15 @@ class Gauges:
         settled = monitoring.last_of_models(reading, (Phase.SETTLED,), limit=MOST_WINDOWS)
         replace(metrics.model_accuracy, _per_version(settled, "accuracy"))
         replace(metrics.false_positive_rate, _per_version(settled, FALSE_POSITIVE_RATE))
+
+    def _lags(self, reading: Reading) -> tuple[dict[tuple[str, ...], float], float]:
+        lags = {
+            (found.id,): lag.total_seconds()
+            for found in connection_store.connections(reading)
+            if (lag := lag_of(found, connection_store.state(reading, found.id), reading.now))
+            is not None
+        }
+        return lags, 60.0 * self._parts.settings.sync_lag_minutes
 
     def _forget_records(self) -> None:
         metrics = self._metrics
@@ -121,6 +135,8 @@ class Gauges:
             metrics.approvals_waiting,
             metrics.remediations,
             metrics.remediation_success_rate,
+            metrics.registry_lag,
+            metrics.registry_lag_limit,
             metrics.drift_score,
             metrics.anomalies_per_minute,
             metrics.model_accuracy,
