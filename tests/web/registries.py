@@ -120,7 +120,7 @@ def keep(world: Any, judge: Judge, connection: Connection, what: Record) -> str:
         before = None if head is None else store.at(work, head.id)
         judged = judge.judged(work, connection, what, work.now)
         inspection = None if before is None else before.inspection
-        seen = Seen(what, judged, inspection, before, work.now - timedelta(hours=1))
+        seen = Seen(key, what, judged, inspection, before, work.now - timedelta(hours=1))
         record_id, _outcome = service.keep(work, connection, seen)
         lineage_store.put(work, connection, record_id, what)
         return record_id
