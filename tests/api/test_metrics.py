@@ -19,6 +19,8 @@ MOVED_HERE = {
     "trimtab_children",
     "trimtab_integrity_failures",
     "trimtab_jobs_waiting",
+    "trimtab_registry_lag_limit_seconds",
+    "trimtab_registry_lag_seconds",
     "trimtab_requests_refused",
     "trimtab_rollouts_open",
     "trimtab_uploads",
@@ -41,6 +43,9 @@ def test_every_family_is_moved_by_a_story() -> None:
 def test_a_story_moves_the_figures(house: Any) -> None:
     time.sleep(2.5)  # gauges are kept for a moment
     before = page(house)
+    house.people["admin"].connections.connect(
+        "https://mlflow.example.org", name="measured", reason="to see its lag"
+    )
     damaged = house.registered(house.new_model())
     waiting = house.registered(house.new_model())
     busy = page(house)

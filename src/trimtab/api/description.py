@@ -109,7 +109,8 @@ def complete(description: Json, routes: Iterable[APIRoute]) -> None:
     parts["securitySchemes"] = CREDENTIALS
     known = parts.setdefault("schemas", {})
     known["ProblemShape"] = shapes.ProblemShape.model_json_schema()
-    known["NewVersion"] = shapes.NewVersion.model_json_schema()  # text in a form, to FastAPI
+    for shape in (shapes.NewVersion, shapes.NewHandOver):  # text in a form, to FastAPI
+        known[shape.__name__] = shape.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         known.pop(name, None)
     for route in routes:

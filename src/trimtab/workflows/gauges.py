@@ -118,7 +118,7 @@ class Gauges:
         replace(metrics.false_positive_rate, _per_version(settled, FALSE_POSITIVE_RATE))
 
     def _lags(self, reading: Reading) -> tuple[dict[tuple[str, ...], float], float]:
-        lags = {
+        lags: dict[tuple[str, ...], float] = {
             (found.id,): lag.total_seconds()
             for found in connection_store.connections(reading)
             if (lag := lag_of(found, connection_store.state(reading, found.id), reading.now))
