@@ -246,6 +246,9 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "PUT /api/v1/gateways/{name}": lambda b: Ask(
         "/api/v1/gateways/gate-1", json={"epoch": 1}, shared=True
     ),
+    "POST /connections/{connection}/sync": lambda b: Ask(
+        f"/connections/{b.connection}/sync", form=BECAUSE
+    ),
     "POST /access/people": _let_in,
     "POST /access/people/{person}/disable": lambda b: Ask(
         f"/access/people/{b.person}/disable", form=BECAUSE
@@ -306,6 +309,7 @@ NAMED_WITHIN = {"POST /api/v1/compliance/waivers": "its body names a record"}
 """Routes that name what a tenant does not see at all, elsewhere than in their addresses."""
 
 QUERIES = {
+    "/inventory": ("?connection={connection}",),
     "/api/v1/inventory": ("?limit=1", "?connection={connection}"),
     "/api/v1/inventory/lineage": ("?node=version:x&connection={connection}",),
     "/api/ml/model/latest": ("?model={model}",),

@@ -118,12 +118,14 @@ class Gauges:
         replace(metrics.false_positive_rate, _per_version(settled, FALSE_POSITIVE_RATE))
 
     def _lags(self, reading: Reading) -> tuple[dict[tuple[str, ...], float], float]:
-        lags: dict[tuple[str, ...], float] = {
-            (found.id,): lag.total_seconds()
-            for found in connection_store.connections(reading)
-            if (lag := lag_of(found, connection_store.state(reading, found.id), reading.now))
-            is not None
-        }
+        """The lag of each of the fleet's registries; of those of tenants the largest, for who
+        scrapes need not know what tenants have."""
+        lags: dict[tuple[str, ...], float] = {}
+        for found in connection_store.connections(reading):
+            lag = lag_of(found, connection_store.state(reading, found.id), reading.now)
+            if lag is not None:
+                whose = (found.id if found.tenant is None else "tenants",)
+                lags[whose] = max(lags.get(whose, 0.0), lag.total_seconds())
         return lags, 60.0 * self._parts.settings.sync_lag_minutes
 
     def _forget_records(self) -> None:
