@@ -15,7 +15,8 @@ from tests.mlflow_server.simulator import Reply, Request, Simulator
 from tests.workflows.registry import FLEET, Plane, Registry, of_tenant, opened
 
 from trimtab.identity import service as identity
-from trimtab.inventory.model import Auth, Connection
+from trimtab.inventory.model import Auth, Connection, Scope
+from trimtab.inventory.store import Filter
 from trimtab.kernel.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
 from trimtab.platform.database import metadata
@@ -23,7 +24,6 @@ from trimtab.workflows import connections, exports, inventoried, lineage, readin
 from trimtab.workflows.connections import Asked
 from trimtab.workflows.exports import Format
 from trimtab.workflows.ingest import Ingest
-from trimtab.workflows.inventoried import Filter
 from trimtab.workflows.registries import open_registry
 
 ACME, OTHER = of_tenant("acme"), of_tenant("other")
@@ -101,7 +101,7 @@ def test_what_is_another_tenants_is_not_there(plane: Plane, of_acme: Connection)
     with pytest.raises(NotFound):
         connections.pause(plane.parts, OTHER, of_acme.id, True, reason="a test")
     with plane.parts.records.begin(OTHER, reason="a test") as work, pytest.raises(NotFound):
-        connections.ask(work, OTHER, of_acme.id, connections.Scope.FULL, reason="a test")
+        connections.ask(work, OTHER, of_acme.id, Scope.FULL, reason="a test")
 
 
 def test_what_a_tenant_may_connect(plane: Plane) -> None:
