@@ -30,6 +30,8 @@ def main() -> None:
     """Read until the version at which this process dies."""
     home, last = Path(sys.argv[1]), int(sys.argv[2])
     told: dict[str, Any] = {"TRIMTAB_HOME": home}
+    if "DATABASE_URL" in os.environ:
+        told["DATABASE_URL"] = os.environ["DATABASE_URL"]
     application = Application(Settings(**told))
     with application.parts.records.look() as reading:
         [connection] = connection_store.connections(reading)

@@ -130,6 +130,8 @@ def test_two_cycles_at_once_come_to_one_end(plane: Plane, registry: Registry) ->
     [overtaken] = ended
     assert (overtaken.phase, second.phase) == (SyncPhase.FAILED, SyncPhase.SUCCEEDED)
     assert overtaken.reason == "it was interrupted, and begun anew"
+    assert ("churn", 120) not in registry.read_in_detail(), "it reads no further"
+    assert plane.state().progress["sync"] == second.id
     assert plane.now().health is Health.HEALTHY
     assert len(plane.told("record.added")) == len(plane.records()) == 120
     assert [sync.phase for sync in plane.syncs()] == [SyncPhase.SUCCEEDED, SyncPhase.FAILED]
