@@ -97,7 +97,8 @@ class Inspector:
 
     def _some(self, connection: Connection, source: Source, records: Sequence[str]) -> None:
         with self._parts.records.look() as reading:
-            entries = list(store.current(reading, records).values())
+            found_now = store.current(reading, records)
+        entries = [found_now[record] for record in records if record in found_now]
         with self._parts.scratch.folder() as folder:
             paths = list[str]()
             fetched = [self._fetch(source, entry, folder, paths) for entry in entries]
