@@ -152,7 +152,7 @@ class Metrics:
         )
         self.registry_lag = Gauge(
             "trimtab_registry_lag_seconds",
-            "For how long a registry that is connected was not read in full; of tenants' the longest.",
+            "For how long a connected registry was not read in full; of tenants' the longest.",
             ("connection",),
             registry=self.registry,
         )
