@@ -207,12 +207,13 @@ def messages(plane: Plane) -> list[str]:
         return [str(row["text"]) for row in inbox.newest(found)]
 
 
-def sweep(plane: Plane) -> None:
-    """What the loop does about lag."""
+def sweep(plane: Plane) -> int:
+    """What the loop does about lag; how many it was found of."""
     with plane.parts.records.look() as found:
         lagging = reading.lagging(plane.parts, found)
     for connection, _ in lagging:
         reading.note_lag(plane.parts, connection)
+    return len(lagging)
 
 
 def test_lag_is_told_once(plane: Plane, registry: Registry) -> None:
@@ -246,6 +247,7 @@ def test_a_registry_that_fails_for_long_is_told_of_too(plane: Plane, registry: R
         sweep(plane)
     assert plane.now().health is Health.FAILING
     assert len(messages(plane)) == 1
+    assert sweep(plane) == 0, "it is told once, and looked for no more"
     registry.hook = lambda _what, _which: None
     plane.cycle(registry)
     registry.hook = down
