@@ -34,6 +34,7 @@ class Metrics:
         self._service()
         self._work()
         self._models()
+        self._registries()
         self._repair()
 
     def read_with(self, look: Callable[[], None]) -> None:
@@ -150,18 +151,6 @@ class Metrics:
             ("model", "what", "outcome"),
             registry=self.registry,
         )
-        self.registry_lag = Gauge(
-            "trimtab_registry_lag_seconds",
-            "For how long a connected registry was not read in full; of tenants' the longest.",
-            ("connection",),
-            registry=self.registry,
-        )
-        self.registry_lag_limit = Gauge(
-            "trimtab_registry_lag_limit_seconds",
-            "For how long that may be before the registry counts as lagging.",
-            ("connection",),
-            registry=self.registry,
-        )
         self.drift_score = Gauge(
             "drift_score",
             "Largest distance of any feature from its reference in the last closed window, as a "
@@ -194,6 +183,20 @@ class Metrics:
             "trimtab_verdicts",
             "Looks at evidence, by what looked and what it said.",
             ("what", "verdict"),
+            registry=self.registry,
+        )
+
+    def _registries(self) -> None:
+        self.registry_lag = Gauge(
+            "trimtab_registry_lag_seconds",
+            "For how long a connected registry was not read in full; of tenants' the longest.",
+            ("connection",),
+            registry=self.registry,
+        )
+        self.registry_lag_limit = Gauge(
+            "trimtab_registry_lag_limit_seconds",
+            "For how long that may be before the registry counts as lagging.",
+            ("connection",),
             registry=self.registry,
         )
 
