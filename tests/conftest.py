@@ -185,3 +185,6 @@ def _create_tables(database: Database) -> None:
     metadata.create_all(database.engine)
     with database.write() as connection:
         connection.execute(SIZE.insert(), {"tenant": WHOLE, "size": 0})
+
+
+pytest_plugins = ("tests.mlflow_server.fixtures",)

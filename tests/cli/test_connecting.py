@@ -1,0 +1,98 @@
+"""Somebody's MLflow on the command line: nothing runs before, and nothing has to afterwards."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.mlflow_server.starting import Server, oracle
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 300
+
+
+def trimtab(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a command says, on a data folder of its own."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home.parent),
+        "TRIMTAB_HOME": str(home),
+        "COLUMNS": "200",
+        "PYTHONPATH": ":".join(sys.path),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "trimtab", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        cwd=home.parent,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Any:
+    """The JSON that a command has printed."""
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_an_inventory_by_one_command(tmp_path: Path, mlflow3: Server) -> None:
+    home = tmp_path / "home"
+    first = trimtab(home, "connect", "mlflow", mlflow3.url, "--name", "ours", "--wait", "60")
+    assert "first administrator: admin@localhost" in first.stderr
+    assert "is not public; it may be read because you ask for it here" in first.stderr
+    assert first.returncode in (0, 3), first.stdout + first.stderr
+    known = oracle(mlflow3)
+    again = trimtab(home, "connect", "mlflow", mlflow3.url, "--json", "--wait", "0")
+    (connection,) = told(again)
+    assert connection["name"] == "ours"
+    assert connection["last_sync"]["counts"]["added"] == 0
+    readable = connection["tally"]["versions"] + connection["last_sync"]["counts"]["malformed"]
+    assert readable == len(known["versions"])
+    assert f"{connection['tally']['versions']}, of which" in first.stdout
+
+    listed = told(trimtab(home, "inventory", "--json", "--limit", "1000"))
+    assert len(listed) == connection["tally"]["versions"]
+    one = next(r for r in listed if r["owner"] is not None and r["model"].isascii())
+    version = (one["model"], str(one["version"]))
+    shown = told(trimtab(home, "record", *version, "--json"))
+    assert shown["fields"]["identity"]["owner"]["value"] == one["owner"]
+    table = trimtab(home, "record", *version)
+    assert "nobody says" in table.stdout
+    history = told(trimtab(home, "record", *version, "--history", "--json"))
+    assert history[-1]["what"] == "added"
+
+    for ending, begins in ((".html", b"<!doctype html"), (".pdf", b"%PDF"), (".cdx.json", b"{")):
+        card = tmp_path / f"card{ending}"
+        assert trimtab(home, "record", *version, "--card", str(card)).returncode == 0
+        assert card.read_bytes().startswith(begins)
+    out = tmp_path / "inventory.csv"
+    assert trimtab(home, "inventory", "-o", str(out)).returncode == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(listed)
+    past = trimtab(home, "inventory", "--as-of", "2020-01-01T00:00:00Z", "--json")
+    assert told(past) == []
+    synced = trimtab(home, "sync", "ours", "--wait", "0")
+    assert "0 new or changed, 0 gone" in synced.stdout
+
+
+def test_what_cannot_be_read_is_said_with_the_way_out(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    dead = trimtab(home, "connect", "mlflow", "http://127.0.0.1:9", "--wait", "0")
+    assert dead.returncode == 2
+    assert "it could not be read" in dead.stdout
+    secret = trimtab(home, "connect", "mlflow", "http://me:hunter2@127.0.0.1:9")
+    assert secret.returncode == 2
+    assert "hunter2" not in secret.stderr + secret.stdout
+    strange = trimtab(home, "connect", "mlflow", "file:///etc")
+    assert strange.returncode == 2
+    assert "http" in strange.stderr
+    nothing = trimtab(home, "record", "no-such-model", "1")
+    assert nothing.returncode == 2
+    assert "trimtab inventory --text" in nothing.stderr
