@@ -53,8 +53,9 @@ def test_an_inventory_by_one_command(tmp_path: Path, mlflow3: Server) -> None:
     (connection,) = told(again)
     assert connection["name"] == "ours"
     assert connection["last_sync"]["counts"]["added"] == 0
-    readable = connection["tally"]["versions"] + connection["last_sync"]["counts"]["malformed"]
-    assert readable == len(known["versions"])
+    unreadable = connection["last_sync"]["counts"]["malformed"]
+    there = len(known["versions"])
+    assert there - unreadable <= connection["tally"]["versions"] <= there
     assert f"{connection['tally']['versions']}, of which" in first.stdout
 
     listed = told(trimtab(home, "inventory", "--json", "--limit", "1000"))

@@ -44,7 +44,7 @@ def render(card: Card) -> bytes:
         files("trimtab.documents").joinpath("card.typ").read_bytes(),
         sys_inputs={"card": json.dumps(told(card), ensure_ascii=False, allow_nan=False)},
     )
-    made = compiler.compile(format="pdf", timestamp=card.as_of)
+    made = compiler.compile(format="pdf", timestamp=card.as_of.replace(microsecond=0))
     if not isinstance(made, bytes):
         raise Unavailable("the typesetter made no document", remedy="take the card as HTML")
     return made

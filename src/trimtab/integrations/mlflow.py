@@ -52,7 +52,7 @@ class MlflowSource:
         credentials: What is sent to be let in.
         limits: Bounds.
         networks: Those that are allowed besides public addresses.
-        ca_file: Certificates that are believed in place of the usual ones.
+        ca_file: Certificates that are believed beside the usual ones.
         rest: Waits for so many seconds, between tries.
 
     Raises:

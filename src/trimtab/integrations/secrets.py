@@ -81,7 +81,7 @@ class Secrets:
             return found.get_secret_value()
         path = self.path_of(name, tenant)
         try:
-            content = read_untrusted(path, max_bytes=_MAX_BYTES).content
+            content = read_untrusted(_within(path), max_bytes=_MAX_BYTES).content
             return (content or b"").decode().rstrip("\r\n")
         except (OSError, IntegrityFailed, UnicodeDecodeError) as error:
             raise Unavailable(
@@ -94,3 +94,16 @@ class Secrets:
         """Where the secret `name` of a tenant, or of the fleet, lies."""
         place = self.folder / FOLDER
         return place / "fleet" / name if tenant is None else place / "tenants" / tenant / name
+
+
+def _within(path: Path) -> Path:
+    """The file that `path` leads to: secrets are mounted as links to files beside them, and a
+    link that leads out of their folder leads to nothing of theirs.
+
+    Raises:
+        IntegrityFailed: it leads elsewhere.
+    """
+    found = path.resolve()
+    if not found.is_relative_to(path.parent.resolve()):
+        raise IntegrityFailed("the secret lies elsewhere", field="symlink")
+    return found

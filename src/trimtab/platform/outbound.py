@@ -91,7 +91,7 @@ class Outbound:
         permitted: The only calls that are sent.
         limits: Bounds.
         networks: Those that are allowed besides public addresses.
-        ca_file: Certificates that are believed in place of the usual ones.
+        ca_file: Certificates that are believed beside the usual ones.
         headers: Sent with every request; they hold the credentials.
         secrets: What must not be quoted by any error.
         rest: Waits for so many seconds.

@@ -214,15 +214,18 @@ class GuardedTransport(httpx.HTTPTransport):
 
 @lru_cache(maxsize=16)
 def trusted(ca_file: Path | None) -> ssl.SSLContext:
-    """Whose certificates are believed. Certificates are always verified.
+    """Whose certificates are believed: the well-known authorities', and those of a file beside
+    them. Certificates are always verified.
 
     Raises:
         InvalidInput: the file cannot be read, or holds no certificates.
     """
+    context = httpx.create_ssl_context(trust_env=False)
     if ca_file is None:
-        return httpx.create_ssl_context(trust_env=False)
+        return context
     try:
-        return ssl.create_default_context(cafile=str(ca_file))
+        context.load_verify_locations(cafile=str(ca_file))
+        return context
     except (OSError, ssl.SSLError) as error:
         raise InvalidInput(
             f"the file of certificates {ca_file.name} cannot be used: {type(error).__name__}",
