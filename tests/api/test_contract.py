@@ -59,6 +59,7 @@ INEXPRESSIBLE = {
     ("POST /api/v1/inventory/records/{record}/intake", "*"): "texts that are JSON, files",
     ("POST /api/v1/compliance/preview", "rulebook"): "what rules are made of, rulebooks tell",
     ("POST /api/v1/compliance/waivers", "*"): "an end that a waiver of this rule can have",
+    ("PATCH /api/v1/connections/{connection}", "*"): "the same",
     ("POST /api/v1/connections", "*"): "addresses, references and tag maps have their own rules",
     ("GET /api/v1/inventory/lineage", "node"): "a kind of thing that lineages have",
     ("*", "Idempotency-Key"): "a key stands for one request",

@@ -171,6 +171,9 @@ def _hand_over(b: Belongings) -> Ask:
 
 CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "POST /api/v1/connections": _connect,
+    "PATCH /api/v1/connections/{connection}": lambda b: Ask(
+        f"/api/v1/connections/{b.connection}", json={"auth": {"kind": "none"}, **BECAUSE}
+    ),
     "POST /api/v1/connections/{connection}/pause": lambda b: _connection(b, "pause"),
     "POST /api/v1/connections/{connection}/resume": lambda b: _connection(b, "resume"),
     "POST /api/v1/connections/{connection}/sync": lambda b: _connection(b, "sync"),

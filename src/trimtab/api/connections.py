@@ -16,7 +16,7 @@ from trimtab.inventory.model import Auth, Connection, Scope, Sync
 from trimtab.kernel.events import plain
 from trimtab.sdk import shapes
 from trimtab.workflows import connections, inventoried, linting, messages
-from trimtab.workflows.connections import Asked
+from trimtab.workflows.connections import Asked, Changes
 from trimtab.workflows.inventoried import ConnectionView
 from trimtab.workflows.parts import Parts
 
@@ -80,6 +80,23 @@ def get_connection(connection: str, actor: Reader, parts: PartsOf) -> shapes.Con
     """A registry that is read, and how reading it goes."""
     with parts.records.look() as reading:
         return _shown(reading, parts, actor, connection)
+
+
+@router.patch("/{connection}", summary="Change a connection")
+def change(
+    connection: str, body: shapes.ConnectionChange, actor: Manager, parts: PartsOf
+) -> shapes.ConnectionShape:
+    """Another way to tell who asks, other networks, another tag map or another secret of its
+    messages; the next cycle, which begins soon, goes by it."""
+    auth = None if body.auth is None else Auth(body.auth.kind, body.auth.secrets)
+    wanted = Changes(auth, body.networks, body.tag_map, body.webhook)
+    told: list[shapes.ConnectionShape] = []
+
+    def tell(work: Work, made: Connection) -> None:
+        told.append(_shown(work, parts, actor, made.id))
+
+    connections.change(parts, actor, connection, wanted, reason=body.reason, then=tell)
+    return told[-1]
 
 
 @router.post("/{connection}/pause", summary="Read a registry no more")

@@ -123,11 +123,22 @@ def connect_registry(
             before = None
         else:
             before = None if known.last_sync is None else known.last_sync.id
-            known = client.connections.sync(known.id, reason=reason)
+            known = _again(client, known, wanted, auth, reason)
         with _progress() as shown:
             read = _until_read(client, known.id, before, shown)
             read = _until_inspected(client, read, wait, shown)
         return _told(found, [read], as_json=as_json)
+
+
+def _again(
+    client: Client, known: ConnectionShape, wanted: Wanted, auth: Mapping[str, Any], reason: str
+) -> ConnectionShape:
+    """Have a registry read that is connected, by what was said of it now."""
+    other = auth if auth["kind"] != "none" else None
+    if other is None and not wanted.networks:
+        return client.connections.sync(known.id, reason=reason)
+    networks = wanted.networks or None
+    return client.connections.change(known.id, auth=other, networks=networks, reason=reason)
 
 
 def sync_registries(

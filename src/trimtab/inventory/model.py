@@ -93,6 +93,37 @@ class Connection:
         event = HealthChanged(self.id, self.tenant, self.name, self.health, health, reason)
         return replace(self, health=health, health_reason=reason), event
 
+    def changed(
+        self,
+        *,
+        auth: Auth | None,
+        networks: tuple[str, ...] | None,
+        tag_map: Mapping[str, Any] | None,
+        webhook: str | None,
+    ) -> tuple[Connection, ConnectionChanged] | None:
+        """The connection with what is given in the place of what it had; None: it has that
+        already. An empty tag map is the one that is shipped."""
+        other = replace(
+            self,
+            auth=self.auth if auth is None else auth,
+            networks=self.networks if networks is None else networks,
+            tag_map=self.tag_map if tag_map is None else dict(tag_map) or None,
+            webhook=self.webhook if webhook is None else webhook,
+        )
+        if other == self:
+            return None
+        changes: dict[str, Any] = {}
+        if other.auth != self.auth:
+            changes["auth"] = other.auth.kind
+        if other.networks != self.networks:
+            changes["networks"] = list(other.networks)
+        if other.tag_map != self.tag_map:
+            changes["tag_map"] = other.tag_map
+        if other.webhook != self.webhook:
+            changes["webhook"] = other.webhook
+        event = ConnectionChanged(self.id, self.tenant, self.name, changes)
+        return other, event
+
     def pause(self, paused: bool) -> tuple[Connection, ConnectionChanged]:
         """The connection, not read any more, or read again."""
         if paused is self.paused:

@@ -161,7 +161,7 @@ class GuardedTransport(httpx.HTTPTransport):
         prefix: The path that all paths of `permitted` stand below.
         permitted: What may be sent.
         networks: Those that are allowed besides public addresses.
-        ca_file: Certificates that are believed in place of the usual ones.
+        ca_file: Certificates that are believed beside the usual ones.
         connections: As many at once.
     """
 

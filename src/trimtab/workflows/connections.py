@@ -49,6 +49,17 @@ class Asked:
     webhook: str | None = None
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What is to be another way about a connection; None stays as it is. An empty tag map is the
+    one that is shipped."""
+
+    auth: Auth | None = None
+    networks: Sequence[str] | None = None
+    tag_map: Mapping[str, Any] | None = None
+    webhook: str | None = None
+
+
 def connect(
     parts: Parts,
     actor: Actor,
@@ -131,6 +142,48 @@ def _new(
         created_by=actor.id,
         created_at=now,
     )
+
+
+def change(
+    parts: Parts,
+    actor: Actor,
+    connection_id: str,
+    wanted: Changes,
+    *,
+    reason: str,
+    then: Then[Connection] = nothing_more,
+) -> Connection:
+    """Change a connection, and have it read by what it says now. Safe to repeat.
+
+    Raises:
+        NotFound: there is no such connection of the actor's.
+        InvalidInput: a reference, a network or a tag map that cannot be one.
+        NotPermitted: networks that are not the actor's to open.
+    """
+    secrets = secrets_of(parts.settings)
+    networks = None if wanted.networks is None else _networks(actor, wanted.networks)
+    if wanted.tag_map:
+        adapted(wanted.tag_map)
+    with parts.records.begin(actor, reason=reason) as work:
+        connection = visible(work, actor, connection_id)
+        demand_say(actor, connection.tenant)
+        if wanted.auth is not None:
+            demand_auth(secrets, wanted.auth, connection.tenant)
+        if wanted.webhook is not None:
+            secrets.check(wanted.webhook, tenant=connection.tenant, where="webhook")
+        moved = connection.changed(
+            auth=wanted.auth,
+            networks=networks,
+            tag_map=wanted.tag_map,
+            webhook=wanted.webhook,
+        )
+        if moved is not None:
+            connection = connection_store.save(work, *moved)
+        if not connection.paused:
+            wish = {"scope": Scope.FULL.value, "model": None, "by": actor.id, "reason": reason}
+            connection_store.ask(work, connection.id, wish)
+        then(work, connection)
+        return connection
 
 
 def pause(

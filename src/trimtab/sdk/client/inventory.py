@@ -50,6 +50,24 @@ class Connections(Noun):
         """One of them, with its health, its lag, and how far its cycle is."""
         return self._wire.get(f"{_CONNECTIONS}/{connection}", shapes.ConnectionShape)
 
+    def change(
+        self,
+        connection: str,
+        *,
+        auth: Mapping[str, Any] | None = None,
+        networks: Sequence[str] | None = None,
+        tag_map: Mapping[str, Any] | None = None,
+        webhook: str | None = None,
+        reason: str,
+    ) -> shapes.ConnectionShape:
+        """Tell it otherwise who asks, open other networks, and so on; what is None stays."""
+        wanted = {"auth": auth, "networks": networks, "tag_map": tag_map, "webhook": webhook}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        answer = self._wire.send(
+            "PATCH", f"{_CONNECTIONS}/{connection}", json_body={**body, "reason": reason}
+        )
+        return read(shapes.ConnectionShape, answer)
+
     def sync(
         self, connection: str, *, scope: str = "changes", reason: str
     ) -> shapes.ConnectionShape:

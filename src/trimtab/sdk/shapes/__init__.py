@@ -80,6 +80,7 @@ from trimtab.sdk.shapes.incidents import (
 from trimtab.sdk.shapes.inventory import (
     AuthShape,
     ComplianceShape,
+    ConnectionChange,
     ConnectionShape,
     CountsShape,
     EdgeShape,
@@ -157,6 +158,7 @@ __all__ = [
     "ColumnName",
     "ComplianceShape",
     "ConditionalRole",
+    "ConnectionChange",
     "ConnectionShape",
     "CountsShape",
     "Credentials",

@@ -65,6 +65,26 @@ class NewConnection(Request):
     reason: Reason
 
 
+class ConnectionChange(Request):
+    """What is to be another way about a connection; what is left out stays."""
+
+    auth: AuthShape | None = None
+    """Another way to tell who asks."""
+    networks: (
+        Annotated[
+            list[Annotated[str, Field(min_length=3, max_length=49), described(NETWORK)]],
+            Field(max_length=20),
+        ]
+        | None
+    ) = None
+    """Other networks that are not public and may be reached for it."""
+    tag_map: Plain | None = None
+    """Another tag map; an empty one is the one that is shipped."""
+    webhook: Reference | None = None
+    """Another secret that the registry signs its messages with."""
+    reason: Reason
+
+
 class NewSync(Request):
     """A wish that a registry is read soon."""
 
