@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from tests.mlflow_server.starting import Server, oracle
 
+from trimtab.inventory.rulebook import default_text
+
 pytestmark = pytest.mark.slow
 
 SECONDS = 300
@@ -79,6 +81,14 @@ def test_an_inventory_by_one_command(tmp_path: Path, mlflow3: Server) -> None:
         assert len(list(csv.DictReader(file))) == len(listed)
     past = trimtab(home, "inventory", "--as-of", "2020-01-01T00:00:00Z", "--json")
     assert told(past) == []
+    standing = told(trimtab(home, "compliance", "--json"))
+    assert sum(rule["gaps"] for rule in standing["rules"]) > 0
+    rulebook = tmp_path / "rulebook.yaml"
+    rulebook.write_text(default_text().replace("value: [production]", "value: [development]"))
+    preview = told(trimtab(home, "compliance", "--preview", str(rulebook), "--json"))
+    assert preview["records"] == len(listed)
+    assert preview["changes"]
+    assert told(trimtab(home, "compliance", "--json")) == standing
     synced = trimtab(home, "sync", "ours", "--wait", "0")
     assert "0 new or changed, 0 gone" in synced.stdout
 

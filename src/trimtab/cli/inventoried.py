@@ -11,6 +11,7 @@ from trimtab.cli.connecting import Filters
 from trimtab.cli.outputs import check_output, write
 from trimtab.cli.plane import plane
 from trimtab.cli.remote import Remote, show_rows, told
+from trimtab.cli.tables import show_table
 from trimtab.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -141,6 +142,50 @@ def write_card(
         record = _id_of(found.client, model, version, connection)
         content = found.client.inventory.card(record, kind, as_of=as_of)
     write(output, content)
+
+
+def show_standing(remote: Remote, *, as_json: bool) -> None:
+    """Print how versions stand by each rule, and by what the rules refer to."""
+    with plane(remote) as found:
+        standing = found.client.compliance.standing()
+    if as_json:
+        print(json.dumps(standing.model_dump(mode="json"), indent=2))
+        return
+    heads = ("rule", "gaps", "unknown", "waived", "passed", "title")
+    rows = [
+        [r.rule, str(r.gaps), str(r.unknown), str(r.waived), str(r.passed), r.title]
+        for r in sorted(standing.rules, key=lambda r: (-r.gaps, -r.unknown, r.rule))
+    ]
+    show_table(heads, rows, prose=("title",))
+    print()
+    names = ("gaps", "unknown", "waived", "passed")
+    show_table(
+        ("framework", *names),
+        [[name, *(str(c[n]) for n in names)] for name, c in standing.frameworks.items()],
+    )
+    print("\nA rule that is passed is evidence, and no legal opinion.")
+
+
+def show_preview(remote: Remote, file: Path, *, as_json: bool) -> None:
+    """Print what other rules would change; nothing changes by it.
+
+    Raises:
+        InvalidInput: the file holds no rules; the place is named.
+    """
+    from trimtab.policies.reading import read
+
+    rules = read(file.read_text("utf-8", errors="replace"), file.name).data
+    with plane(remote) as found:
+        preview = found.client.compliance.preview(rules)
+    if as_json:
+        print(json.dumps(preview.model_dump(mode="json"), indent=2))
+        return
+    print(f"{preview.records} versions; {len(preview.changes)} rules would come to something else")
+    for change in preview.changes:
+        for move in change["moves"]:
+            examples = ", ".join(f"{told(model)} {version}" for model, version in move["examples"])
+            what = f"{move['before'] or 'not there'} -> {move['after'] or 'not there'}"
+            print(f"  {change['rule']:<28}{what:<32}{move['versions']:>6}  {examples}")
 
 
 def _id_of(client: Client, model: str, version: int, connection: str | None) -> str:

@@ -193,3 +193,26 @@ def record(
         show_history(remote, model, version, connection, as_json=as_json)
     else:
         show_record(remote, model, version, connection, as_of=at, as_json=as_json)
+
+
+def compliance(
+    preview: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Rules instead: say only what they would change."
+        ),
+    ] = None,
+    url: Url = "",
+    key: Key = "",
+    token: Token = "",
+    tenant: Tenant = "",
+    as_json: Json = False,
+) -> None:
+    """How the inventory stands by the rules, or what other rules would change."""
+    from trimtab.cli.inventoried import show_preview, show_standing
+
+    remote = Remote(url, key, token, tenant)
+    if preview is not None:
+        show_preview(remote, preview, as_json=as_json)
+    else:
+        show_standing(remote, as_json=as_json)
