@@ -62,7 +62,7 @@ def niceness(installation: Installation, name: str) -> int:
 
 def test_each_role_does_its_part_and_the_gate_alone_permits(installation: Installation) -> None:
     installation.serve()
-    assert installation.health()["roles"] == "nobody does release, watch, repair, gate"
+    assert installation.health()["roles"] == "nobody does release, watch, repair, ingest, gate"
     for role in Role:
         installation.work(role, role)
     installation.until(lambda: installation.health()["roles"] == "attended")
@@ -100,7 +100,7 @@ def test_each_role_does_its_part_and_the_gate_alone_permits(installation: Instal
 
 def test_without_a_gate_nothing_is_permitted_until_there_is_one(installation: Installation) -> None:
     installation.serve()
-    installation.work("rest", "release", "watch", "repair")
+    installation.work("rest", "release", "watch", "repair", "ingest")
     incident = opened_incident(installation)
     with installation.admin() as admin:
         asked = admin.remediation.execute(incident, "notify_team", reason="somebody should know")

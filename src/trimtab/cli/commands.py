@@ -9,7 +9,7 @@ import typer
 
 from trimtab.cli.approvals import approvals
 from trimtab.cli.incidents import incidents
-from trimtab.cli.inventory import compliance, connect, inventory, record, sync
+from trimtab.cli.inventory import compliance, connect, connections, inventory, record, sync
 from trimtab.cli.models import models, versions
 from trimtab.cli.rollouts import rollouts
 from trimtab.kernel import garbage
@@ -30,7 +30,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 for noun in (connect, models, versions, approvals, rollouts, incidents):
     app.add_typer(noun)
-for command in (sync, inventory, record, compliance):
+for command in (sync, connections, inventory, record, compliance):
     app.command()(command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -31,7 +31,7 @@ class Wanted:
 
     address: str
     name: str | None
-    login: bool = False
+    login: bool | None = None
     username: str | None = None
     password: str | None = None
     bearer: str | None = None
@@ -107,9 +107,8 @@ def connect_registry(
     """
     auth = wanted.auth()
     with plane(remote, work=True) as found:
-        _greet(found)
         client = found.client
-        known = _known(client, wanted)
+        known = _known(client, wanted, remote.tenant or None)
         if known is None:
             networks = wanted.networks or _own_networks(wanted.address, found)
             known = client.connections.connect(
@@ -127,6 +126,9 @@ def connect_registry(
         with _progress() as shown:
             read = _until_read(client, known.id, before, shown)
             read = _until_inspected(client, read, wait, shown)
+        if read.seen_at is None and not read.paused and read.last_sync is not None:
+            why = f"it was never read: {read.last_sync.reason}"[:500]
+            read = client.connections.pause(read.id, reason=why)
         return _told(found, [read], as_json=as_json)
 
 
@@ -134,7 +136,9 @@ def _again(
     client: Client, known: ConnectionShape, wanted: Wanted, auth: Mapping[str, Any], reason: str
 ) -> ConnectionShape:
     """Have a registry read that is connected, by what was said of it now."""
-    other = auth if auth["kind"] != "none" else None
+    other = auth if auth["kind"] != "none" or wanted.login is False else None
+    if known.paused:
+        known = client.connections.resume(known.id, reason=reason)
     if other is None and not wanted.networks:
         return client.connections.sync(known.id, reason=reason)
     networks = wanted.networks or None
@@ -158,9 +162,9 @@ def sync_registries(
     from trimtab.kernel.errors import NotFound
 
     with plane(remote, work=True) as found:
-        _greet(found)
         client = found.client
-        which = [named(client, connection)] if connection else list(client.connections.list())
+        there = list(client.connections.list())
+        which = [named(client, connection)] if connection else [c for c in there if not c.paused]
         if not which:
             raise NotFound(
                 "no registry is connected", remedy="connect one: trimtab connect mlflow URL"
@@ -196,11 +200,11 @@ def named(client: Client, name: str) -> ConnectionShape:
     )
 
 
-def _known(client: Client, wanted: Wanted) -> ConnectionShape | None:
-    """The connection to this address that there is already."""
+def _known(client: Client, wanted: Wanted, tenant: str | None) -> ConnectionShape | None:
+    """The connection of this tenant, or of the fleet, to this address that there is already."""
     for one in client.connections.list():
         same = one.url.rstrip("/") == wanted.address.rstrip("/")
-        if same and wanted.name in (None, one.name):
+        if same and one.tenant == tenant and wanted.name in (None, one.name):
             return one
     return None
 
@@ -216,18 +220,14 @@ def _own_networks(address: str, found: Plane) -> list[str]:
     except OSError:
         return []
     private = sorted(one for one in there if not ipaddress.ip_address(one).is_global)
-    if private:
+    allowed = [one for one in private if not ipaddress.ip_address(one).is_link_local]
+    if allowed:
         print(
-            f"{host} is at {', '.join(private)}, which is not public; it may be read because you "
-            "ask for it here",
+            f"{', '.join(allowed)} is not a public address; it may be read because you ask for it "
+            "here",
             file=sys.stderr,
         )
-    return private
-
-
-def _greet(found: Plane) -> None:
-    for line in found.told:
-        print(line, file=sys.stderr)
+    return allowed
 
 
 class Shown(Protocol):
@@ -304,7 +304,8 @@ def _told(found: Plane, read: Sequence[ConnectionShape], *, as_json: bool) -> in
     else:
         for one in read:
             _summary(one)
-        _what_next(found)
+        if any(one.last_sync and one.last_sync.phase != "failed" for one in read):
+            _what_next(found)
     phases = {one.last_sync.phase if one.last_sync else "failed" for one in read}
     if "failed" in phases:
         return UNREAD
@@ -318,6 +319,8 @@ def _summary(one: ConnectionShape) -> None:
     print(f"  {told(one.server) or 'no answer'}, read as {told(one.identity) or 'nobody'}")
     if last.phase == "failed":
         print(f"  it could not be read: {told(last.reason)}")
+        if one.paused:
+            print("  it is not tried again by itself; connect it again, correctly")
         return
     for line in _lines(one.tally):
         print(f"  {line}")
@@ -334,7 +337,7 @@ def _summary(one: ConnectionShape) -> None:
 
 
 def _lines(tally: TallyShape) -> list[str]:
-    looked = f"{tally.inspected} of {tally.versions} looked into"
+    looked = f"of {tally.inspected} of {tally.versions} versions looked into"
     bad = ", ".join(
         f"{count} {what}"
         for what, count in (
@@ -349,10 +352,16 @@ def _lines(tally: TallyShape) -> list[str]:
         ("without an owner", str(tally.without_owner)),
         ("without a privacy assessment", str(tally.without_privacy_assessment)),
         ("with a gap", str(tally.gaps)),
-        ("files", f"{looked}: {bad}"),
+        ("files", f"{looked}: {bad}" if tally.inspected else "not looked into yet"),
         ("incomplete", str(tally.incomplete)),
     )
-    return [f"{head:<30}{value}" for head, value in rows]
+    lines = [f"{head:<30}{value}" for head, value in rows]
+    left = tally.versions - tally.inspected
+    if left:
+        lines.append(
+            f"{'':<30}{left} not yet: trimtab sync goes on, and trimtab serve does by itself"
+        )
+    return lines
 
 
 def _what_next(found: Plane) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trimtab.cli.connecting import Filters
+from trimtab.cli.connecting import Filters, named
 from trimtab.cli.outputs import check_output, write
 from trimtab.cli.plane import plane
 from trimtab.cli.remote import Remote, show_rows, told
@@ -28,8 +30,12 @@ def show(remote: Remote, filters: Filters, *, limit: int, as_json: bool) -> None
     with plane(remote) as found:
         client = found.client
         names = {one.id: one.name for one in client.connections.list()}
+        rows = list(islice(client.inventory.list(**filters.sent(client)), limit))
+        if not rows and not as_json:
+            print(_nothing(filters, connected=bool(names)), file=sys.stderr)
+            return
         show_rows(
-            client.inventory.list(**filters.sent(client)),
+            rows,
             (
                 ("model", lambda r: r.model),
                 ("version", lambda r: r.version),
@@ -39,12 +45,23 @@ def show(remote: Remote, filters: Filters, *, limit: int, as_json: bool) -> None
                 ("files", lambda r: r.inspection or "not looked into"),
                 ("gaps", lambda r: len(r.gaps)),
                 ("registry", lambda r: names.get(r.connection, r.connection)),
-                ("since", lambda r: f"{r.since:%Y-%m-%d %H:%M}"),
+                ("since", lambda r: f"{r.since:%Y-%m-%d %H:%M} UTC"),
             ),
             as_json=as_json,
             limit=limit,
             prose=("owner", "aliases"),
         )
+
+
+def _nothing(filters: Filters, *, connected: bool) -> str:
+    """Why there is nothing to show."""
+    if not connected:
+        return "no registry is connected: trimtab connect mlflow URL"
+    if filters.as_of is not None:
+        return (
+            "nothing was known then; what was before a registry was first read, it alone can tell"
+        )
+    return "nothing fits; trimtab inventory without filters lists what there is"
 
 
 def export(remote: Remote, filters: Filters, output: Path) -> None:
@@ -142,6 +159,33 @@ def write_card(
         record = _id_of(found.client, model, version, connection)
         content = found.client.inventory.card(record, kind, as_of=as_of)
     write(output, content)
+
+
+def show_connections(
+    remote: Remote, *, pause: str | None, resume: str | None, reason: str, as_json: bool
+) -> None:
+    """Pause or resume connections, then print all."""
+    with plane(remote) as found:
+        client = found.client
+        if pause is not None:
+            client.connections.pause(named(client, pause).id, reason=reason)
+        if resume is not None:
+            client.connections.resume(named(client, resume).id, reason=reason)
+        show_rows(
+            client.connections.list(),
+            (
+                ("name", lambda c: c.name),
+                ("health", lambda c: "paused" if c.paused else c.health),
+                ("models", lambda c: c.tally.models),
+                ("versions", lambda c: c.tally.versions),
+                ("seen", lambda c: f"{c.seen_at:%Y-%m-%d %H:%M} UTC" if c.seen_at else "never"),
+                ("address", lambda c: c.url),
+                ("why", lambda c: c.health_reason),
+            ),
+            as_json=as_json,
+            limit=1_000,
+            prose=("why",),
+        )
 
 
 def show_standing(remote: Remote, *, as_json: bool) -> None:

@@ -42,11 +42,13 @@ def connect_mlflow(
     ],
     name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
     login: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--login", help="Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            "--login/--no-login",
+            help="Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; or, where a "
+            "connection did, no more.",
         ),
-    ] = False,
+    ] = None,
     username: Annotated[
         str | None, typer.Option(help="Reference to the user name, as file:NAME.")
     ] = None,
@@ -216,3 +218,20 @@ def compliance(
         show_preview(remote, preview, as_json=as_json)
     else:
         show_standing(remote, as_json=as_json)
+
+
+def connections(
+    pause: Annotated[str | None, typer.Option(help="Read this one no more.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Read this one again.")] = None,
+    url: Url = "",
+    key: Key = "",
+    token: Token = "",
+    tenant: Tenant = "",
+    reason: Because = "from the command line",
+    as_json: Json = False,
+) -> None:
+    """Registries that are connected, how reading them goes; pause or resume one."""
+    from trimtab.cli.inventoried import show_connections
+
+    remote = Remote(url, key, token, tenant)
+    show_connections(remote, pause=pause, resume=resume, reason=reason, as_json=as_json)

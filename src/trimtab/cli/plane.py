@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,19 +26,18 @@ if TYPE_CHECKING:
     from trimtab.sdk.client import Client
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 30.0
 _PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Plane:
     """A connection to a control plane. `url` is where its pages are; `ours` says that it was
-    started for this command, and `told` is what it had to say at its first start."""
+    started for this command."""
 
     client: Client
     url: str
     ours: bool
-    told: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -102,11 +102,12 @@ def _started(tenant: str, *, work: bool) -> Iterator[Plane]:
     settings = load_settings().model_copy(update={"port": _free_port(), "host": "127.0.0.1"})
     application = Application(settings)
     made = application.first_start()
-    said = () if made is None else (f"first administrator: {ADMINISTRATOR}, password {made}",)
+    if made is not None:  # shown once, by whichever command comes first
+        print(f"first administrator: {ADMINISTRATOR}, password {made}", file=sys.stderr)
     with _answering(application, work=work):
         url = settings.public_origin()
         client = Client(url, token=local_token(ADMINISTRATOR, url), tenant=tenant or None)
-        yield Plane(client, url, ours=True, told=said)
+        yield Plane(client, url, ours=True)
 
 
 @contextlib.contextmanager

@@ -29,11 +29,13 @@ def probe(calls: Calls, credentials: Credentials) -> Probe:
     """
     said = calls.plain("/version")
     text = said.body.decode("utf-8", "replace").strip()
+    if said.status == 200 and text.startswith("<"):
+        raise NotMlflow("a web page, perhaps a log-in before the server")
     if said.status != 200 or not _VERSION.fullmatch(text):
         raise NotMlflow(f"/version answers with status {said.status}: {calls.said(said.body)}")
     list_of(calls.get(f"{API}/registered-models/search", {"max_results": 1}), "registered_models")
     may_write, warnings = _rights(calls, credentials)
-    if may_write:
+    if may_write and credentials.kind is not Kind.NONE:
         warnings.append(
             "these credentials could write to this server; nothing here does, but give an "
             "account that may only read"

@@ -69,6 +69,7 @@ SYNCS = decision_table(
     sa.Column("failures", Json, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Index("ix_syncs_connection", "connection", "id"),
+    sa.Index("ix_syncs_phase", "phase"),
 )
 
 STATES = plain_table(
@@ -234,6 +235,18 @@ def due(reading: Reading, now: datetime) -> list[tuple[str, datetime]]:
         .order_by(STATES.c.due_at, STATES.c.connection)
     )
     return [(str(row["connection"]), row["due_at"]) for row in reading.rows(query)]
+
+
+def running(reading: Reading, now: datetime) -> list[Connection]:
+    """Connections that are read at this moment; one whose reader has died for long is not."""
+    query = (
+        sa.select(CONNECTIONS)
+        .join(SYNCS, SYNCS.c.connection == CONNECTIONS.c.id)
+        .join(STATES, STATES.c.connection == CONNECTIONS.c.id)
+        .where(SYNCS.c.phase == SyncPhase.RUNNING.value, STATES.c.due_at > now)
+        .order_by(CONNECTIONS.c.id)
+    )
+    return [_connection(row) for row in reading.rows(query)]
 
 
 def behind(reading: Reading, before: datetime) -> list[str]:

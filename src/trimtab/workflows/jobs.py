@@ -33,15 +33,22 @@ IN_ORDER = "in-order"
 must not be drawn by lot where the first one decides what the others are."""
 
 
+TIMELY = "ingest-timely"
+"""Jobs of `ingest` that wait for no registry: what lags is told of, and what a waiver covered is
+judged anew, however long somebody's server takes to answer."""
+
+
 def queues(at_once: int) -> Mapping[str, int]:
     """Every queue, with how many of its jobs run at once, over all processes."""
-    return {role.value: at_once for role in Role} | {Role.GATE.value: 1, IN_ORDER: 1}
+    own = {role.value: at_once for role in Role}
+    return own | {Role.GATE.value: 1, IN_ORDER: 1, TIMELY: 1}
 
 
 def served_by(roles: Iterable[Role]) -> frozenset[str]:
     """The queues that a process of these roles takes jobs from."""
     own = frozenset(role.value for role in roles)
-    return own | {IN_ORDER} if Role.WATCH in own else own
+    further = {Role.WATCH: IN_ORDER, Role.INGEST: TIMELY}
+    return own | {queue for role, queue in further.items() if role in own}
 
 
 MAX_ATTEMPTS = 5

@@ -298,11 +298,13 @@ def due(judge: Judge) -> Any:
     """Connections with records that were judged by other rules, or other waivers."""
 
     def found(reading: Reading) -> list[tuple[str, str]]:
-        return [
-            (connection.id, reading.moment)
-            for connection in connection_store.connections(reading)
-            if store.stale(reading, connection.id, judge.by(reading, connection.id), limit=1)
-        ]
+        waiting = list[tuple[str, str]]()
+        for connection in connection_store.connections(reading):
+            by = judge.by(reading, connection.id)
+            first = store.stale(reading, connection.id, by, limit=1)
+            if first:  # once for these rules and waivers, and again for what came with others
+                waiting.append((connection.id, f"{by}:{first[0]}"))
+        return waiting
 
     return found
 

@@ -28,7 +28,7 @@ from trimtab.workflows import (
     watch,
 )
 from trimtab.workflows.invariants import nightly
-from trimtab.workflows.jobs import IN_ORDER, Reacts, Role, reaction, sweep
+from trimtab.workflows.jobs import IN_ORDER, TIMELY, Reacts, Role, reaction, sweep
 from trimtab.workflows.loop import Due, Program, Sweep
 from trimtab.workflows.parts import Parts
 
@@ -57,7 +57,7 @@ def program(parts: Parts, gate: Gate) -> Program:
 
 def _sweeps(parts: Parts) -> list[Sweep]:
     watcher = watch.Watch(parts)
-    due: list[tuple[Role, str, Callable[[str], None], Due]] = [
+    due: list[tuple[str, str, Callable[[str], None], Due]] = [
         (Role.RELEASE, "intake.again", partial(check.again, parts), check.due_again),
         (Role.WATCH, "watch.schedule", watcher.schedule, watch.unscheduled),
         (Role.WATCH, "watch.window", watcher.turn, watch.due),
@@ -73,18 +73,14 @@ def _sweeps(parts: Parts) -> list[Sweep]:
     return [Sweep(sweep(name, turn, queue=role), found) for role, name, turn, found in due]
 
 
-def _reading(parts: Parts) -> list[tuple[Role, str, Callable[[str], None], Due]]:
+def _reading(parts: Parts) -> list[tuple[str, str, Callable[[str], None], Due]]:
     judge = judging.Judge(parts)
+    due, lagging = partial(reading.due, parts), partial(reading.lagging, parts)
     return [
-        (Role.INGEST, "ingest.sync", partial(reading.turn, parts), reading.due),
+        (Role.INGEST, "ingest.sync", partial(reading.turn, parts), due),
         (Role.INGEST, "ingest.inspect", partial(reading.inspect, parts), inspecting.due),
-        (
-            Role.INGEST,
-            "ingest.lag",
-            partial(reading.note_lag, parts),
-            partial(reading.lagging, parts),
-        ),
-        (Role.INGEST, "ingest.judge", partial(judging.turn, parts, judge), judging.due(judge)),
+        (TIMELY, "ingest.lag", partial(reading.note_lag, parts), lagging),
+        (TIMELY, "ingest.judge", partial(judging.turn, parts, judge), judging.due(judge)),
     ]
 
 

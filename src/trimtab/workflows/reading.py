@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -19,9 +20,19 @@ from trimtab.workflows.parts import Parts
 _TEAM = "platform"
 
 
-def due(reading: Reading) -> Sequence[tuple[str, str]]:
-    """Connections that are to be read by now."""
-    return [(found, iso(at)) for found, at in connection_store.due(reading, reading.now)]
+def due(parts: Parts, reading: Reading) -> Sequence[tuple[str, str]]:
+    """Connections that are to be read by now; of one tenant half as many at a time as there are
+    places, so that its slow registries hold up nobody else's."""
+    most = max(1, parts.settings.jobs_at_once // 2)
+    found, taken = list[tuple[str, str]](), Counter[str | None]()
+    for one in connection_store.running(reading, reading.now):
+        taken[one.tenant] += 1
+    for connection_id, at in connection_store.due(reading, reading.now):
+        tenant = connection_store.get(reading, connection_id).tenant
+        if tenant is None or taken[tenant] < most:
+            taken[tenant] += 1
+            found.append((connection_id, iso(at)))
+    return found
 
 
 def turn(parts: Parts, connection_id: str) -> None:
