@@ -225,7 +225,7 @@ def test_a_role_that_there_is_not_is_named(tmp_path: Path) -> None:
     refused = _run(tmp_path, ["work", "--role", "watcher"])
     assert refused.returncode == 2
     assert "watcher" in refused.stderr
-    assert "release, watch, repair, gate" in refused.stderr
+    assert "release, watch, repair, ingest, gate" in refused.stderr
 
 
 def test_a_stepped_clock_has_room_for_one_process(installation: Installation) -> None:
