@@ -415,6 +415,8 @@ def test_a_path_of_a_listing_that_is_none(evil: Simulator, source: MlflowSource,
     found = details_of(source)
     assert found.listing is not None
     assert [file.path for file in found.listing.files] == ["MLmodel"]
+    assert found.listing.truncated is not None  # what was left out may be what is loaded
+    assert "left out: its path is none below the version" in found.listing.truncated
     (fault,) = found.faults
     assert (fault.part, fault.passing) == (Part.ARTIFACTS, False)
     if isinstance(path, str):
@@ -438,6 +440,7 @@ def test_a_size_that_is_none(evil: Simulator, source: MlflowSource, size: Any) -
     found = details_of(source)
     assert found.listing is not None
     assert found.listing.files == ()
+    assert found.listing.truncated is not None
     assert len(found.faults) == 1
 
 

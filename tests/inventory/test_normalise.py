@@ -463,11 +463,27 @@ def test_only_a_version_whose_every_file_is_clean_is_clean(
 
 def test_a_listing_that_was_cut_is_never_clean() -> None:
     file = SourceFile("a.txt", 5)
-    for truncated, expected in ((None, "clean"), ("1000 files", None)):
+    for truncated, expected in ((None, "clean"), ("1000 files", "unreadable")):
         listing = made.listing(file, truncated=truncated)
         record = made.record(leads_to=made.details(listing=listing))
         inspected = with_inspection(record, [report("a.txt")])
         assert inspected.value("artifact_manifest")["result"] == expected
+
+
+def test_a_path_that_cannot_be_kept_as_it_is_cuts_the_listing() -> None:
+    for odd in ("a" * 1_100, "a\ud800.pkl"):
+        listing = made.listing(SourceFile("a.txt", 5), SourceFile(odd, 5))
+        record = made.record(leads_to=made.details(listing=listing))
+        kept = [file["path"] for file in record.value("artifact_manifest")["files"]]
+        inspected = with_inspection(record, [report(path) for path in kept])
+        assert inspected.value("artifact_manifest")["result"] == "unreadable"
+        assert "listing_cut" in codes(inspected)
+
+
+def test_a_listing_of_which_all_was_left_out_is_not_clean() -> None:
+    listing = Listing(made.ROOT, (), "an entry was left out")
+    inspected = with_inspection(made.record(leads_to=made.details(listing=listing)), [])
+    assert inspected.value("artifact_manifest")["result"] == "unreadable"
 
 
 @pytest.mark.parametrize(

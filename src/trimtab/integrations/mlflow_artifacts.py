@@ -144,7 +144,8 @@ class Files:
 
     def listing(self, place: Place) -> tuple[Listing, tuple[str, ...]]:
         """The files below a place, by their paths, and a sentence for each kind of entry that
-        was left out because it is none.
+        was left out because it is none. A list that lacks an entry counts as cut: what was left
+        out may be what is loaded.
 
         Raises:
             Unavailable: the server does not list them.
@@ -161,6 +162,8 @@ class Files:
             truncated = self._excess(len(walk.files), walk.seen)
         kept = sorted(walk.files)[: self._limits.listing_files]
         found = tuple(walk.files[path] for path in kept)
+        if truncated is None and walk.odd:
+            truncated = "; ".join(walk.odd)
         return Listing(walk.root, found, truncated), tuple(walk.odd)
 
     def address(self, place: Place, path: str) -> tuple[str, Query]:

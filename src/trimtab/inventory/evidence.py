@@ -29,6 +29,8 @@ def evidence(
     cut = len(listing.files) - len(files)
     truncated = text(listing.truncated, 200).value
     findings = []
+    if any(kept["path"] != file.path for kept, file in zip(files, listing.files, strict=False)):
+        truncated = truncated or "a path cannot be kept as it is, and so leads to no file"
     if cut:
         truncated = f"{cut} files were left out; {limits.files} are kept"
     if truncated:
@@ -40,7 +42,7 @@ def evidence(
     environment = [file for file in files if tag_map.is_environment(file["path"])]
     documents = [file for file in files if tag_map.is_evidence(file["path"])]
     return {
-        "artifact_manifest": _known(manifest, "files") if files else Known(),
+        "artifact_manifest": _known(manifest, "files") if files or truncated else Known(),
         "runtime_environment": (
             _known({"files": environment, "pinned": None}, "files") if environment else Known()
         ),
@@ -59,7 +61,7 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
             as unreadable.
 
     The manifest's `result` is the worst of all files, and `clean` only where every file of a
-    complete listing is. `pinned` of the environment is true where dependencies are stated
+    complete listing is; that of a listing which was cut is `unreadable` or worse. `pinned` of the environment is true where dependencies are stated
     and each of them, in every file that was understood, has an exact version.
     """
     by_path = {said["path"]: said for said in inspected if isinstance(said.get("path"), str)}
@@ -134,11 +136,14 @@ def _words(found: Any) -> str:
 
 
 def _overall(files: Sequence[Mapping[str, Any]], *, complete: bool) -> str | None:
-    """The worst result; None: nothing bad was seen, and not everything was looked at."""
+    """The worst result; None: nothing bad was seen, and not everything was looked at.
+    What was not even listed cannot be looked at, and counts as unreadable."""
     results = [file.get("result") for file in files]
     for bad in _WORST[:3]:
         if bad in results:
             return bad
+    if not complete:
+        return "unreadable"
     return "clean" if complete and results and all(r == "clean" for r in results) else None
 
 
