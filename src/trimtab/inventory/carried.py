@@ -8,12 +8,25 @@ from dataclasses import replace
 from typing import Any
 
 from trimtab.inventory.model import Entry
-from trimtab.inventory.record import GROUPS, Group, Known, Record
+from trimtab.inventory.record import GROUPS, Finding, Group, Known, Origin, Record
 from trimtab.inventory.source import Details, Part
 
 _FILES = GROUPS[Group.EVIDENCE]
 _INSPECTED = "artifact_"
 """What findings of inspections begin with."""
+
+_PARTS: Mapping[Origin, Part] = {Origin(part.value): part for part in Part}
+_ASSUMED = "owner_assumed"
+_DESCENT = frozenset(("lineage_mismatch", "lineage_unverified", "source_odd"))
+_FOUND: Mapping[Part, frozenset[str]] = {
+    Part.RUN: _DESCENT
+    | {"run_missing", "run_deleted", "metric_invalid", "timestamp_odd", _ASSUMED},
+    Part.EXPERIMENT: _DESCENT | {"experiment_missing"},
+    Part.LOGGED_MODEL: _DESCENT | {"logged_model_missing", "metric_invalid"},
+    Part.ARTIFACTS: frozenset(("artifacts_missing", "listing_cut")),
+}
+"""The findings that come from each part. What an unread part showed before holds until it shows
+something else: no answer is never a way out of a gap."""
 
 
 def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Record, str | None]:
@@ -23,7 +36,7 @@ def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Reco
         before: How the version stands on record; None: it is new.
         fresh: As it was read now.
         details: What it was read from: parts that could not be read this time are those of
-            `before`, for nobody said that they are other ones.
+            `before`, with what was found in them, for nobody said that they are other ones.
 
     Returns:
         The record, and the result of the inspection of these very files; None where they are
@@ -31,13 +44,14 @@ def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Reco
     """
     if before is None:
         return fresh, None
-    unread = {fault.part.value for fault in details.faults if fault.passing}
+    unread = {fault.part for fault in details.faults if fault.passing}
     fields = {
         name: _still(before.record.fields[name], known, unread)
         for name, known in fresh.fields.items()
     }
-    record = replace(fresh, fields=fields)
-    if Part.RUN in {fault.part for fault in details.faults if fault.passing}:
+    found_before = _still_found(before.record, fresh, unread)
+    record = replace(fresh, fields=fields, findings=(*fresh.findings, *found_before))
+    if Part.RUN in unread:
         record = replace(record, run_tags=before.record.run_tags)
     if _listed(before.record) != _listed(record) or before.inspection is None:
         return record, None
@@ -48,9 +62,22 @@ def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Reco
     return record, before.inspection
 
 
-def _still(known: Known, fresh: Known, unread: set[str]) -> Known:
-    lost = fresh.value is None and known.origin is not None and known.origin.value in unread
+def _still(known: Known, fresh: Known, unread: set[Part]) -> Known:
+    lost = fresh.value is None and _from(known) in unread
     return known if lost else fresh
+
+
+def _from(known: Known) -> Part | None:
+    """The part that a field was read from; None: a scan alone shows it."""
+    return _PARTS.get(known.origin) if known.origin is not None else None
+
+
+def _still_found(before: Record, fresh: Record, unread: set[Part]) -> list[Finding]:
+    """What was found in parts that could not be read this time."""
+    codes = frozenset[str]().union(*(_FOUND[part] for part in unread))
+    if fresh.fields["owner"].value is not None:
+        codes -= {_ASSUMED}  # a tag names one by now
+    return [one for one in before.findings if one.code in codes and one not in fresh.findings]
 
 
 def _listed(record: Record) -> list[tuple[Any, Any]]:
