@@ -505,6 +505,28 @@ def test_an_environment_is_pinned_where_everything_is(environment: Any, expected
     assert inspected.value("runtime_environment")["pinned"] is expected
 
 
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (report("conda.yaml", environment=pinned(True)), True),
+        (report("conda.yaml", environment=pinned(False)), False),
+        (report("conda.yaml", environment=pinned()), True),
+        (report("conda.yaml"), None),
+        (report("conda.yaml", "unreadable"), None),
+        (report("conda.yaml", "unreadable", environment=pinned(True)), None),
+        (report("else.txt"), None),
+    ],
+)
+def test_an_environment_with_a_file_that_is_not_understood_is_not_known_to_be_pinned(
+    other: dict[str, Any], expected: bool | None
+) -> None:
+    listing = made.listing(SourceFile("requirements.txt", 5), SourceFile("conda.yaml", 5))
+    record = made.record(leads_to=made.details(listing=listing))
+    said = [report("requirements.txt", environment=pinned(True)), other]
+    inspected = with_inspection(record, said)
+    assert inspected.value("runtime_environment")["pinned"] is expected
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(INSPECTED, max_size=5))
 def test_no_inspection_is_too_odd(inspected: list[dict[str, Any]]) -> None:

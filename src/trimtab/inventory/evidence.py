@@ -62,7 +62,8 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
 
     The manifest's `result` is the worst of all files, and `clean` only where every file of a
     complete listing is; that of a listing which was cut is `unreadable` or worse. `pinned` of the environment is true where dependencies are stated
-    and each of them, in every file that was understood, has an exact version.
+    and each of them has an exact version, and every file of the environment was understood;
+    False where one is known to have none.
     """
     by_path = {said["path"]: said for said in inspected if isinstance(said.get("path"), str)}
     fields = dict(record.fields)
@@ -171,7 +172,8 @@ def _stated(said: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _pinned(stated: Sequence[Mapping[str, Any]]) -> bool | None:
-    """Whether all that is stated has an exact version; None: no file was understood."""
+    """Whether all that is stated has an exact version; None: nobody knows, as where a file was
+    not understood, which may ask for anything."""
     if any(file.get("incomplete") for file in stated):
         return False
     needed = [
@@ -180,7 +182,12 @@ def _pinned(stated: Sequence[Mapping[str, Any]]) -> bool | None:
         for item in file.get("dependencies", ())
         if item["name"].casefold() not in _TOOLS
     ]
-    return all(needed) if needed else None
+    if not all(needed):
+        return False
+    understood = all(
+        "dependencies" in file and file.get("result") != "unreadable" for file in stated
+    )
+    return True if needed and understood else None
 
 
 def _alarms(files: Sequence[Mapping[str, Any]]) -> list[Finding]:
