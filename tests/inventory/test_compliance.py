@@ -190,7 +190,7 @@ CASES: list[tuple[str, Record, Outcome]] = [
     ("artifacts-clean", inspected(at(PRODUCTION)), PASS),
     ("artifacts-clean", inspected(at(PRODUCTION), result="suspicious"), FAIL),
     ("artifacts-clean", inspected(at(PRODUCTION), result="malicious"), FAIL),
-    ("artifacts-clean", inspected(at(PRODUCTION), result="unreadable"), UNKNOWN),
+    ("artifacts-clean", inspected(at(PRODUCTION), result="unreadable"), FAIL),
     ("artifacts-clean", at(PRODUCTION), UNKNOWN),
     ("artifacts-clean", at(PRODUCTION, UNLISTED), UNKNOWN),
     ("artifacts-clean", at(PRODUCTION, made.details(listing=None)), FAIL),
