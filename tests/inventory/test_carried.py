@@ -78,6 +78,21 @@ def test_an_owner_who_is_named_by_now_is_no_assumed_one() -> None:
     assert outcome(now, "owner-named") is Outcome.PASS
 
 
+@pytest.mark.parametrize(
+    ("name", "strict", "low", "rule"),
+    [
+        ("risk_category", "high", "minimal", "high-risk-approver-named"),
+        ("data_sensitivity", "health", "none", "health-data-safeguarded"),
+    ],
+)
+def test_an_unread_run_lowers_no_duty(name: str, strict: str, low: str, rule: str) -> None:
+    before = first(made.details(run=made.run(tags={name: strict})))
+    assert outcome(before, rule) is Outcome.FAIL
+    now = again(before, unread(Part.RUN), **{name: low})
+    assert now.value(name) == before.value(name)
+    assert outcome(now, rule) is Outcome.INCONCLUSIVE  # the run may name what is missing
+
+
 def test_what_was_found_in_files_stays_while_they_are_not_listed() -> None:
     said = [{"path": file.path, "result": "malicious"} for file in made.FILES]
     before = with_inspection(first(made.details()), said)

@@ -145,6 +145,46 @@ def test_the_more_exposed_of_stage_and_alias_counts(
     assert ("stage_unknown" in codes(record)) == (stage == "QA")
 
 
+@pytest.mark.parametrize("near", ["version", "model", "run"])
+@pytest.mark.parametrize(
+    ("field", "low", "strict", "expected"),
+    [
+        ("risk_category", "minimal", "high", "high"),
+        ("risk_category", "limited", "banned", "prohibited"),
+        ("risk_category", "minimal", "spicy", "spicy"),
+        ("risk_category", "spicy", "high", "high"),
+        ("data_sensitivity", "public", "PHI", ["health"]),
+        ("data_sensitivity", "none", "odd", ["odd"]),
+    ],
+)
+def test_the_strictest_claim_counts_wherever_it_stands(
+    near: str, field: str, low: str, strict: str, expected: Any
+) -> None:
+    tags = {key: {field: low} for key in ("version", "model", "run")} | {near: {field: strict}}
+    record = made.record(
+        made.version(tags=tags["version"]),
+        under=made.model(tags=tags["model"]),
+        leads_to=made.details(run=made.run(tags=tags["run"])),
+    )
+    assert record.value(field) == expected
+    (found,) = [one for one in record.findings if one.code == "claims_conflict"]
+    assert found.detail.startswith(f"{field}: tags.{field} of the model version says ")
+    assert found.detail.endswith("; the strictest counts")
+
+
+def test_words_of_data_add_up_and_spellings_of_a_key_hide_none() -> None:
+    both = {"data_sensitivity": "financial", "pii": "true"}
+    record = made.record(made.version(tags=both))
+    assert record.value("data_sensitivity") == ["financial", "personal"]
+    assert "claims_conflict" not in codes(record)
+    hidden = {"Data-Sensitivity": "none", "data_sensitivity": "health"}
+    record = made.record(made.version(tags=hidden))
+    assert record.value("data_sensitivity") == ["health"]
+    assert "claims_conflict" in codes(record)
+    agreed = made.record(made.version(tags=both), under=made.model(tags={"owner": "x"}))
+    assert "claims_conflict" not in codes(agreed)
+
+
 def test_an_owner_is_looked_for_nearest_first_and_a_user_of_a_run_is_marked() -> None:
     of = made.version(tags={"dataOwner": "b"})
     under = made.model(tags={"owner": "a"})

@@ -9,6 +9,7 @@ from typing import Any
 
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Finding, Group, Known, Origin, Record
+from trimtab.inventory.said import STRICTEST_COUNTS, strictest
 from trimtab.inventory.source import Details, Part
 
 _FILES = GROUPS[Group.EVIDENCE]
@@ -20,7 +21,14 @@ _ASSUMED = "owner_assumed"
 _DESCENT = frozenset(("lineage_mismatch", "lineage_unverified", "source_odd"))
 _FOUND: Mapping[Part, frozenset[str]] = {
     Part.RUN: _DESCENT
-    | {"run_missing", "run_deleted", "metric_invalid", "timestamp_odd", _ASSUMED},
+    | {
+        "run_missing",
+        "run_deleted",
+        "metric_invalid",
+        "timestamp_odd",
+        "claims_conflict",
+        _ASSUMED,
+    },
     Part.EXPERIMENT: _DESCENT | {"experiment_missing"},
     Part.LOGGED_MODEL: _DESCENT | {"logged_model_missing", "metric_invalid"},
     Part.ARTIFACTS: frozenset(("artifacts_missing", "listing_cut")),
@@ -46,7 +54,7 @@ def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Reco
         return fresh, None
     unread = {fault.part for fault in details.faults if fault.passing}
     fields = {
-        name: _still(before.record.fields[name], known, unread)
+        name: _still(name, before.record.fields[name], known, unread)
         for name, known in fresh.fields.items()
     }
     found_before = _still_found(before.record, fresh, unread)
@@ -62,7 +70,10 @@ def carried(before: Entry | None, fresh: Record, details: Details) -> tuple[Reco
     return record, before.inspection
 
 
-def _still(known: Known, fresh: Known, unread: set[Part]) -> Known:
+def _still(name: str, known: Known, fresh: Known, unread: set[Part]) -> Known:
+    told = fresh.value is not None and known.value is not None
+    if name in STRICTEST_COUNTS and Part.RUN in unread and told:
+        return strictest(name, (fresh, known))  # its tags are not seen, and lower nothing
     lost = fresh.value is None and _from(known) in unread
     return known if lost else fresh
 

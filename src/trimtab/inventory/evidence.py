@@ -61,9 +61,10 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
             as unreadable.
 
     The manifest's `result` is the worst of all files, and `clean` only where every file of a
-    complete listing is; that of a listing which was cut is `unreadable` or worse. `pinned` of the environment is true where dependencies are stated
-    and each of them has an exact version, and every file of the environment was understood;
-    False where one is known to have none.
+    complete listing is; that of a listing which was cut is `unreadable` or worse.
+    `pinned` of the environment is true where dependencies are stated and each of them has an
+    exact version, and every file of the environment was understood; False where one is known
+    to have none.
     """
     by_path = {said["path"]: said for said in inspected if isinstance(said.get("path"), str)}
     fields = dict(record.fields)

@@ -30,7 +30,7 @@ from trimtab.inventory.coerce import (
 from trimtab.inventory.descent import Descent, findings
 from trimtab.inventory.evidence import evidence
 from trimtab.inventory.record import CLAIMS, FIELDS, GROUPS, Finding, Group, Known, Origin, Record
-from trimtab.inventory.said import lifecycle, tagged
+from trimtab.inventory.said import STRICTEST_COUNTS, claimed, lifecycle, tagged
 from trimtab.inventory.source import Details, Part, SourceModel, SourceVersion
 from trimtab.inventory.tagmap import TAGGABLE, TagMap
 from trimtab.inventory.tags import REDACTED, Kept, keep
@@ -110,7 +110,7 @@ def normalise(
     stages, odd_stage = _lifecycle(read, version.version)
     training, odd_training = _training(read)
     lineage, odd_inputs = _lineage(read)
-    risk = {name: _tagged(read, name) for name in GROUPS[Group.RISK]}
+    risk, odd_claims = _risk(read)
     files, odd_files = (
         evidence(details.listing, tag_map, read.limits) if details.listing else ({}, [])
     )
@@ -139,6 +139,7 @@ def normalise(
             *odd_training,
             *odd_inputs,
             *odd_files,
+            *odd_claims,
             *read.model_tags.findings,
             *read.version_tags.findings,
             *read.run_tags.findings,
@@ -220,12 +221,27 @@ def _apart(
 def _tagged(read: _Read, name: str) -> Known:
     """A field from tags. What people say of a model is looked for nearest to the version; what
     a run notes of itself, at the run."""
-    sources = [
+    sources = _nearest_first(read)
+    return tagged(name, sources if name in CLAIMS else sources[::-1], read.tag_map)
+
+
+def _nearest_first(read: _Read) -> list[tuple[Kept, Origin]]:
+    return [
         (read.version_tags, Origin.MODEL_VERSION),
         (read.model_tags, Origin.REGISTERED_MODEL),
         (read.run_tags, Origin.RUN),
     ]
-    return tagged(name, sources if name in CLAIMS else sources[::-1], read.tag_map)
+
+
+def _risk(read: _Read) -> tuple[Said, list[Finding]]:
+    said, found = Said(), list[Finding]()
+    for name in GROUPS[Group.RISK]:
+        if name in STRICTEST_COUNTS:
+            said[name], odd = claimed(name, _nearest_first(read), read.tag_map)
+            found += odd
+        else:
+            said[name] = _tagged(read, name)
+    return said, found
 
 
 def _identity(read: _Read, name: str) -> tuple[Said, list[Finding]]:

@@ -10,6 +10,7 @@ FINDINGS: Mapping[str, str] = {
     "artifact_unreadable": "A file could not be inspected, and so counts as nothing good.",
     "artifacts_missing": "The registry says that the version has no files where it says they are.",
     "claim": "Tags say something of risk or compliance. Somebody said so; nobody has approved it.",
+    "claims_conflict": "Tags disagree on the risk or on the data; the strictest of them counts.",
     "cut": "There were more tags, metrics, parameters or data sets than are kept.",
     "experiment_missing": "The registry says that the run's experiment does not exist.",
     "lineage_mismatch": "The version's source is not that of the run which it names.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trimtab.artifacts.redaction import shown
@@ -14,6 +15,14 @@ from trimtab.inventory.tags import REDACTED, Kept
 
 _EXPOSURE = (Stage.PRODUCTION, Stage.STAGING, Stage.DEVELOPMENT, Stage.ARCHIVED)
 """The most exposed first; what is archived is least so, and only where nothing else is said."""
+_NONE = "none"
+_STRICTNESS: Mapping[str, int] = {"prohibited": 0, "high": 1, "limited": 3, "minimal": 4}
+_NOT_KNOWN = 2
+"""How strict a category of risk is that is no word: it may be any, and frees from nothing."""
+STRICTEST_COUNTS = frozenset(("risk_category", "data_sensitivity"))
+"""Claims that decide what is demanded of a version. Of several the strictest counts, wherever it
+stands, so that nobody lowers a duty by saying less of it nearby."""
+_CLAIMS_SHOWN = 4
 _PARTS = re.compile(r"[,;|]")
 
 
@@ -32,6 +41,60 @@ def tagged(name: str, sources: Sequence[tuple[Kept, Origin]], tag_map: TagMap) -
             if without.origin is None:
                 without = known
     return without
+
+
+def claimed(
+    name: str, sources: Sequence[tuple[Kept, Origin]], tag_map: TagMap
+) -> tuple[Known, list[Finding]]:
+    """A field of `STRICTEST_COUNTS` from the tags of all sources, and a finding where they do
+    not agree. What nobody says is as `tagged` says."""
+    read = [
+        _read(name, key, said, kept, origin, tag_map)
+        for kept, origin in sources
+        for key, said in tag_map.every(name, kept.values)
+    ]
+    told = [known for known in read if known.value is not None]
+    if not told:
+        return tagged(name, sources, tag_map), []
+    return strictest(name, told), _conflict(name, told)
+
+
+def strictest(name: str, told: Sequence[Known]) -> Known:
+    """The strictest of what is said of a field of `STRICTEST_COUNTS`, of equals the first; at
+    least one, each with a value. Words of a list add up, and `none` does not go with others."""
+    if name == "risk_category":
+        return min(told, key=lambda known: _STRICTNESS.get(str(known.value), _NOT_KNOWN))
+    words = list(dict.fromkeys(word for known in told for word in _words(known.value)))
+    words = [word for word in words if word != _NONE] or words
+    first = next(known for known in told if set(words) & set(_words(known.value)))
+    if list(first.value) == words:
+        return first
+    saying = (known for known in told if set(words) & set(_words(known.value)))
+    written = dict.fromkeys(k.coerced_from or ", ".join(_words(k.value)) for k in saying)
+    return replace(first, value=words, coerced_from="; ".join(written))
+
+
+def _words(value: Any) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def _conflict(name: str, told: Sequence[Known]) -> list[Finding]:
+    """A finding where two places say different things, or one place says nothing and something."""
+    different = {(known.origin, tuple(sorted(_words(known.value)))) for known in told}
+    values = {value for _, value in different}
+    places = len({origin for origin, _ in different})
+    adds_up = name == "data_sensitivity" and places == 1 and (_NONE,) not in values
+    if len(values) == 1 or adds_up:
+        return []
+    said = [
+        f"{shown(known.key)} of the {str(known.origin).replace('_', ' ')} says "
+        f"{shown(', '.join(_words(known.value)), 60)}"
+        for known in told[:_CLAIMS_SHOWN]
+    ]
+    more = len(told) - len(said)
+    others = f", and {more} more" if more else ""
+    detail = f"{name}: {', '.join(said)}{others}; the strictest counts"
+    return [Finding("claims_conflict", detail)]
 
 
 def _read(name: str, key: str, said: str, kept: Kept, origin: Origin, tag_map: TagMap) -> Known:

@@ -107,6 +107,13 @@ class TagMap:
                 found.setdefault(self.fold(key), key)
         return tuple((found[key], tags[found[key]]) for key in wanted if key in found)
 
+    def every(self, name: str, tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """Key and value of all tags that say the field `name`, in the order of `find`, those too
+        that are the same but for their spelling."""
+        wanted = self.keys.get(name, ())
+        said = sorted(key for key in tags if tags[key].strip() and self.fold(key) in wanted)
+        return tuple((k, tags[k]) for k in sorted(said, key=lambda k: wanted.index(self.fold(k))))
+
     def holds_several(self, name: str) -> bool:
         """Whether the field's value is a list of words."""
         return name in self.written.several
