@@ -362,6 +362,26 @@ def test_one_that_stops_answering_is_given_up(evil: Simulator) -> None:
     source.close()
 
 
+def test_a_store_of_files_that_is_down_takes_nothing_else_with_it(evil: Simulator) -> None:
+    """The server answers for all but files: these are given up, and the rest is read."""
+    (source,) = opened_now(evil, Limits(http=QUICK, failures_in_a_row=3, batch_versions=20))
+    versions = source.versions().items * 20
+    listings = [asked for asked in evil.answers if "artifacts" in asked]
+    assert listings
+    for asked in listings:
+        evil.answers[asked] = always(b"", 504)
+    before = len(evil.requests)
+    found = list(source.details(versions))
+    assert len(found) == len(versions)
+    assert all(one.run is not None and one.listing is None for one in found)
+    told = {(fault.part, fault.passing) for one in found for fault in one.faults}
+    assert told == {(Part.ARTIFACTS, True)}
+    asked_for = [str(one) for one in evil.requests[before:]]
+    tries = QUICK.tries * (3 + Limits().http.connections)
+    assert 0 < sum("artifacts" in one for one in asked_for) <= tries
+    source.close()
+
+
 FOREIGN = [
     "http://other.example/api/2.0/mlflow-artifacts/artifacts/1",
     "mlflow-artifacts://other.example/1/2",

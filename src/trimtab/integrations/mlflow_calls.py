@@ -58,7 +58,8 @@ class Limits:
     chain_versions: int = 10
     """That may lead from one to the next until there are files."""
     failures_in_a_row: int = 5
-    """Requests without an answer, each after all its tries, until it is all given up."""
+    """Requests without an answer, each after all its tries, until it is all given up; listings of
+    files are counted, and given up, by themselves."""
     addresses: int = 20_000
     """Of versions' files, remembered from their listing for the reading of a file."""
 

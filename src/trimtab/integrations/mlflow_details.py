@@ -20,7 +20,7 @@ from trimtab.integrations.mlflow_artifacts import (
 )
 from trimtab.integrations.mlflow_calls import API, Calls, Limits, Missing, Refused
 from trimtab.integrations.mlflow_json import NotMlflow, Unfit, fit, list_of, with_numbers
-from trimtab.inventory.source import Details, Document, Fault, Part, SourceVersion
+from trimtab.inventory.source import Details, Document, Fault, Listing, Part, SourceVersion
 from trimtab.kernel.errors import NotPermitted, Unavailable
 from trimtab.platform.outbound import NoAnswer, ServerFailed, TooLarge
 
@@ -72,6 +72,7 @@ class Reader:
         self._places: OrderedDict[tuple[str, int, str], Place] = OrderedDict()
         self._lock = threading.Lock()
         self._failures = 0
+        self._unlisted = 0
         self._pool = ThreadPoolExecutor(limits.http.connections, "mlflow")
 
     def close(self) -> None:
@@ -190,11 +191,29 @@ class Reader:
         if read.place is not None:
             place = read.place
             try:
-                listing, odd = self._counted(lambda: self._files.listing(place))
+                listing, odd = self._listed(place)
                 read.faults += [Fault(Part.ARTIFACTS, one, passing=False) for one in odd]
             except (Unavailable, NotPermitted) as error:
                 read.fault(Part.ARTIFACTS, error)
         return Details(read.run, read.experiment, read.logged, listing, tuple(read.faults))
+
+    def _listed(self, place: Place) -> tuple[Listing, tuple[str, ...]]:
+        """The files that lie there. They are in a store behind the server, which can be down
+        while the server is not: it is given up by itself, and what else is read goes on."""
+        with self._lock:
+            if self._unlisted >= self._limits.failures_in_a_row:
+                raise NoAnswer(f"{self._calls.origin} listed no files several times in a row")
+        try:
+            found = self._files.listing(place)
+        except NoAnswer:
+            with self._lock:
+                self._unlisted += 1
+            raise
+        except (Unavailable, NotPermitted):
+            self._unlisted = 0
+            raise
+        self._unlisted = 0
+        return found
 
     def _placed(self, version: SourceVersion, read: _Read) -> Place:
         """Where its files are, over versions that name others as their source."""
