@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workflows.registry import Plane, Registry, opened
+from tests.workflows.registry import Plane, Registry, details_of, opened
 
-from trimtab.kernel.errors import NotPermitted, Unavailable
+from trimtab.inventory.model import Scope
+from trimtab.inventory.source import Fault, Part, SourceVersion
+from trimtab.kernel.errors import NotFound, NotPermitted, Unavailable
 from trimtab.platform.outbound import NoAnswer
 from trimtab.workflows import inspecting
 from trimtab.workflows.inspecting import Inspector
@@ -80,3 +83,109 @@ def test_where_nobody_answers_nothing_is_said_of_files(plane: Plane, registry: R
     registry.hook = down
     assert inspect(plane, registry) == 0
     assert {entry.inspection for entry in plane.records().values()} == {None}
+
+
+def results(plane: Plane) -> dict[tuple[str, int], str | None]:
+    return {key: entry.inspection for key, entry in plane.records().items()}
+
+
+def fails_at(error: Exception, what: str, *where: Any) -> Any:
+    def fails(kind: str, which: Any) -> None:
+        if kind == what and which[: len(where)] == where:
+            raise error
+
+    return fails
+
+
+def fine(_what: str, _which: Any) -> None:
+    """Everything is answered."""
+
+
+def test_one_file_without_an_answer_holds_no_other_version_up(
+    plane: Plane, registry: Registry
+) -> None:
+    """It is left for later, and is not the first one every time."""
+    registry.hook = fails_at(NoAnswer("it takes too long"), "content", "fraud", 1)
+    assert inspect(plane, registry) == 2
+    assert [key for key, result in results(plane).items() if result is None] == [("fraud", 1)]
+    registry.asked.clear()
+    assert inspect(plane, registry) == 0
+    assert registry.asked == [], "it is not tried again so soon"
+    registry.hook = fine
+    plane.step(16)
+    assert inspect(plane, registry) == 1
+    assert results(plane)["fraud", 1] not in (None, "unreadable")
+
+
+def test_what_is_never_answered_is_unreadable_in_the_end(plane: Plane, registry: Registry) -> None:
+    registry.hook = fails_at(NoAnswer("it takes too long"), "content", "fraud", 1)
+    for _ in range(plane.parts.settings.sync_tries):
+        assert results(plane)["fraud", 1] is None
+        inspect(plane, registry)
+        plane.step(24 * 60)
+    assert results(plane)["fraud", 1] == "unreadable"
+    [entry] = plane.told("record.inspected")[-1:]
+    assert entry["findings"] == ["not_fetched"]
+    assert due(plane) == []
+    registry.hook = fine
+    plane.cycle(registry, Scope.FULL)
+    assert results(plane)["fraud", 1] == "unreadable", "until somebody has looked"
+    inspect(plane, registry)
+    assert results(plane)["fraud", 1] not in (None, "unreadable")
+
+
+def test_after_three_without_an_answer_nobody_is_asked(plane: Plane, registry: Registry) -> None:
+    for number in range(3, 20):
+        registry.put("churn", number)
+    plane.cycle(registry)
+    registry.asked.clear()
+    registry.hook = fails_at(NoAnswer("it takes too long"), "content")
+    assert inspect(plane, registry) == 0
+    assert registry.count("content") == 3
+
+
+@pytest.mark.parametrize("error", [Unavailable("status 500"), NotPermitted("status 403")])
+@pytest.mark.parametrize("what", ["content", "version"])
+def test_what_was_refused_for_a_time_is_tried_again(
+    plane: Plane, registry: Registry, error: Exception, what: str
+) -> None:
+    registry.hook = fails_at(error, what, "fraud", 1)
+    inspect(plane, registry)
+    assert results(plane)["fraud", 1] == "unreadable"
+    told = len(plane.told("record.inspected"))
+    plane.step(16)
+    assert len(due(plane)) == 1
+    inspect(plane, registry)
+    assert len(plane.told("record.inspected")) == told, "nothing else was found"
+    registry.hook = fine
+    plane.step(31)
+    plane.cycle(registry)
+    inspect(plane, registry)
+    assert results(plane)["fraud", 1] not in (None, "unreadable")
+    assert due(plane) == []
+
+
+def test_what_is_not_there_is_not_tried_again(plane: Plane, registry: Registry) -> None:
+    registry.hook = fails_at(NotFound("no such file"), "content", "fraud", 1)
+    inspect(plane, registry)
+    plane.step(24 * 60)
+    assert results(plane)["fraud", 1] == "unreadable"
+    assert due(plane) == []
+
+
+def test_an_incomplete_version_with_files_is_looked_into(plane: Plane, registry: Registry) -> None:
+    """What is missing is its run; that makes its files no safer."""
+    for part, number in ((Part.RUN, 4), (Part.ARTIFACTS, 5)):
+        registry.put("churn", number)
+        whole = details_of(SourceVersion("churn", number, registry.held["churn", number]))
+        fault = Fault(part, "it takes too long", passing=True)
+        without: Any = {"run": None} if part is Part.RUN else {"listing": None}
+        registry.leads_to["churn", number] = replace(whole, faults=(fault,), **without)
+    plane.cycle(registry)
+    assert {key for key, entry in plane.records().items() if entry.record.incomplete} == {
+        ("churn", 4),
+        ("churn", 5),
+    }
+    inspect(plane, registry)
+    assert results(plane)["churn", 4] is not None
+    assert results(plane)["churn", 5] is None

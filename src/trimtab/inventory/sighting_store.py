@@ -12,7 +12,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from trimtab.audit.work import Reading, Work
-from trimtab.inventory.store import key_of
+from trimtab.inventory.record import Stage
+from trimtab.inventory.store import REVISIONS, key_of
 from trimtab.platform.database import Kind, Moment, plain_table
 
 SIGHTINGS = plain_table(
@@ -24,8 +25,14 @@ SIGHTINGS = plain_table(
     sa.Column("source_hash", sa.String(71), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("retry_at", Moment),
+    sa.Column("inspect_attempts", sa.Integer, nullable=False),
+    sa.Column("inspect_retry_at", Moment),
     sa.Index("ix_inventory_sightings_key", "connection", "key", unique=True),
 )
+
+_S = SIGHTINGS.c
+_R = REVISIONS.c
+_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Sighting:
 
     `source_hash` is that of what a scan shows of it, when it was last read. `attempts` counts
     how often it could not be read in full since then; it is tried again from `retry_at` on.
+    `inspect_attempts` and `inspect_retry_at` are the same of its files: before that moment
+    nobody looks into them again.
     """
 
     record: str
@@ -42,6 +51,8 @@ class Sighting:
     source_hash: str
     attempts: int = 0
     retry_at: datetime | None = None
+    inspect_attempts: int = 0
+    inspect_retry_at: datetime | None = None
 
 
 def of(reading: Reading, connection: str, keys: Sequence[str]) -> dict[str, Sighting]:
@@ -69,6 +80,45 @@ def put(work: Work, seen: Sighting) -> None:
     """Write what was seen of a version."""
     forget(work, seen.record)
     work.append(SIGHTINGS, [vars(seen)])
+
+
+def inspect_attempts(reading: Reading, record: str) -> int:
+    """How often the files of a version could not be had since it was last looked into."""
+    row = reading.row(sa.select(_S.inspect_attempts).where(_S.record == record))
+    return 0 if row is None else int(row["inspect_attempts"])
+
+
+def inspect_again(work: Work, record: str, attempts: int, at: datetime | None) -> None:
+    """When the files of a version are looked into again; None: where they change."""
+    seen = SIGHTINGS.update().where(_S.record == record)
+    work.execute(seen.values(inspect_attempts=attempts, inspect_retry_at=at))
+
+
+def uninspected(reading: Reading, connection: str, *, limit: int) -> list[str]:
+    """Records whose files are to be looked into now, those in production first: nobody has
+    looked into them, or they could not be read when somebody did and are tried again. Those
+    whose files could not be listed wait for that."""
+    first = sa.case(
+        (_R.stage == Stage.PRODUCTION.value, 0), (_R.stage == Stage.STAGING.value, 1), else_=2
+    )
+    again = _S.inspect_retry_at <= reading.now
+    query = (
+        sa.select(_R.record)
+        .outerjoin(SIGHTINGS, _S.record == _R.record)
+        .where(
+            _R.connection == connection,
+            _R.until.is_(None),
+            ~_R.removed,
+            sa.or_(_R.listed, ~_R.incomplete),
+            sa.or_(
+                sa.and_(_R.inspection.is_(None), sa.or_(_S.inspect_retry_at.is_(None), again)),
+                sa.and_(_R.inspection == _UNREADABLE, again),
+            ),
+        )
+        .order_by(first, _R.model, _R.version.desc())
+        .limit(limit)
+    )
+    return [str(row["record"]) for row in reading.rows(query)]
 
 
 def forget(work: Work, record: str) -> None:

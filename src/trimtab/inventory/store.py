@@ -52,6 +52,7 @@ REVISIONS = plain_table(
     sa.Column("privacy", sa.Text),
     sa.Column("inspection", sa.String(12)),
     sa.Column("incomplete", sa.Boolean, nullable=False),
+    sa.Column("listed", sa.Boolean, nullable=False),
     sa.Column("gaps", sa.Text, nullable=False),
     sa.Column("judged_by", sa.String(71), nullable=False),
     sa.Column("document", Json, nullable=False),
@@ -274,26 +275,6 @@ def judged_alike(work: Work, record_ids: Sequence[str], judged_by: str) -> None:
     work.execute(current.values(judged_by=judged_by))
 
 
-def uninspected(reading: Reading, connection: str, *, limit: int) -> list[str]:
-    """Records whose files nobody has looked into, those in production first."""
-    first = sa.case(
-        (_R.stage == Stage.PRODUCTION.value, 0), (_R.stage == Stage.STAGING.value, 1), else_=2
-    )
-    query = (
-        sa.select(_R.record)
-        .where(
-            _R.connection == connection,
-            _R.until.is_(None),
-            ~_R.removed,
-            ~_R.incomplete,
-            _R.inspection.is_(None),
-        )
-        .order_by(first, _R.model, _R.version.desc())
-        .limit(limit)
-    )
-    return [str(row["record"]) for row in reading.rows(query)]
-
-
 def first_seen(reading: Reading, record_id: str) -> datetime | None:
     """Since when a record is known."""
     query = sa.select(_R.since).where(_R.record == record_id, _R.number == 1)
@@ -355,6 +336,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "privacy": None if privacy is None else stored_name(str(privacy)),
         "inspection": entry.inspection,
         "incomplete": entry.record.incomplete is not None,
+        "listed": bool(entry.record.value("artifact_manifest")),
         "gaps": f",{','.join(gaps)}," if gaps else "",
         "judged_by": str(entry.compliance.get("judged_by", "")),
         "document": entry.record.plain(),

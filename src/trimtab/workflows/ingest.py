@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from trimtab.artifacts.findings import Result
 from trimtab.audit.work import Work
 from trimtab.inventory import connection_store, lineage_store, service, sighting_store, store
 from trimtab.inventory.carried import carried
@@ -347,6 +348,12 @@ class Ingest:
         record_id, outcome = service.keep(work, connection, seen)
         lineage_store.put(work, connection, record_id, record)
         sighting = self._sighting(work, connection, record_id, key, source_hash(model, version))
+        others = before is None or (inspection is None and before.inspection is not None)
+        if others or running.sync.scope is Scope.FULL:
+            # What could not be read then may be readable now; until somebody has looked it
+            # stays on record as what it is.
+            again = work.now if inspection == Result.UNREADABLE.value else None
+            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=again)
         if record.incomplete is None:
             sighting_store.put(work, sighting)
             return outcome.value, None
@@ -359,8 +366,10 @@ class Ingest:
     ) -> Sighting:
         before = sighting_store.of(work, connection.id, [key]).get(key)
         same = before is not None and before.source_hash == shown
-        attempts = before.attempts if before is not None and same else 0
-        return Sighting(record, connection.id, key, shown, attempts)
+        if before is None:
+            return Sighting(record, connection.id, key, shown)
+        attempts = before.attempts if same else 0
+        return replace(before, source_hash=shown, attempts=attempts, retry_at=None)
 
     def _again(self, work: Work, sighting: Sighting) -> Sighting:
         """When a version that could not be read in full is tried again, if it is at all before

@@ -16,8 +16,8 @@ from typing import Any
 
 from trimtab.artifacts.findings import Budget, Result
 from trimtab.artifacts.surveying import Survey, SurveyLimits, survey
-from trimtab.audit.work import Reading
-from trimtab.inventory import connection_store, service, store
+from trimtab.audit.work import Reading, Work
+from trimtab.inventory import connection_store, service, sighting_store, store
 from trimtab.inventory.evidence import with_inspection
 from trimtab.inventory.model import Connection, Entry, Health, SyncPhase
 from trimtab.inventory.source import Source, SourceFile, SourceVersion
@@ -36,6 +36,10 @@ INSPECTING = system("inspect")
 _MIB = 1 << 20
 _TOGETHER = 16
 """Versions whose files go through one child."""
+_MOST_UNANSWERED = 3
+"""Versions in a row that nobody answers for, until none is asked for any more."""
+_MOST_DOUBLED = 16
+"""How often the time between two tries is doubled."""
 _MOST = 100_000
 """Versions that are looked up as waiting, those in production first."""
 
@@ -52,6 +56,22 @@ class _Fetched:
     listed: Sequence[Mapping[str, Any]]
     there: dict[str, tuple[int, str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    passing: bool = False
+    """Whether one that does not may be had the next time."""
+
+
+@dataclass
+class _Turn:
+    """What one look at a registry's files has come to so far. `unanswered` counts versions in
+    a row that nobody answered for."""
+
+    connection: Connection
+    done: int = 0
+    unanswered: int = 0
+
+
+class _TooMuch(Unavailable):
+    """A file has more bytes than may be fetched."""
 
 
 class Inspector:
@@ -81,42 +101,94 @@ class Inspector:
         ends = until or parts.real_clock.now() + timedelta(minutes=minutes)
         with parts.records.look() as reading:
             connection = connection_store.get(reading, connection_id)
-            waiting = store.uninspected(reading, connection_id, limit=_MOST)
-        done = 0
+            waiting = sighting_store.uninspected(reading, connection_id, limit=_MOST)
+        turn = _Turn(connection)
         try:
             with closing(open_(connection)) as source:
                 for begin in range(0, len(waiting), _TOGETHER):
                     if self._stopping() or parts.real_clock.now() >= ends:
                         break
-                    self._some(connection, source, waiting[begin : begin + _TOGETHER])
-                    done = min(begin + _TOGETHER, len(waiting))
-                    self._told(done, len(waiting))
+                    self._some(turn, source, waiting[begin : begin + _TOGETHER])
+                    self._told(turn.done, len(waiting))
+                    if turn.unanswered >= _MOST_UNANSWERED:
+                        log.warning("files are not handed out", connection=connection_id)
+                        break
         except NO_ANSWER as error:
             log.warning("files are not looked into", connection=connection_id, why=error.message)
-        return done
+        return turn.done
 
-    def _some(self, connection: Connection, source: Source, records: Sequence[str]) -> None:
+    def _some(self, turn: _Turn, source: Source, records: Sequence[str]) -> None:
         with self._parts.records.look() as reading:
             found_now = store.current(reading, records)
         entries = [found_now[record] for record in records if record in found_now]
         with self._parts.scratch.folder() as folder:
             paths = list[str]()
-            fetched = [self._fetch(source, entry, folder, paths) for entry in entries]
+            fetched = self._all_fetched(turn, source, entries, folder, paths)
             limits = self._limits(len(fetched))
             found = survey(folder, paths, limits, run=run_limited) if paths else _NOTHING
-        if found.restarts and len(records) > 1:
-            for record in records:  # so that no version is judged by what another one has done
-                self._some(connection, source, [record])
+        if found.restarts and len(fetched) > 1:
+            for one in fetched:  # so that no version is judged by what another one has done
+                self._some(turn, source, [one.entry.id])
             return
         for one in fetched:
-            self._keep(connection, one, found)
+            self._keep(turn.connection, one, found)
+        turn.done += len(fetched)
+
+    def _all_fetched(
+        self,
+        turn: _Turn,
+        source: Source,
+        entries: Sequence[Entry],
+        folder: Path,
+        paths: list[str],
+    ) -> list[_Fetched]:
+        """The files of those versions that there is an answer for; the others wait."""
+        fetched = []
+        for entry in entries:
+            if turn.unanswered >= _MOST_UNANSWERED:
+                break
+            held = len(paths)
+            try:
+                fetched.append(self._fetch(source, entry, folder, paths))
+                turn.unanswered = 0
+            except NoAnswer as error:
+                turn.unanswered += 1
+                for number in range(held, len(paths) + 1):
+                    (folder / str(number)).unlink(missing_ok=True)
+                del paths[held:]
+                self._wait(turn.connection, entry, error.message)
+        return fetched
+
+    def _wait(self, connection: Connection, entry: Entry, why: str) -> None:
+        """Leave a version for later, for which nobody answered; after so many tries that is
+        what is known of its files."""
+        with self._parts.records.begin(INSPECTING, reason="files of a registry") as work:
+            final = self._again(work, entry.id)
+        if final:
+            manifest: Mapping[str, Any] = entry.record.value("artifact_manifest") or {}
+            fetched = _Fetched(entry, manifest.get("files", ()))
+            fetched.refused = {str(file["path"]): why for file in fetched.listed}
+            self._keep(connection, fetched, _NOTHING)
+
+    def _again(self, work: Work, record: str) -> bool:
+        """Say when a version is tried again; whether it was tried often enough."""
+        settings = self._parts.settings
+        attempts = sighting_store.inspect_attempts(work, record) + 1
+        final = attempts >= settings.sync_tries
+        wait = timedelta(minutes=settings.sync_minutes) * 2 ** min(attempts - 1, _MOST_DOUBLED)
+        sighting_store.inspect_again(work, record, attempts, None if final else work.now + wait)
+        return final
 
     def _fetch(self, source: Source, entry: Entry, folder: Path, paths: list[str]) -> _Fetched:
-        """Lay the files of a version down, behind those that are named by `paths`."""
+        """Lay the files of a version down, behind those that are named by `paths`.
+
+        Raises:
+            NoAnswer: nobody answers for one of them.
+        """
         settings = self._parts.settings
         manifest: Mapping[str, Any] = entry.record.value("artifact_manifest") or {}
         fetched = _Fetched(entry, manifest.get("files", ()))
-        version, without = _version(source, entry)
+        version, without, fetched.passing = _version(source, entry)
         left = settings.inspect_version_mib * _MIB
         for file in fetched.listed:
             path, size = str(file["path"]), file.get("size")
@@ -136,6 +208,7 @@ class Inspector:
                 except (Unavailable, NotFound, NotPermitted) as error:
                     (folder / str(len(paths))).unlink(missing_ok=True)
                     fetched.refused[path] = error.message
+                    fetched.passing |= not isinstance(error, NotFound | _TooMuch)
                     continue
                 left -= taken
                 fetched.there[path] = len(paths), digest
@@ -167,9 +240,21 @@ class Inspector:
                 # Where not every file could be looked into, nothing good is known.
                 worst = result or Result.UNREADABLE.value
                 isolation = dict(found.isolation)
-                service.inspected(work, entry, record, worst, findings, isolation, judged)
+                self._note_passing(work, entry, inspected, fetched)
+                if (record, worst) != (entry.record, entry.inspection):
+                    service.inspected(work, entry, record, worst, findings, isolation, judged)
         except Conflict:
             log.info("a record moved while its files were looked into", record=fetched.entry.id)
+
+    def _note_passing(
+        self, work: Work, entry: Entry, inspected: Sequence[Mapping[str, Any]], fetched: _Fetched
+    ) -> None:
+        """Have files looked into again that are unreadable by what may pass."""
+        ended = any(f["rule"] == "not_inspected" for one in inspected for f in one["found"])
+        if fetched.passing or ended:
+            self._again(work, entry.id)
+        else:
+            sighting_store.inspect_again(work, entry.id, 0, None)
 
 
 _NOTHING = Survey((), {}, 0)
@@ -183,14 +268,14 @@ def due(reading: Reading) -> list[tuple[str, str]]:
             continue
         last = connection_store.syncs(reading, connection.id, limit=1)
         ended = last and last[0].phase is not SyncPhase.RUNNING
-        if ended and store.uninspected(reading, connection.id, limit=1):
+        if ended and sighting_store.uninspected(reading, connection.id, limit=1):
             found.append((connection.id, last[0].id))
     return found
 
 
-def _version(source: Source, entry: Entry) -> tuple[SourceVersion | None, str]:
-    """The version as its registry has it now, or why there is none: that is no reason not to
-    look into the files of others.
+def _version(source: Source, entry: Entry) -> tuple[SourceVersion | None, str, bool]:
+    """The version as its registry has it now, or why there is none, and whether that may pass:
+    it is no reason not to look into the files of others.
 
     Raises:
         NoAnswer: nobody answers.
@@ -200,22 +285,22 @@ def _version(source: Source, entry: Entry) -> tuple[SourceVersion | None, str]:
     except NoAnswer:
         raise
     except (Unavailable, NotPermitted) as error:
-        return None, error.message
-    return found, "the registry has this version no more"
+        return None, error.message, True
+    return found, "the registry has this version no more", False
 
 
 def _written(place: Path, pieces: Iterator[bytes], most: int) -> tuple[int, str]:
     """Write what comes to a new file; its size and digest.
 
     Raises:
-        Unavailable: there is more than was said, and than may be.
+        _TooMuch: there is more than was said, and than may be.
     """
     size, seen = 0, hashlib.sha256()
     with place.open("xb") as file:
         for piece in pieces:
             size += len(piece)
             if size > most:
-                raise Unavailable(f"larger than the {most} bytes that may be fetched")
+                raise _TooMuch(f"larger than the {most} bytes that may be fetched")
             seen.update(piece)
             file.write(piece)
     return size, seen.hexdigest()

@@ -278,6 +278,7 @@ CREATE TABLE inventory_revisions (
 	privacy TEXT COLLATE "C",
 	inspection VARCHAR(12) COLLATE "C",
 	incomplete BOOLEAN NOT NULL,
+	listed BOOLEAN NOT NULL,
 	gaps TEXT COLLATE "C" NOT NULL,
 	judged_by VARCHAR(71) COLLATE "C" NOT NULL,
 	document JSON NOT NULL,
@@ -296,6 +297,8 @@ CREATE TABLE inventory_sightings (
 	source_hash VARCHAR(71) COLLATE "C" NOT NULL,
 	attempts INTEGER NOT NULL,
 	retry_at TIMESTAMP WITH TIME ZONE,
+	inspect_attempts INTEGER NOT NULL,
+	inspect_retry_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
 )
 ;

@@ -278,6 +278,7 @@ CREATE TABLE inventory_revisions (
 	privacy TEXT,
 	inspection VARCHAR(12),
 	incomplete BOOLEAN NOT NULL,
+	listed BOOLEAN NOT NULL,
 	gaps TEXT NOT NULL,
 	judged_by VARCHAR(71) NOT NULL,
 	document JSON NOT NULL,
@@ -296,6 +297,8 @@ CREATE TABLE inventory_sightings (
 	source_hash VARCHAR(71) NOT NULL,
 	attempts INTEGER NOT NULL,
 	retry_at VARCHAR(27),
+	inspect_attempts INTEGER NOT NULL,
+	inspect_retry_at VARCHAR(27),
 	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
 )
 ;
