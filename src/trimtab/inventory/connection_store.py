@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -142,6 +142,14 @@ def connections(
         query = query.where(CONNECTIONS.c.tenant == tenant)
     rows = reading.rows(query.order_by(CONNECTIONS.c.id).limit(limit))
     return [_connection(row) for row in rows]
+
+
+def every(reading: Reading, *, tenant: TenantId | None = None) -> Iterator[Connection]:
+    """All connections in that order, however many there are."""
+    after = ""
+    while page := connections(reading, tenant=tenant, after=after):
+        yield from page
+        after = page[-1].id
 
 
 def named(reading: Reading, name: str, tenant: TenantId | None) -> Connection | None:

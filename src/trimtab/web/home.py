@@ -260,7 +260,7 @@ def _inventory(reading: Reading, parts: Parts, visitor: Visitor) -> InventoryNee
         return InventoryNeeds()
     limit = timedelta(minutes=parts.settings.sync_lag_minutes)
     views = []
-    for found in connection_store.connections(reading, tenant=visitor.tenant):
+    for found in connection_store.every(reading, tenant=visitor.tenant):
         state = connection_store.state(reading, found.id)
         lag = inventoried.lag_of(found, state, reading.now)
         views.append(ConnectionView(found, state, None, lag, limit, Tally()))

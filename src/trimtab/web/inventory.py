@@ -228,9 +228,7 @@ def read(
     found = inventoried.inventory(
         reading, whose, filters, moment=moment, after=place, limit=_PAGE + 1
     )
-    names = {
-        each.id: each.name for each in connection_store.connections(reading, tenant=visitor.tenant)
-    }
+    names = {each.id: each.name for each in connection_store.every(reading, tenant=visitor.tenant)}
     listed = found[:_PAGE]
     more = asked.query(after=listed[-1].id) if len(found) > _PAGE else None
     return InventoryPage(

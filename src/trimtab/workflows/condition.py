@@ -33,7 +33,7 @@ def registries(parts: Parts) -> str:
     what a registry does not answer is on record as it was."""
     try:
         with parts.records.look() as reading:
-            read = [c.health for c in connection_store.connections(reading) if not c.paused]
+            read = [c.health for c in connection_store.every(reading) if not c.paused]
     except Unavailable:
         return "unknown"
     for health in (Health.FAILING, Health.LAGGING):

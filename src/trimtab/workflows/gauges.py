@@ -121,7 +121,7 @@ class Gauges:
         """The lag of each of the fleet's registries; of those of tenants the largest, for who
         scrapes need not know what tenants have."""
         lags: dict[tuple[str, ...], float] = {}
-        for found in connection_store.connections(reading):
+        for found in connection_store.every(reading):
             lag = lag_of(found, connection_store.state(reading, found.id), reading.now)
             if lag is not None:
                 whose = (found.id if found.tenant is None else "tenants",)

@@ -263,7 +263,7 @@ _NOTHING = Survey((), {}, 0)
 def due(reading: Reading) -> list[tuple[str, str]]:
     """Connections with versions that nobody has looked into, once after each of their cycles."""
     found = []
-    for connection in connection_store.connections(reading):
+    for connection in connection_store.every(reading):
         if connection.paused or connection.health in (Health.NEW, Health.FAILING):
             continue
         last = connection_store.syncs(reading, connection.id, limit=1)

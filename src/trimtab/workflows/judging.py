@@ -299,7 +299,7 @@ def due(judge: Judge) -> Any:
 
     def found(reading: Reading) -> list[tuple[str, str]]:
         waiting = list[tuple[str, str]]()
-        for connection in connection_store.connections(reading):
+        for connection in connection_store.every(reading):
             by = judge.by(reading, connection.id)
             first = store.stale(reading, connection.id, by, limit=1)
             if first:  # once for these rules and waivers, and again for what came with others
