@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from trimtab.artifacts.findings import Result
 from trimtab.audit.work import Work
 from trimtab.inventory import connection_store, lineage_store, service, sighting_store, store
 from trimtab.inventory.carried import carried
-from trimtab.inventory.connection_store import State
 from trimtab.inventory.model import (
     Connection,
     Counts,
@@ -46,11 +45,10 @@ from trimtab.kernel.errors import (
 )
 from trimtab.kernel.ids import new_id
 from trimtab.platform.logs import logger
-from trimtab.platform.outbound import NoAnswer
 from trimtab.workflows.judging import Judge
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.registries import tag_map_of
-from trimtab.workflows.running import Running
+from trimtab.workflows.running import Running, kept_of, wanted
 
 log = logger(__name__)
 
@@ -59,9 +57,6 @@ T = TypeVar("T")
 _TOGETHER = 50
 """Versions that are read and put on record together: a cycle that is killed has so many to read
 again at most, and others who write wait for so many."""
-_MOST_UNTOLD = 10
-"""Questions about one thing alone that may be answered as no registry does, until all of it is
-taken not to answer as one."""
 _REASON = "what the registry shows"
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -139,7 +134,7 @@ class Ingest:
                 self._interrupted(work, other)
             state = connection_store.state(work, connection.id)
             if scope is None:
-                scope, model, reason = _wanted(state, work.now, reason)
+                scope, model, reason = wanted(state.asked, state.full_at, work.now, reason)
             else:
                 model = None
             sync = Sync(
@@ -197,7 +192,7 @@ class Ingest:
         """Read every page; what is another than it was, in full."""
         name = running.sync.model
         for page in self._model_pages(running, source, name):
-            running.models.update((model.name, model) for model in page)
+            running.models.update((model.name, kept_of(model)) for model in page)
         running.count("models", len(running.models))
         self._tell(running, "models")
         after: str | None = None
@@ -208,14 +203,13 @@ class Ingest:
             after = listed.next
             if after is None:
                 break
-            running.cut = self._over(running)
+            running.cut = self._over(running, len(running.seen), "versions")
         if not running.cut:
             self._tell(running, "removals")
             self._find_removed(running, source)
 
-    @staticmethod
     def _model_pages(
-        running: Running, source: Source, name: str | None
+        self, running: Running, source: Source, name: str | None
     ) -> Iterator[Sequence[SourceModel]]:
         if name is not None:
             found = source.model(name)
@@ -229,14 +223,17 @@ class Ingest:
             after = listed.next
             if after is None:
                 return
+            running.cut = self._over(running, len(running.models), "models")
+            if running.cut:
+                return
 
-    def _over(self, running: Running) -> str:
-        """Why a cycle is to end here; empty where it may go on."""
+    def _over(self, running: Running, read: int = 0, what: str = "") -> str:
+        """Why a cycle is to end here, `read` of `what` being read; empty where it may go on."""
         settings = self._parts.settings
         if self._stopping():
             return "this process ends"
-        if len(running.seen) >= settings.sync_versions:
-            return f"{settings.sync_versions} versions were read, and there are more"
+        if what and read >= settings.sync_versions:
+            return f"{settings.sync_versions} {what} were read, and there are more"
         if self._parts.real_clock.now() - running.began_really > timedelta(
             hours=settings.sync_hours
         ):
@@ -306,20 +303,10 @@ class Ingest:
         """Ask for the model of a version, which was not among the models: it may be new."""
         try:
             found = source.model(version.name) or running.model_of(version)
-            running.models[version.name] = found
+            running.models[version.name] = kept_of(found)
         except (Unavailable, NotPermitted) as error:
-            self._demand_registry(running, error)
+            running.demand_registry(error)
             running.unread_models[version.name] = error.message
-
-    @staticmethod
-    def _demand_registry(running: Running, error: Unavailable | NotPermitted) -> None:
-        """Go on without an answer about one thing alone, unless nobody answers as a registry
-        does: who may not see a thing has an answer."""
-        if isinstance(error, NotPermitted):
-            return
-        running.untold += 1
-        if isinstance(error, NoAnswer) or running.untold > _MOST_UNTOLD:
-            raise error
 
     @staticmethod
     def _demand_ours(work: Work, running: Running) -> None:
@@ -392,6 +379,9 @@ class Ingest:
                 if key not in running.seen
             ]
         for some in _batches(missing):
+            running.cut = self._over(running)
+            if running.cut:
+                return
             with self._parts.records.look() as reading:
                 entries = list(store.current(reading, some).values())
             gone = [entry for entry in entries if self._is_gone(running, source, entry)]
@@ -409,7 +399,7 @@ class Ingest:
         try:
             return source.version(model, version) is None
         except (Unavailable, NotPermitted) as error:
-            self._demand_registry(running, error)
+            running.demand_registry(error)
             running.unread(model, version, f"whether it is gone is not known: {error.message}")
             return False
 
@@ -464,16 +454,6 @@ class Ingest:
             self._demand_ours(work, running)
             connection_store.move_state(work, running.connection.id, progress=told)
         self._progress(told)
-
-
-def _wanted(state: State, now: datetime, reason: str) -> tuple[Scope, str | None, str]:
-    """How much of a registry is to be read, of which model, and why."""
-    if now >= state.full_at:
-        return Scope.FULL, None, reason
-    if not state.asked:
-        return Scope.CHANGES, None, reason
-    asked = state.asked
-    return Scope(asked["scope"]), asked["model"], f"asked by {asked['by']}: {asked['reason']}"
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

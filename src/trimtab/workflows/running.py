@@ -7,11 +7,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trimtab.inventory.model import Connection, Failure, Sync
+from trimtab.inventory.model import Connection, Failure, Scope, Sync
 from trimtab.inventory.source import Malformed, SourceModel, SourceVersion
 from trimtab.inventory.store import key_of
+from trimtab.kernel.errors import NotPermitted, Unavailable
+from trimtab.platform.outbound import NoAnswer
 
 _KEPT_FAILURES = 100
+_MOST_UNTOLD = 10
+"""Questions about one thing alone that may be answered as no registry does, until all of it is
+taken not to answer as one."""
+_OF_A_MODEL = (
+    "name",
+    "description",
+    "tags",
+    "aliases",
+    "creation_timestamp",
+    "last_updated_timestamp",
+    "user_id",
+)
 
 
 @dataclass
@@ -69,6 +83,34 @@ class Running:
         """The model of a version; of one that could not be read, its name alone."""
         return self.models.get(version.name) or SourceModel(version.name, {"name": version.name})
 
+    def demand_registry(self, error: Unavailable | NotPermitted) -> None:
+        """Go on without an answer about one thing alone, unless nobody answers as a registry
+        does: who may not see a thing has an answer."""
+        if isinstance(error, NotPermitted):
+            return
+        self.untold += 1
+        if isinstance(error, NoAnswer) or self.untold > _MOST_UNTOLD:
+            raise error
+
     def told(self, phase: str) -> dict[str, Any]:
         """How far it is, for whoever waits."""
         return {"sync": self.sync.id, "phase": phase, **self.counted}
+
+
+def kept_of(model: SourceModel) -> SourceModel:
+    """What is held of a model while its registry is read: with its versions, which some
+    registries repeat in it, a million models would not fit."""
+    document = model.document
+    return SourceModel(model.name, {key: document[key] for key in _OF_A_MODEL if key in document})
+
+
+def wanted(
+    asked: Mapping[str, Any], full_at: datetime, now: datetime, reason: str
+) -> tuple[Scope, str | None, str]:
+    """How much of a registry is to be read, of which model, and why: by what was asked for, and
+    since when all of it is due."""
+    if now >= full_at:
+        return Scope.FULL, None, reason
+    if not asked:
+        return Scope.CHANGES, None, reason
+    return Scope(asked["scope"]), asked["model"], f"asked by {asked['by']}: {asked['reason']}"
