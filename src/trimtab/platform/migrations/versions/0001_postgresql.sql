@@ -707,6 +707,8 @@ CREATE TABLE syncs (
 ;
 CREATE INDEX ix_syncs_connection ON syncs (connection, id)
 ;
+CREATE INDEX ix_syncs_phase ON syncs (phase)
+;
 CREATE TABLE tenants (
 	id VARCHAR(80) COLLATE "C" NOT NULL,
 	revision INTEGER NOT NULL,

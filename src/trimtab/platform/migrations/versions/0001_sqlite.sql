@@ -703,6 +703,8 @@ CREATE TABLE syncs (
 ;
 CREATE INDEX ix_syncs_connection ON syncs (connection, id)
 ;
+CREATE INDEX ix_syncs_phase ON syncs (phase)
+;
 CREATE TABLE tenants (
 	id VARCHAR(80) NOT NULL,
 	revision INTEGER NOT NULL,
