@@ -275,7 +275,7 @@ def test_a_wish_that_nobody_reads_any_more_is_due_at_last(plane: Plane) -> None:
     assert (due_at - FIRST).total_seconds() == 7200
     plane.step(121)
     with plane.parts.records.look() as found:
-        assert [one for one, _ in reading.due(found)] == [plane.connection.id]
+        assert [one for one, _ in reading.due(plane.parts, found)] == [plane.connection.id]
 
 
 @pytest.mark.slow
