@@ -141,6 +141,55 @@ def test_several_keys_of_a_field_are_counted() -> None:
     assert lint(records(*[{"owner": "a"}] * 3), default_tag_map()) == []
 
 
+def test_a_version_with_several_spellings_counts_once() -> None:
+    both = {"dataOwner": "a", "owner": "A"}
+    found = lint(records(*[both] * 3, {"owner": "a"}), default_tag_map())
+    (keys,) = of_kind(found, LintKind.SEVERAL_KEYS, "owner")
+    assert keys.counts == (("owner", 4), ("dataOwner", 3))
+    assert keys.versions == 4
+    (values,) = of_kind(found, LintKind.SEVERAL_SPELLINGS, "owner")
+    assert (values.counts, values.versions) == ((("a", 4), ("A", 3)), 4)
+
+
+@pytest.mark.parametrize("alias", ["prod-eu", "production_v2", "champion-2", "prodEU", "eu.live"])
+def test_an_alias_that_looks_like_a_stage_means_none_and_is_shown(alias: str) -> None:
+    record = made.record(under=made.model(aliases={alias: 3}))
+    assert record.value("lifecycle_stage") == "development"
+    (found,) = [one for one in record.findings if one.code == "alias_unknown"]
+    advice = "means no stage; if it does, add it to the tag map"
+    assert found.detail == f"the alias {alias} {advice}"
+    (line,) = of_kind(lint([record] * 2, default_tag_map()), LintKind.ALIAS_UNKNOWN, "aliases")
+    assert line.sentence == f"the alias {alias} on 2 versions {advice}"
+
+
+@pytest.mark.parametrize("alias", ["champion", "PROD", "pre-production", "livestock", "v2", "blue"])
+def test_an_alias_that_is_a_stage_or_looks_like_none_is_no_finding(alias: str) -> None:
+    record = made.record(under=made.model(aliases={alias: 3}))
+    assert "alias_unknown" not in {one.code for one in record.findings}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "pii",
+        "personal_data",
+        "contains_personal_data",
+        "isPersonalData",
+        "has-pii",
+        "gdpr_relevant",
+    ],
+)
+def test_whether_data_is_personal_is_said_by_many_keys(key: str) -> None:
+    for said, word in (
+        ("true", "personal"),
+        ("Yes", "personal"),
+        ("false", "none"),
+        ("no", "none"),
+    ):
+        record = made.record(made.version(tags={key: said}))
+        assert record.value("data_sensitivity") == [word]
+
+
 def test_a_key_that_looks_like_one_of_the_map_is_a_near_miss() -> None:
     found = lint(
         records(*[{"ower": "a"}] * 2, {"colour": "x", "mlflow.owne": "y"}), default_tag_map()

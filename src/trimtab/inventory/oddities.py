@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FINDINGS: Mapping[str, str] = {
+    "alias_unknown": "An alias that means no stage has a word in it that does; it decides nothing.",
     "artifact_malicious": "An inspected file runs code that does harm, or is made to.",
     "artifact_suspicious": "An inspected file could run code that is on no list of what is known.",
     "artifact_unreadable": "A file could not be inspected, and so counts as nothing good.",

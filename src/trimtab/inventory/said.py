@@ -23,6 +23,7 @@ STRICTEST_COUNTS = frozenset(("risk_category", "data_sensitivity"))
 """Claims that decide what is demanded of a version. Of several the strictest counts, wherever it
 stands, so that nobody lowers a duty by saying less of it nearby."""
 _CLAIMS_SHOWN = 4
+_ALIASES_SHOWN = 5
 _PARTS = re.compile(r"[,;|]")
 
 
@@ -147,6 +148,7 @@ def lifecycle(stage: Known, aliases: Known, tag_map: TagMap) -> tuple[Known, lis
     findings = []
     if not silent and by_stage is None:
         findings.append(Finding("stage_unknown", f"{shown(word)} is a stage of no meaning here"))
+    findings += _unknown_aliases(aliases.value or [], tag_map)
     by_alias, alias = _of_aliases(aliases.value or [], tag_map)
     if by_stage and by_alias and by_stage != by_alias:
         findings.append(
@@ -163,6 +165,13 @@ def lifecycle(stage: Known, aliases: Known, tag_map: TagMap) -> tuple[Known, lis
     if most == by_stage:
         return _known(most, stage.origin, stage.key, word), findings
     return _known(most, stage.origin, stage.key, word if not silent else None), findings
+
+
+def _unknown_aliases(aliases: Sequence[str], tag_map: TagMap) -> list[Finding]:
+    """A finding for each of the first aliases that look like a stage and mean none."""
+    odd = [alias for alias in aliases if tag_map.seems_a_stage(alias)][:_ALIASES_SHOWN]
+    advice = "means no stage; if it does, add it to the tag map"
+    return [Finding("alias_unknown", f"the alias {shown(alias)} {advice}") for alias in odd]
 
 
 def _of_aliases(aliases: Sequence[str], tag_map: TagMap) -> tuple[Stage | None, str]:

@@ -35,34 +35,52 @@ class LintKind(StrEnum):
     """A value is no word of its field, and so decides no rule."""
     FILLER = "filler"
     """A value only stands where something should."""
+    ALIAS_UNKNOWN = "alias_unknown"
+    """An alias that means no stage looks as if it did."""
 
 
 @dataclass(frozen=True)
 class Lint:
     """Something untidy. `counts` are the spellings with the number of versions that have each,
-    the most frequent first; `examples` model and version of the first few."""
+    the most frequent first; `versions` how many have any of them, each counted once; `examples`
+    model and version of the first few."""
 
     kind: LintKind
     field: str
     sentence: str
     counts: tuple[tuple[str, int], ...]
     examples: tuple[tuple[str, int], ...]
+    versions: int
 
 
 @dataclass
 class _Uses:
-    """How many versions use a spelling, and the first of them."""
+    """How many versions use a spelling, and the first of them; and how many use just these
+    spellings together, so that nobody is counted twice."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    together: Counter[frozenset[str]] = field(default_factory=Counter)
 
-    def add(self, spelling: str, record: Record) -> None:
+    def add(self, spellings: Iterable[str], record: Record) -> None:
+        """Count a version that uses these, each once."""
+        kept = frozenset(one for one in sorted(set(spellings)) if self._count(one, record))
+        if kept:
+            self.together[kept] += 1
+
+    def versions(self, spellings: Iterable[str]) -> int:
+        """How many versions use any of these."""
+        wanted = frozenset(spellings)
+        return sum(count for used, count in self.together.items() if used & wanted)
+
+    def _count(self, spelling: str, record: Record) -> bool:
         if spelling not in self.counts and len(self.counts) == _SPELLINGS_AT_MOST:
-            return
+            return False
         self.counts[spelling] += 1
         seen = self.examples.setdefault(spelling, [])
         if len(seen) < _EXAMPLES_AT_MOST:
             seen.append((record.model, record.version))
+        return True
 
     def lint(self, kind: LintKind, name: str, sentence: str, spellings: Iterable[str]) -> Lint:
         ordered = sorted(spellings, key=lambda one: (-self.counts[one], one))
@@ -73,6 +91,7 @@ class _Uses:
             sentence=sentence,
             counts=tuple((shown(one), self.counts[one]) for one in ordered),
             examples=tuple(list(examples)[:_EXAMPLES_AT_MOST]),
+            versions=self.versions(ordered),
         )
 
 
@@ -80,24 +99,35 @@ def lint(records: Iterable[Record], tag_map: TagMap) -> list[Lint]:
     """What is untidy in the tags of `records`, each of which is looked at once."""
     keys: dict[str, _Uses] = defaultdict(_Uses)
     values: dict[str, _Uses] = defaultdict(_Uses)
-    unknown = _Uses()
+    unknown, aliases = _Uses(), _Uses()
     field_of = {key: name for name, wanted in tag_map.keys.items() for key in wanted}
     for record in records:
         said = {**record.run_tags, **record.model_tags, **record.version_tags}
-        spelled: dict[str, set[str]] = defaultdict(set)
-        for key, value in said.items():
+        used: dict[str, set[str]] = defaultdict(set)
+        for key in said:
             name = field_of.get(tag_map.fold(key))
             if name is not None:
-                keys[name].add(key, record)
-                spelled[name].add(value.strip())
+                used[name].add(key)
             elif not key.startswith("mlflow."):
-                unknown.add(key, record)
-        for name, found in spelled.items():
-            for value in found - {"", REDACTED}:
-                values[name].add(value, record)
+                unknown.add([key], record)
+        for name, found in used.items():
+            keys[name].add(found, record)
+            values[name].add({said[key].strip() for key in found} - {"", REDACTED}, record)
+        aliases.add(filter(tag_map.seems_a_stage, record.aliases), record)
     made = [found for name in TAGGABLE for found in _of_keys(name, keys[name])]
-    made += _near_misses(unknown, tag_map)
+    made += [*_near_misses(unknown, tag_map), *_of_aliases(aliases)]
     return made + [f for name in TAGGABLE for f in _of_values(name, values[name], tag_map)]
+
+
+def _of_aliases(uses: _Uses) -> list[Lint]:
+    made = []
+    for alias, versions in uses.counts.most_common():
+        sentence = (
+            f"the alias {shown(alias)} on {_versions(versions)} means no stage; if it does, add it"
+            " to the tag map"
+        )
+        made.append(uses.lint(LintKind.ALIAS_UNKNOWN, "aliases", sentence, [alias]))
+    return made
 
 
 def _of_keys(name: str, uses: _Uses) -> list[Lint]:

@@ -138,6 +138,13 @@ class TagMap:
         """The stage that an alias means; None: it means none."""
         return self._aliases.get(folded(alias))
 
+    def seems_a_stage(self, alias: str) -> bool:
+        """Whether an alias that means no stage has a word which does, as `prod-eu` has. Nobody
+        but the tenant knows what it means."""
+        if self.stage_of_alias(alias) is not None:
+            return False
+        return any(folded(word) in self._aliases for word in _WORDS.findall(alias))
+
     def is_evaluation(self, key: str) -> bool:
         """Whether a run's tag tells of an evaluation."""
         return key.startswith(self.written.evaluation_prefixes)

@@ -31,5 +31,4 @@ def of_connection(reading: Reading, actor: Actor, connection: Connection) -> lis
 
 
 def _line(found: Lint) -> Line:
-    total = sum(count for _, count in found.counts)
-    return Line(found.kind.value, found.field, found.sentence, total)
+    return Line(found.kind.value, found.field, found.sentence, found.versions)
