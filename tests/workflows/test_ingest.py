@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -435,3 +436,25 @@ def test_a_model_that_is_told_of_is_read_alone(plane: Plane, registry: Registry)
     assert {name for name, _ in registry.read_in_detail()} == {"churn"}
     assert plane.state().seen_at == FIRST, "the rest of the registry was not seen"
     assert plane.state().due_at == FIRST + 15 * MINUTE
+
+
+def test_an_assumed_owner_and_an_unfinished_assessment_count_as_none(
+    plane: Plane, registry: Registry
+) -> None:
+    said = [{"owner": "risk-team", "dpia": "done"}, {"dpia": "not required"}, {"dpia": "open"}]
+    for number, tags in enumerate(said, 1):
+        registry.put("tallied", number, tags=[{"key": k, "value": v} for k, v in tags.items()])
+        version = registry.version("tallied", number)
+        assert version is not None
+        found = details_of(version)
+        assert found.run is not None
+        info = {**found.run["info"], "user_id": "mira"}
+        registry.leads_to["tallied", number] = replace(found, run={**found.run, "info": info})
+    plane.cycle(registry)
+    with plane.parts.records.look() as reading:
+        wanted = Filter(model="tallied")
+        counts = store.tally(reading, wanted)
+        without = store.listed(reading, replace(wanted, without_owner=True))
+    assert (counts.versions, counts.without_owner, counts.without_privacy_assessment) == (3, 2, 2)
+    assert [entry.record.version for entry in without] == [3, 2]
+    assert {entry.record.value("owner") for entry in without} == {"mira"}  # it is shown as before

@@ -48,8 +48,8 @@ REVISIONS = plain_table(
     sa.Column("removed", sa.Boolean, nullable=False),
     sa.Column("stage", sa.String(12), nullable=False),
     sa.Column("aliases", Json, nullable=False),
-    sa.Column("owner", sa.Text),
-    sa.Column("privacy", sa.Text),
+    sa.Column("owner", sa.Text),  # whom a tag names; who happened to start a run is none
+    sa.Column("privacy", sa.Text),  # only where the assessment is completed
     sa.Column("inspection", sa.String(12)),
     sa.Column("incomplete", sa.Boolean, nullable=False),
     sa.Column("listed", sa.Boolean, nullable=False),
@@ -68,6 +68,8 @@ REVISIONS = plain_table(
     sa.Index("ix_inventory_revisions_since", "connection", "since"),
 )
 _R = REVISIONS.c
+_ASSUMED = "owner_assumed"
+_COMPLETED = "completed"
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ def listed(
 
 @dataclass(frozen=True)
 class Tally:
-    """How many records there are, by what is asked of an inventory."""
+    """How many records there are, by what is asked of an inventory. An owner who is only assumed
+    is none, and a privacy assessment that is not completed is none."""
 
     models: int = 0
     versions: int = 0
@@ -318,7 +321,9 @@ def _without_revision(head: Head) -> dict[str, Any]:
 
 def _row(entry: Entry) -> dict[str, Any]:
     placement = Placement.of(entry.record)
-    owner, privacy = map(entry.record.value, ("owner", "privacy_assessment_status"))
+    assumed = any(finding.code == _ASSUMED for finding in entry.record.findings)
+    owner = None if assumed else entry.record.value("owner")
+    privacy = entry.record.value("privacy_assessment_status")
     gaps = entry.compliance.get("gaps", ())
     return {
         "record": entry.id,
@@ -333,7 +338,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "stage": placement.stage.value,
         "aliases": list(placement.aliases),
         "owner": None if owner is None else stored_name(str(owner)),
-        "privacy": None if privacy is None else stored_name(str(privacy)),
+        "privacy": privacy if privacy == _COMPLETED else None,
         "inspection": entry.inspection,
         "incomplete": entry.record.incomplete is not None,
         "listed": bool(entry.record.value("artifact_manifest")),
