@@ -61,7 +61,7 @@ NAMES = [ascii(text[:40]) for text in HOSTILE]
 
 def whole() -> Card:
     """A card of a version as it may well be."""
-    tag = Source("version tag", "owner", AT)
+    tag = Source("model version", "tags.owner", AT)
     return Card(
         model="credit-scoring",
         version="7",
@@ -97,7 +97,7 @@ def whole() -> Card:
                         "risk_category",
                         "Risk category",
                         ("high",),
-                        Source("version tag", "riskCategory", AT, "High-Risk"),
+                        Source("model version", "tags.riskCategory", AT, "High-Risk"),
                         claim=True,
                     ),
                     Statement(
@@ -110,7 +110,7 @@ def whole() -> Card:
         ),
         rules=(
             Rule("owner", "Every model has an owner", PASSED, "The owner is risk-team@example.org.",
-                 references=("ISO 42001 A.3.2",), evidence=("owner: version tag owner",)),
+                 references=("ISO 42001 A.3.2",), evidence=("owner: model version `tags.owner`",)),
             Rule("privacy", "Personal data needs a privacy assessment", GAP,
                  "The data is personal, and no privacy assessment is named.",
                  "Carry out the assessment, then tag the version with privacy_assessment.",

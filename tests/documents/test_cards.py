@@ -29,7 +29,7 @@ SAID = (
     "credit-scoring", "risk-mlflow", "https://mlflow.example", "2026-11-03 09:30 UTC",
     "The data is personal, and no privacy assessment is named.", "GDPR Art. 35",
     "by maria until 1 Feb 2027: rebuild is under way",
-    "version tag riskCategory, 3 Nov 2026; written as “High-Risk”", "claimed",
+    "model version `tags.riskCategory`, 3 Nov 2026; written as “High-Risk”", "claimed",
     "nobody says; the tag privacy_assessment is looked for",
     "not a number (nan)", "−1,250,000", "0.8731", "binary:logistic", "applications-2025",
     "1 of 2 packages pinned to one version.", "not pinned", "scikit-learn==1.7.2", "47.1 KiB",
@@ -150,8 +150,8 @@ def test_json_keeps_every_source() -> None:
     risk = told["sections"][1]["statements"][0]
     assert risk["claim"] is True
     assert risk["source"] == {
-        "origin": "version tag",
-        "key": "riskCategory",
+        "origin": "model version",
+        "key": "tags.riskCategory",
         "at": "2026-11-03T09:30:00.000000Z",
         "coerced_from": "High-Risk",
     }
@@ -216,6 +216,6 @@ def test_numbers_are_short_and_exact_enough(value: float | None, shown: str) -> 
 
 
 def test_a_source_is_one_line() -> None:
-    assert words.source(Source("version tag", "owner", cards.AT, "Risk\nTeam")) == (
-        "version tag owner, 3 Nov 2026; written as “Risk↵Team”"
+    assert words.source(Source("model version", "tags.owner", cards.AT, "Risk\nTeam")) == (
+        "model version `tags.owner`, 3 Nov 2026; written as “Risk↵Team”"
     )

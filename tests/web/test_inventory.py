@@ -217,8 +217,8 @@ def test_the_card_as_it_stood_is_the_same_file_each_time(stocked: Stocked) -> No
 
 def test_a_record_says_where_each_value_was_read(stocked: Stocked) -> None:
     said = text(stocked.world.browser("root").get(stocked.record("full")))
-    assert "risk-team claimed version tag owner" in said
-    assert "high claimed version tag riskCategory; written as “High-Risk”" in said
+    assert "risk-team claimed model version `tags.owner`" in said
+    assert "high claimed model version `tags.riskCategory`; written as “High-Risk”" in said
     assert "“TBD” stands there, which says nothing" in said
     assert "the experiment could not be read: it took longer than 10 s" in said
     assert "not a number (nan)" in said

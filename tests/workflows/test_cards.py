@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from tests.workflows.records import SEEN, full, judged, record, rule
 
-from trimtab.documents import cyclonedx, html, pdf
+from trimtab.documents import cyclonedx, html, pdf, words
 from trimtab.documents.card import Dataset, Library, Shape, Source, Tone
+from trimtab.inventory.evidence import TOOLS
 from trimtab.inventory.record import FIELDS, Known, Origin, Record
 from trimtab.kernel.errors import InvalidInput
 from trimtab.workflows.cards import (
@@ -34,14 +35,18 @@ def test_every_field_of_a_record_is_on_its_card() -> None:
 def test_statements_name_their_sources() -> None:
     card = card_of(full(), judged(), PLACE, as_of=NOW)
     told = {one.name: one for one in card.statements()}
-    assert told["owner"].source == Source("version tag", "owner")
+    assert told["owner"].source == Source("model version", "tags.owner")
     assert told["owner"].claim
-    assert told["risk_category"].source == Source("version tag", "riskCategory", None, "High-Risk")
-    assert told["lifecycle_stage"].source == Source("model alias", "champion", None, "champion")
+    assert told["risk_category"].source == Source(
+        "model version", "tags.riskCategory", None, "High-Risk"
+    )
+    assert told["lifecycle_stage"].source == Source(
+        "registered model", "aliases.champion", None, "champion"
+    )
     assert told["metrics"].source == Source("run", "metrics")
     assert not told["metrics"].claim
     assert told["created_at"].values == ("2026-11-03 09:30 UTC",)
-    assert told["created_at"].source == Source("version", "creation_timestamp")
+    assert told["created_at"].source == Source("model version", "creation_timestamp")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +82,40 @@ def test_tables_hold_what_the_record_holds() -> None:
     assert card.files_cut == "not all files are listed: 1000 files"
 
 
+@pytest.mark.parametrize(
+    ("specifier", "pinned", "version"),
+    [
+        ("==1.7.2", True, "1.7.2"),
+        ("===1.7.2", True, "1.7.2"),
+        ("=3.11.9", True, "3.11.9"),
+        ("=1.7.2=py311_0", True, "1.7.2"),
+        ("@ git+https://x.example/a@c0ffee", True, "git+https://x.example/a@c0ffee"),
+        (">=2", False, None),
+        ("==1.*", False, None),
+    ],
+)
+def test_what_counts_as_pinned_is_pinned_on_the_card(
+    specifier: str, pinned: bool, version: str | None
+) -> None:
+    told = [
+        {"name": "a", "specifier": specifier, "pinned": pinned},
+        {"name": "pip", "specifier": "", "pinned": False},
+    ]
+    environment = {"files": [{"path": "conda.yaml", "dependencies": told}], "pinned": pinned}
+    said = record(runtime_environment=Known(environment, Origin.ARTIFACTS, "files"))
+    card = card_of(said, judged(), PLACE, as_of=NOW)
+    assert card.libraries[0].version == version
+    expected = f"{int(pinned)} of 1 package pinned to one version."
+    assert words.pinned(card.libraries) == f"{expected} pip, setuptools and wheel are set aside."
+    assert frozenset(TOOLS) == words.INSTALLERS
+
+
+def test_a_version_without_an_alias_has_nothing_empty_under_its_stage() -> None:
+    card = card_of(record(), judged(rule("pass")), PLACE, as_of=NOW)
+    assert card.badges[0].why == ""
+    assert "(empty)" not in html.render(card)
+
+
 def test_a_data_set_that_is_only_named_is_listed() -> None:
     named = record(dataset_reference=Known("loans@2", Origin.MODEL_VERSION, "tags.dataset"))
     assert card_of(named, judged(), PLACE, as_of=NOW).datasets == (Dataset("loans@2"),)
@@ -89,7 +128,7 @@ def test_a_rule_on_the_card() -> None:
     kept, set_aside = card.rules
     assert kept.remedy == ""
     assert kept.references == ("EU AI Act Art. 11",)
-    assert kept.evidence == ("Owner: version tag owner", "Risk category: nobody says")
+    assert kept.evidence == ("Owner: model version `tags.owner`", "Risk category: nobody says")
     assert set_aside.waived == "by maria until 1 Feb 2027"
     assert set_aside.remedy == "do something about privacy"
     assert card.rulebook == "rulebook 1, 8f8f8f8f8f8f"

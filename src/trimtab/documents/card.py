@@ -52,8 +52,8 @@ class Badge:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a statement was read: `version tag`, `owner`, when the source says that it held, and
-    the text that it was made from, where it is not shown as it was written."""
+    """Where a statement was read: `model version`, `tags.owner`, when the source says that it
+    held, and the text that it was made from, where it is not shown as it was written."""
 
     origin: str
     key: str = ""

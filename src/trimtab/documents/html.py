@@ -102,6 +102,10 @@ def _badge(badge: Badge) -> str:
     )
 
 
+def _why(badge: Badge) -> str:
+    return f'<span class="soft small">{_said(badge.why)}</span>' if badge.why else ""
+
+
 # -- head ------------------------------------------------------------------------------------
 
 
@@ -109,8 +113,7 @@ def _head(card: Card) -> str:
     tones = {badge.tone for badge in card.badges}
     edge = next((t for t in (Tone.BAD, Tone.WAIT, Tone.GOOD) if t in tones), Tone.PLAIN)
     badges = "".join(
-        f"<div><dt>{_said(badge.about, 60)}</dt><dd>{_badge(badge)}"
-        f'<span class="soft small">{_said(badge.why)}</span></dd></div>'
+        f"<div><dt>{_said(badge.about, 60)}</dt><dd>{_badge(badge)}{_why(badge)}</dd></div>"
         for badge in card.badges
     )
     purpose = card.said("business_purpose") or card.said("description")

@@ -20,6 +20,8 @@ _STACKED = re.compile("([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{4
                       "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]+")  # fmt: skip
 """More marks on one letter than any writing has: they would run over their neighbours."""
 
+INSTALLERS = frozenset(("pip", "setuptools", "wheel"))
+"""What puts an environment up, and is not what a model is computed with."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -67,8 +69,8 @@ def day(at: datetime) -> str:
 
 
 def source(told: Source) -> str:
-    """Where a statement was read, in one line: ``version tag owner, 3 Nov 2026``."""
-    line = " ".join(seen(part, 120) for part in (told.origin, told.key) if part)
+    """Where a statement was read, in one line: ``model version `tags.owner`, 3 Nov 2026``."""
+    line = seen(told.origin, 120) + (f" `{seen(told.key, 120)}`" if told.key else "")
     if told.at is not None:
         line += f", {day(told.at)}"
     if told.coerced_from is not None:
@@ -91,9 +93,12 @@ def number(value: float | None) -> str:
 
 
 def pinned(libraries: Sequence[Library]) -> str:
-    """How many packages of an environment are pinned, as a sentence."""
-    amount = sum(one.version is not None for one in libraries)
-    return f"{amount:,} of {count(len(libraries), 'package')} pinned to one version."
+    """How many packages of an environment are pinned, as a sentence. What puts the environment
+    up is set aside: nothing is computed with it."""
+    needed = [one for one in libraries if one.name.casefold() not in INSTALLERS]
+    amount = sum(one.version is not None for one in needed)
+    aside = " pip, setuptools and wheel are set aside." if len(needed) < len(libraries) else ""
+    return f"{amount:,} of {count(len(needed), 'package')} pinned to one version.{aside}"
 
 
 def metric(told: Metric) -> str:

@@ -17,7 +17,7 @@ _WORST = ("malicious", "suspicious", "unreadable", "clean")
 _FOUND = {f"artifact_{result}" for result in _WORST[:3]}
 _PATH_CHARS = 1_000
 _FINDINGS_AT_MOST = 50
-_TOOLS = frozenset(("pip", "setuptools", "wheel"))
+TOOLS = frozenset(("pip", "setuptools", "wheel"))
 """What puts an environment up, and is not what a model is computed with."""
 
 
@@ -181,7 +181,7 @@ def _pinned(stated: Sequence[Mapping[str, Any]]) -> bool | None:
         item["pinned"]
         for file in stated
         for item in file.get("dependencies", ())
-        if item["name"].casefold() not in _TOOLS
+        if item["name"].casefold() not in TOOLS
     ]
     if not all(needed):
         return False

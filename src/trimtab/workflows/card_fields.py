@@ -62,8 +62,8 @@ LABELS: Mapping[str, str] = {
 """What each field of a record is called."""
 
 _ORIGINS: Mapping[Origin, str] = {
-    Origin.REGISTERED_MODEL: "model",
-    Origin.MODEL_VERSION: "version",
+    Origin.REGISTERED_MODEL: "registered model",
+    Origin.MODEL_VERSION: "model version",
     Origin.RUN: "run",
     Origin.EXPERIMENT: "experiment",
     Origin.LOGGED_MODEL: "logged model",
@@ -93,11 +93,7 @@ def source(known: Known) -> Source | None:
         return None
     where, rest = _ORIGINS[known.origin], known.key
     head, dot, tail = rest.partition(".")
-    if dot and head == "tags":
-        where, rest = f"{where} tag", tail
-    elif dot and head == "aliases":
-        where, rest = f"{where} alias", tail
-    elif dot and head in {"info", "data", "inputs"}:
+    if dot and head in {"info", "data", "inputs"}:
         rest = tail
     return Source(where, rest, known.at, _written(known))
 
@@ -176,7 +172,7 @@ def _environment(found: Mapping[str, Any]) -> tuple[str, ...]:
     pinned = {
         True: "every package is pinned to one version",
         False: "not every package is pinned to one version",
-        None: "what it asks for was not read yet",
+        None: "what it asks for was not read yet, or not all of it",
     }[found.get("pinned") if isinstance(found.get("pinned"), bool) else None]
     return (f"{_listed(_paths(found.get('files')))}: {pinned}",)
 

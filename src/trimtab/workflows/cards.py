@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from trimtab.documents.card import (
     Tone,
 )
 from trimtab.documents.words import count, encodable
+from trimtab.documents.words import source as said_source
 from trimtab.inventory.compliance import Evaluation, Judged, Pointer
 from trimtab.inventory.record import GROUPS, Known, Record, Stage
 from trimtab.inventory.rulebook import Framework
@@ -240,7 +241,7 @@ def _pointer(told: Pointer) -> str:
     label = LABELS.get(told.field.partition(".")[0], told.field)
     if read is None:
         return f"{label}: nobody says"
-    return f"{label}: {' '.join(part for part in (read.origin, read.key) if part)}"
+    return f"{label}: {said_source(replace(read, at=None, coerced_from=None))}"
 
 
 # -- what a record holds ---------------------------------------------------------------------
@@ -298,10 +299,17 @@ def _libraries(record: Record) -> list[Library]:
     for file in _environments(record):
         for told in objects(file.get("dependencies")):
             name, asked = str(told.get("name", "")), str(told.get("specifier") or "")
-            exact = asked.removeprefix("===").removeprefix("==").strip()
-            pinned = told.get("pinned") is True and exact != asked
-            found[Library(name, exact if pinned else None, f"{name}{asked}")] = None
+            exact = _exact(asked) if told.get("pinned") is True else None
+            found[Library(name, exact, f"{name}{asked}")] = None
     return sorted(found, key=lambda one: (one.name.lower(), one.asked))
+
+
+def _exact(asked: str) -> str:
+    """The version that a pinned package is asked for in: of `==1.7`, of `=1.7=py311` as conda
+    writes it, or where a direct reference leads, commit included."""
+    if asked.startswith("@"):
+        return asked.removeprefix("@").strip()
+    return asked.lstrip("= ").partition("=")[0].strip() or asked
 
 
 def _file(told: Mapping[str, Any]) -> File:
