@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workflows.registry import Plane, Registry, opened
+from tests.workflows.registry import FLEET, MINUTE, Plane, Registry, opened
 
 from trimtab.inventory import connection_store
 from trimtab.inventory.model import Scope, SyncPhase
 from trimtab.inventory.source import SourceModel
+from trimtab.kernel.errors import Unavailable
+from trimtab.workflows import connections
 from trimtab.workflows.ingest import Ingest
 from trimtab.workflows.running import kept_of
 
@@ -71,3 +73,96 @@ def test_all_connections_are_told_over_pages(plane: Plane, monkeypatch: pytest.M
     )
     with plane.parts.records.look() as reading:
         assert len(list(connection_store.every(reading))) == 5
+
+
+def ask(plane: Plane, scope: Scope, model: str | None = None) -> None:
+    with plane.parts.records.begin(FLEET, reason="now") as work:
+        connections.ask(work, FLEET, plane.connection.id, scope, model=model, reason="now")
+
+
+def test_a_wish_is_not_swallowed_by_one_that_is_equal(plane: Plane) -> None:
+    """What is read now may be older than the second one."""
+    registry = filled(3)
+    ask(plane, Scope.CHANGES)
+
+    def again(what: str, _which: Any) -> None:
+        if what == "versions":
+            ask(plane, Scope.CHANGES)
+
+    registry.hook = again
+    plane.cycle(registry, None)
+    assert plane.state().asked["scope"] == Scope.CHANGES
+    assert plane.state().due_at == plane.clock.now()
+    registry.hook = lambda _what, _which: None
+    plane.cycle(registry, None)
+    assert plane.state().asked == {}
+
+
+def test_a_message_behind_a_full_cycle_asks_for_no_other_one(plane: Plane) -> None:
+    registry = filled(3)
+    plane.cycle(registry, Scope.FULL)
+    ask(plane, Scope.FULL)
+
+    def message(what: str, _which: Any) -> None:
+        if what == "versions":
+            ask(plane, Scope.MODEL, "model 1")
+
+    registry.hook = message
+    assert plane.cycle(registry, None).scope is Scope.FULL
+    registry.hook = lambda _what, _which: None
+    assert plane.cycle(registry, None).scope is Scope.MODEL
+    assert plane.state().asked == {}
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_the_wish_of_a_cycle_that_fails_stays(plane: Plane, meanwhile: bool) -> None:
+    registry = filled(3)
+    plane.cycle(registry, Scope.FULL)
+    ask(plane, Scope.FULL)
+
+    def down(what: str, _which: Any) -> None:
+        if what == "versions":
+            if meanwhile:
+                ask(plane, Scope.MODEL, "model 1")
+            raise Unavailable("nobody answers")
+
+    registry.hook = down
+    assert plane.cycle(registry, None).phase is SyncPhase.FAILED
+    registry.hook = lambda _what, _which: None
+    assert plane.cycle(registry, None).scope is Scope.FULL
+    assert plane.state().asked == {}
+
+
+def test_a_model_that_cannot_be_read_alone_holds_up_no_other(plane: Plane) -> None:
+    registry = filled(3)
+    plane.cycle(registry, Scope.FULL)
+    plane.step(60)
+    ask(plane, Scope.MODEL, "model 1")
+
+    def down(_what: str, _which: Any) -> None:
+        raise Unavailable("nobody answers")
+
+    registry.hook = down
+    plane.cycle(registry, None)
+    assert plane.state().due_at == plane.clock.now() + 15 * MINUTE, "not again and again"
+    registry.hook = lambda _what, _which: None
+    assert plane.cycle(registry, None).scope is Scope.CHANGES
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ((Scope.FULL, None), (Scope.MODEL, "a"), (Scope.FULL, None)),
+        ((Scope.CHANGES, None), (Scope.FULL, None), (Scope.FULL, None)),
+        ((Scope.MODEL, "a"), (Scope.MODEL, "b"), (Scope.CHANGES, None)),
+        ((Scope.MODEL, "a"), (Scope.MODEL, "a"), (Scope.MODEL, "a")),
+        ((Scope.MODEL, "a"), (Scope.CHANGES, None), (Scope.CHANGES, None)),
+    ],
+)
+def test_two_wishes_are_one_for_as_much_as_both(
+    plane: Plane, first: Any, second: Any, both: Any
+) -> None:
+    ask(plane, *first)
+    ask(plane, *second)
+    asked = plane.state().asked
+    assert (asked["scope"], asked["model"]) == both

@@ -26,7 +26,7 @@ from trimtab.inventory.model import (
 )
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event, plain
-from trimtab.kernel.ids import TenantId
+from trimtab.kernel.ids import TenantId, new_id
 from trimtab.platform.database import Json, Kind, Moment, decision_table, plain_table
 
 CONNECTIONS = decision_table(
@@ -90,7 +90,9 @@ class State:
 
     `due_at` None: not by itself. `full_at`: the first cycle from then on reads everything.
     `seen_at`: when the last cycle began that saw all of the registry. `asked` is what somebody
-    wants read sooner: `{"scope": ..., "model": ..., "by": ..., "reason": ...}`.
+    wants read sooner: `{"scope": ..., "model": ..., "by": ..., "reason": ..., "id": ...}`;
+    `taken` where a cycle has begun to read it, `behind` what that one was for, where somebody
+    has asked since.
     """
 
     connection: str
@@ -227,11 +229,73 @@ def move_state(work: Work, connection: str, **values: Any) -> None:
 
 def ask(work: Work, connection: str, wish: Mapping[str, Any]) -> None:
     """Have a registry read as soon as may be: at once, or when the cycle under way has ended,
-    which would otherwise never come to its end where somebody asks again and again."""
+    which would otherwise never come to its end where somebody asks again and again. With what
+    is asked for already it is one wish, for as much as both."""
     reads = bool(syncs(work, connection, phase=SyncPhase.RUNNING, limit=1))
-    held = state(work, connection).due_at
-    due_at = held if reads and held is not None and held > work.now else work.now
-    move_state(work, connection, asked=dict(wish), due_at=due_at)
+    held = state(work, connection)
+    before, due_at = held.asked, work.now
+    if reads and held.due_at is not None and held.due_at > work.now:
+        due_at = held.due_at
+    if reads and before.get("taken"):  # what is read now may be older than this wish
+        asked = {**wish, "behind": dict(before)}
+    else:
+        asked = merged(before, wish)
+    move_state(work, connection, asked={**asked, "id": new_id("wsh")}, due_at=due_at)
+
+
+def take(work: Work, connection: str) -> Mapping[str, Any]:
+    """The wish that a cycle which begins is to fulfil; it stays until the cycle has ended."""
+    asked = state(work, connection).asked
+    behind = asked.get("behind")
+    if behind:  # that cycle never came to its end
+        asked = merged(behind, asked)
+    if asked:
+        asked = {**_wish(asked), "id": asked.get("id"), "taken": True}
+        move_state(work, connection, asked=asked)
+    return asked
+
+
+def fulfilled(work: Work, connection: str, taken: Mapping[str, Any]) -> bool:
+    """Strike out the wish that a cycle has fulfilled; whether there is another one."""
+    asked = state(work, connection).asked
+    left = {} if _same(asked, taken) else {k: v for k, v in asked.items() if k != "behind"}
+    move_state(work, connection, asked=left)
+    return bool(left)
+
+
+def put_back(work: Work, connection: str, taken: Mapping[str, Any]) -> bool:
+    """Leave the wish of a cycle that failed for the next one; whether there is another one. Of
+    a model that cannot be read by itself it is for all that has changed, so that no model
+    holds up the others."""
+    asked = state(work, connection).asked
+    other = not _same(asked, taken)
+    left = _wish(taken) if taken else {}
+    if left and left["scope"] == Scope.MODEL.value:
+        left |= {"scope": Scope.CHANGES.value, "model": None}
+    left = merged(left, asked) if other and asked else left
+    move_state(work, connection, asked={**left, "id": asked["id"]} if asked else {})
+    return other and bool(asked)
+
+
+def merged(before: Mapping[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
+    """One wish for as much as both are for."""
+    if not before:
+        return dict(wish)
+    full, behind = Scope.FULL.value, before.get("behind")
+    first = before["scope"] == full and wish["scope"] != full
+    found = _wish(before if first else wish)
+    same = all(before[name] == wish[name] for name in ("scope", "model"))
+    if not same and found["scope"] != full:
+        found |= {"scope": Scope.CHANGES.value, "model": None}
+    return found | ({"behind": behind} if behind else {})
+
+
+def _wish(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: asked[name] for name in ("scope", "model", "by", "reason")}
+
+
+def _same(asked: Mapping[str, Any], taken: Mapping[str, Any]) -> bool:
+    return asked.get("id") == taken.get("id")
 
 
 def due(reading: Reading, now: datetime) -> list[tuple[str, datetime]]:

@@ -133,10 +133,10 @@ class Ingest:
             for other in left:
                 self._interrupted(work, other)
             state = connection_store.state(work, connection.id)
+            model, asked = None, dict[str, Any]()
             if scope is None:
-                scope, model, reason = wanted(state.asked, state.full_at, work.now, reason)
-            else:
-                model = None
+                asked = dict(connection_store.take(work, connection.id))
+                scope, model, reason = wanted(asked, state.full_at, work.now, reason)
             sync = Sync(
                 new_id("syn"),
                 connection.id,
@@ -164,7 +164,7 @@ class Ingest:
             sync = connection_store.add_sync(work, sync, event)
             since = state.seen_at or connection.created_at
             really = self._parts.real_clock.now()
-            running = Running(sync, connection, work.now, really, since, state.asked)
+            running = Running(sync, connection, work.now, really, since, asked)
             # Nobody else begins while it runs; were it never to end, somebody would after this.
             held = work.now + timedelta(hours=self._parts.settings.sync_hours)
             told = running.told("begins")
@@ -427,17 +427,17 @@ class Ingest:
             ended = connection_store.save_sync(work, ended, event)
             values: dict[str, Any] = {"progress": running.told("ended")}
             pause = timedelta(minutes=settings.sync_minutes)
-            if running.sync.scope is Scope.MODEL:
+            failed = phase is SyncPhase.FAILED
+            if running.sync.scope is Scope.MODEL and not failed:
                 values["due_at"] = max(work.now, (state.seen_at or work.now) + pause)
             else:
                 values["due_at"] = work.now + pause
-                if whole:
+                if whole:  # never of one model alone
                     values["seen_at"] = running.begun
                 if whole and running.sync.scope is Scope.FULL:
                     values["full_at"] = work.now + timedelta(hours=settings.sync_full_hours)
-            if state.asked == running.asked:
-                values["asked"] = {}
-            else:  # somebody has asked meanwhile
+            settle = connection_store.put_back if failed else connection_store.fulfilled
+            if settle(work, connection.id, running.asked):  # somebody has asked meanwhile
                 values["due_at"] = work.now
             connection_store.move_state(work, state.connection, **values)
             if running.sync.scope is not Scope.MODEL or not whole:

@@ -129,15 +129,10 @@ def _model(body: bytes) -> str | None:
 
 def _wake(work: Work, connection: Connection, model: str | None) -> None:
     """Have read what a message is about; with what was asked for before, all that changed."""
-    before = connection_store.state(work, connection.id).asked
     wish = {
         "scope": (Scope.CHANGES if model is None else Scope.MODEL).value,
         "model": model,
         "by": "the registry",
         "reason": "it sent a message",
     }
-    if before and before["scope"] == Scope.FULL.value:
-        return
-    if before and before != wish:
-        wish |= {"scope": Scope.CHANGES.value, "model": None}
     connection_store.ask(work, connection.id, wish)
