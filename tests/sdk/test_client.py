@@ -8,7 +8,7 @@ import itertools
 import ssl
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,10 @@ MADE_UP: dict[Any, Any] = {
     bytes: b"x",
     datetime: datetime(2015, 3, 1, tzinfo=UTC),
     dict: {},
+    Mapping: {},
+    shapes.NewHandOver: shapes.NewHandOver(
+        model="m", version="1.0.0", cutoff=0.5, reason="made up"
+    ),
     shapes.NewModel: shapes.NewModel(
         name="m", owner="o", label="y", reason="made up",
         features=[shapes.FeatureShape(name="x", kind="numeric")],

@@ -51,7 +51,6 @@ def look(path: Path, *, max_seconds: float, last: Collection[str] = ()) -> Look:
     deadline = time.monotonic() + max_seconds
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as connection:
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         try:
             return _look(connection, deadline, last)
         except sqlite3.DatabaseError as error:
@@ -72,6 +71,8 @@ def _look(connection: sqlite3.Connection, deadline: float, last: Collection[str]
         for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
     ]
     names.sort(key=lambda name: (name in last, name))
+    # Only now, for what was not looked at is told by its name.
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
     for place, name in enumerate(names):
         if time.monotonic() > deadline:
             return Look(None, tuple(names[place:]))
