@@ -10,7 +10,7 @@ import pytest
 from tests.workflows.registry import FLEET, MINUTE, Plane, Registry, opened
 
 from trimtab.inventory import connection_store
-from trimtab.inventory.model import Scope, SyncPhase
+from trimtab.inventory.model import Health, Scope, SyncPhase
 from trimtab.inventory.source import SourceModel
 from trimtab.kernel.errors import Unavailable
 from trimtab.workflows import connections
@@ -166,3 +166,43 @@ def test_two_wishes_are_one_for_as_much_as_both(
     ask(plane, *second)
     asked = plane.state().asked
     assert (asked["scope"], asked["model"]) == both
+
+
+def emptied(many: int, left: int) -> Registry:
+    """A registry that was set up anew: the same address, hardly any versions."""
+    return filled(left) if left else Registry(page=many)
+
+
+@pytest.mark.parametrize("scope", [Scope.CHANGES, Scope.FULL])
+def test_an_empty_registry_removes_nothing_at_once(plane: Plane, scope: Scope) -> None:
+    plane.cycle(filled(30))
+    empty = emptied(30, left=5)
+    plane.step(15)
+    sync = plane.cycle(empty, scope)
+    assert (sync.phase, sync.counts.removed, len(plane.records())) == (SyncPhase.PARTIAL, 0, 30)
+    assert "it shows none of 25 of the 30 versions" in sync.reason
+    assert plane.now().health is Health.FAILING
+    plane.step(15)
+    again = plane.cycle(empty, Scope.CHANGES if scope is Scope.CHANGES else None)
+    assert again.scope is Scope.CHANGES, "no full cycle follows by itself"
+    assert (again.counts.removed, len(plane.records())) == (0, 30)
+    confirmed = plane.cycle(empty, Scope.FULL)
+    assert (confirmed.phase, confirmed.counts.removed) == (SyncPhase.SUCCEEDED, 25)
+    assert len(plane.records()) == 5
+    assert plane.state().vanished_at is None
+
+
+def test_a_registry_that_is_there_again_is_doubted_anew(plane: Plane) -> None:
+    registry = filled(30)
+    plane.cycle(registry)
+    plane.cycle(emptied(30, left=0))
+    plane.cycle(registry)
+    assert plane.cycle(emptied(30, left=0), Scope.FULL).counts.removed == 0
+    assert len(plane.records()) == 30
+
+
+def test_as_many_as_people_delete_are_believed(plane: Plane) -> None:
+    plane.cycle(filled(30))
+    assert plane.cycle(emptied(30, left=10)).counts.removed == 20
+    plane.cycle(filled(100))
+    assert plane.cycle(emptied(100, left=50)).counts.removed == 50

@@ -79,6 +79,7 @@ STATES = plain_table(
     sa.Column("due_at", Moment, index=True),
     sa.Column("full_at", Moment, nullable=False),
     sa.Column("seen_at", Moment),
+    sa.Column("vanished_at", Moment),
     sa.Column("asked", Json, nullable=False),
     sa.Column("progress", Json, nullable=False),
 )
@@ -89,8 +90,10 @@ class State:
     """When a connection is read next, and how far the present cycle is.
 
     `due_at` None: not by itself. `full_at`: the first cycle from then on reads everything.
-    `seen_at`: when the last cycle began that saw all of the registry. `asked` is what somebody
-    wants read sooner: `{"scope": ..., "model": ..., "by": ..., "reason": ..., "id": ...}`;
+    `seen_at`: when the last cycle began that saw all of the registry. `vanished_at`: when it was
+    first seen to have hardly anything any more, while nobody has confirmed it. `asked` is what
+    somebody wants read sooner:
+    `{"scope": ..., "model": ..., "by": ..., "reason": ..., "id": ...}`;
     `taken` where a cycle has begun to read it, `behind` what that one was for, where somebody
     has asked since.
     """
@@ -101,6 +104,7 @@ class State:
     seen_at: datetime | None
     asked: Mapping[str, Any]
     progress: Mapping[str, Any]
+    vanished_at: datetime | None = None
 
 
 def add(work: Work, connection: Connection, because: ConnectionCreated) -> Connection:

@@ -48,7 +48,7 @@ from trimtab.platform.logs import logger
 from trimtab.workflows.judging import Judge
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.registries import tag_map_of
-from trimtab.workflows.running import Running, kept_of, wanted
+from trimtab.workflows.running import SUDDEN, Running, Sudden, kept_of, wanted
 
 log = logger(__name__)
 
@@ -80,6 +80,7 @@ class Ingest:
         parts: What the process is made of.
         progress: Told after each step; the records are told in any case.
         stopping: Asked between steps whether to end early.
+        sudden: What is not believed of a registry at once.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Ingest:
         *,
         progress: Progress | None = None,
         stopping: Callable[[], bool] = bool,
+        sudden: Sudden = SUDDEN,
     ):
         self._parts = parts
+        self._sudden = sudden
         self._progress = progress or (lambda _told: None)
         self._stopping = stopping
         self._judge = Judge(parts)
@@ -378,20 +381,47 @@ class Ingest:
                 )
                 if key not in running.seen
             ]
+        gone = list[str]()
         for some in _batches(missing):
             running.cut = self._over(running)
             if running.cut:
                 return
             with self._parts.records.look() as reading:
                 entries = list(store.current(reading, some).values())
-            gone = [entry for entry in entries if self._is_gone(running, source, entry)]
+            gone += [entry.id for entry in entries if self._is_gone(running, source, entry)]
+        running.cut = self._doubt(running, len(gone))
+        if running.cut:
+            return
+        for some in _batches(gone):
             with self._parts.records.begin(INGEST, reason=_REASON) as work:
                 self._demand_ours(work, running)
-                for entry in gone:
+                for entry in store.current(work, some).values():
                     service.remove(work, entry)
                     sighting_store.forget(work, entry.id)
                     lineage_store.end(work, entry.id)
-            running.count("removed", len(gone))
+            running.count("removed", len(some))
+
+    def _doubt(self, running: Running, gone: int) -> str:
+        """Why so many are not taken to be gone; empty where they are. A full cycle behind one
+        that saw the same confirms it."""
+        with self._parts.records.begin(INGEST, reason=_REASON) as work:
+            self._demand_ours(work, running)
+            connection = running.connection.id
+            known = sum(1 for _ in sighting_store.keys(work, connection))
+            sudden = gone > self._sudden.versions and gone > self._sudden.share * known
+            before = connection_store.state(work, connection).vanished_at
+            confirmed = before is not None and running.sync.scope is Scope.FULL
+            running.vanished = sudden and not confirmed
+            if running.vanished:
+                at = before or work.now
+                connection_store.move_state(work, connection, vanished_at=at)
+                return (
+                    f"it shows none of {gone} of the {known} versions that are known any more; "
+                    "if that is so, a second full cycle enters it"
+                )
+            if before is not None and running.sync.scope is not Scope.MODEL:
+                connection_store.move_state(work, connection, vanished_at=None)
+        return ""
 
     def _is_gone(self, running: Running, source: Source, entry: Entry) -> bool:
         """Whether the registry says that it has a version no more. No answer says nothing."""
@@ -434,7 +464,8 @@ class Ingest:
                 values["due_at"] = work.now + pause
                 if whole:  # never of one model alone
                     values["seen_at"] = running.begun
-                if whole and running.sync.scope is Scope.FULL:
+                # Where hardly anything is there, nothing but time or a person confirms it.
+                if (whole or running.vanished) and running.sync.scope is Scope.FULL:
                     values["full_at"] = work.now + timedelta(hours=settings.sync_full_hours)
             settle = connection_store.put_back if failed else connection_store.fulfilled
             if settle(work, connection.id, running.asked):  # somebody has asked meanwhile

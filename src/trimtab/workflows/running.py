@@ -28,6 +28,19 @@ _OF_A_MODEL = (
 )
 
 
+@dataclass(frozen=True)
+class Sudden:
+    """What takes a second, full cycle to be believed: that a registry has at once more than so
+    many versions, and more than such a share (0 to 1) of those known, no more. A registry that
+    was set up anew, or shows us nothing, looks like that."""
+
+    versions: int = 20
+    share: float = 0.5
+
+
+SUDDEN = Sudden()
+
+
 @dataclass
 class Running:
     """A cycle under way, and what it has come to so far."""
@@ -49,6 +62,9 @@ class Running:
     failures: list[Failure] = field(default_factory=list)
     cut: str = ""
     """Why not all of the registry was seen; empty where it was."""
+
+    vanished: bool = False
+    """Whether it seems to have hardly anything any more, which nobody has confirmed."""
 
     def count(self, what: str, more: int = 1) -> None:
         """Add to one of the counts."""

@@ -680,6 +680,7 @@ CREATE TABLE sync_states (
 	due_at TIMESTAMP WITH TIME ZONE,
 	full_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	seen_at TIMESTAMP WITH TIME ZONE,
+	vanished_at TIMESTAMP WITH TIME ZONE,
 	asked JSON NOT NULL,
 	progress JSON NOT NULL,
 	CONSTRAINT pk_sync_states PRIMARY KEY (connection)

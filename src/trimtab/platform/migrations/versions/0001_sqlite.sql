@@ -676,6 +676,7 @@ CREATE TABLE sync_states (
 	due_at VARCHAR(27),
 	full_at VARCHAR(27) NOT NULL,
 	seen_at VARCHAR(27),
+	vanished_at VARCHAR(27),
 	asked JSON NOT NULL,
 	progress JSON NOT NULL,
 	CONSTRAINT pk_sync_states PRIMARY KEY (connection)
