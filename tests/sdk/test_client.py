@@ -85,7 +85,8 @@ def methods(client: Client) -> Iterator[Callable[..., Any]]:
 def made_up(method: Callable[..., Any]) -> dict[str, Any]:
     """Something for each parameter that a method must be given."""
     hints = typing.get_type_hints(inspect.unwrap(method))
-    needed = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
+    given = inspect.signature(method).parameters.values()
+    needed = [p for p in given if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     found = {}
     for parameter in needed:
         hint = hints[parameter.name]
