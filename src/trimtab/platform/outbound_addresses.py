@@ -111,7 +111,8 @@ def _demand(host: str, address: Address, networks: Sequence[Network]) -> None:
         raise PolicyRefused(
             f"{shown}, which is not a public address",
             field="url",
-            remedy="an administrator can allow the network that it lies in",
+            remedy="an administrator can allow the network that it lies in, with the connection "
+            "(--network) or in TRIMTAB_CONNECT_NETWORKS",
         )
 
 

@@ -122,7 +122,7 @@ class Ingest:
                 self._scan(running, source)
             phase, why = self._ended(running)
         except NO_ANSWER as error:
-            why = error.message
+            why = f"{error.message}; {error.remedy}" if error.remedy else error.message
         except _Overtaken:
             log.info("somebody else began to read this registry", sync=running.sync.id)
         finally:
