@@ -149,6 +149,22 @@ class Inventory(Noun):
         }
         return self._wire.get(f"{_INVENTORY}/lineage", shapes.LineageShape, **query)
 
+    def hand_over(
+        self, record: str, given: shapes.NewHandOver, *, reference: bytes, holdout: bytes
+    ) -> shapes.HandedOver:
+        """Hand a version of a registry in here: its model as it was inspected, and two Parquet
+        files."""
+        answer = self._wire.send(
+            "POST",
+            f"{_INVENTORY}/records/{record}/intake",
+            data={"metadata": given.model_dump_json(exclude_none=True)},
+            files={
+                "reference": ("reference.parquet", reference),
+                "holdout": ("holdout.parquet", holdout),
+            },
+        )
+        return read(shapes.HandedOver, answer)
+
     def card(self, record: str, kind: str = "json", *, as_of: datetime | None = None) -> bytes:
         """The model card of a version: `json`, `html`, `pdf` or `cyclonedx`."""
         query = {"format": kind, "as_of": sent(as_of)}
