@@ -41,7 +41,7 @@ from trimtab.workflows.inventoried import Move, RecordView
 router = strict.router("/api/v1/inventory", tag="inventory")
 
 Reader = Annotated[Actor, may("inventory:read", reach=Reach.OWN)]
-Contributor = Annotated[Actor, may("versions:register", reach=Reach.ADDED, asks_about=True)]
+Contributor = Annotated[Actor, may("versions:register", reach=Reach.OWN, asks_about=True)]
 AsOf = Annotated[
     shapes.Moment | None, Query(description="As it stood then; left out, as it stands now")
 ]
