@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 from tests.registries import Registry
+from tests.tables import tables_of_records
 from tests.web.conftest import MODEL, PASSWORD, Browser, World
 
 from trimtab.approvals import service as approvals
@@ -26,7 +27,7 @@ from trimtab.inventory import store
 from trimtab.inventory.store import Filter
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.ids import Digest, IncidentId, TenantId
-from trimtab.platform.database import Kind, metadata
+from trimtab.platform.database import Kind
 from trimtab.policies.loader import load_preset
 from trimtab.policies.operation import ActionName
 from trimtab.registry.model import TrainingTrigger
@@ -102,7 +103,7 @@ class Street:
         with self.world.parts.records.look() as reading:
             return {
                 table.name: sorted(map(repr, reading.rows(sa.select(table))))
-                for table in metadata.sorted_tables
+                for table in tables_of_records()
                 if table.info.get("kind") is not Kind.SESSION
             }
 
@@ -115,7 +116,7 @@ class Street:
         """The other tenant's name, and the ids and numbers of all that is theirs."""
         found = {THEIRS, f"{SERIES[THEIRS]}.0.0", f"{SERIES[THEIRS]}.1.0"}
         with self.world.parts.records.look() as reading:
-            for table in metadata.sorted_tables:
+            for table in tables_of_records():
                 if {"tenant", "id"} <= set(table.c.keys()):
                     query = sa.select(table.c.id).where(table.c.tenant == THEIRS)
                     found |= {str(row["id"]) for row in reading.rows(query)}

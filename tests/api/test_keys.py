@@ -12,9 +12,9 @@ import jwt
 import pytest
 import sqlalchemy as sa
 from tests.api.plane import BECAUSE, MODELS, PASSWORD, Plane, plane_in
+from tests.tables import tables_of_records
 
 from trimtab.platform import logs
-from trimtab.platform.database import metadata
 
 KEYS = "/api/v1/keys"
 EXCHANGE = "/api/v1/tokens/exchange"
@@ -195,8 +195,7 @@ def dump(plane: Plane) -> str:
     with plane.parts.records.look() as reading:
         return "".join(
             repr(tuple(row))
-            for table in metadata.sorted_tables
-            if not table.name.startswith("test_")  # those of other tests
+            for table in tables_of_records()
             for row in reading.connection.execute(sa.select(table))
         )
 

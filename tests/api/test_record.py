@@ -11,10 +11,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from tests.databases import opened_at
+from tests.tables import tables_of_records
 
 import trimtab.app  # noqa: F401 - every table is known once the house is joined
 from trimtab.audit.tables import ENTRIES, MENTIONS
-from trimtab.platform.database import Database, Kind, metadata
+from trimtab.platform.database import Database, Kind
 from trimtab.sdk import shapes
 from trimtab.sdk.ledger import verify_export
 
@@ -67,21 +68,13 @@ def database(told: Any) -> Iterator[Database]:
     opened.close()
 
 
-def decisions() -> list[sa.Table]:
-    return [
-        table
-        for table in metadata.sorted_tables
-        if table.info["kind"] is Kind.DECISION and not table.name.startswith("test_")
-    ]
-
-
 @pytest.mark.slow
 def test_each_revision_of_each_row_has_exactly_one_entry(database: Database) -> None:
     with database.read() as connection:
         total: sa.ColumnElement[int] = sa.func.coalesce(sa.func.sum(sa.column("revision")), 0)
         revisions = {
             table.name: connection.execute(sa.select(total).select_from(table)).scalar_one()
-            for table in decisions()
+            for table in tables_of_records(Kind.DECISION)
         }
         kinds = Counter(connection.execute(sa.select(ENTRIES.c.kind)).scalars())
     assert sum(n > 0 for n in revisions.values()) > 8, revisions
@@ -93,7 +86,7 @@ def test_each_revision_of_each_row_has_exactly_one_entry(database: Database) -> 
 def test_no_row_is_there_of_which_no_entry_speaks(database: Database) -> None:
     with database.read() as connection:
         mentioned = set(connection.execute(sa.select(MENTIONS.c.ref)).scalars())
-        for table in decisions():
+        for table in tables_of_records(Kind.DECISION):
             ids = set(connection.execute(sa.select(table.c.id)).scalars())
             assert ids <= mentioned, (table.name, ids - mentioned)
 

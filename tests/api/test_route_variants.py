@@ -147,15 +147,19 @@ def test_a_word_about_another_method_is_not_heard(
     assert street.everything() == before
 
 
-UPLOAD = (
-    b'--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{}\r\n'
-    + b"".join(
-        b'--x\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\na\r\n' % part
-        for part in (b"artifact", b"reference", b"holdout")
-    )
-    + b"--x--\r\n"
-)
-"""A form of an upload that has all its parts."""
+FORMS = {
+    "POST /api/v1/models/{model}/versions": ("artifact", "reference", "holdout"),
+    "POST /api/v1/inventory/records/{record}/intake": ("reference", "holdout"),
+}
+"""What takes a form, and the files that it takes."""
+
+
+def form_of(*files: str) -> bytes:
+    """A form that has all its parts."""
+    part = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    parts = [part.format("metadata", "", "{}")]
+    parts += [part.format(file, '; filename="a"', "a") for file in files]
+    return ("".join(parts) + "--x--\r\n").encode()
 
 
 def test_the_header_of_another_tenant_is_refused_by_every_route(
@@ -167,12 +171,12 @@ def test_the_header_of_another_tenant_is_refused_by_every_route(
             continue
         target = address_of(entry, street.of[OURS])
         batch = entry.permission in ("labels:write", "predictions:write")
-        files = entry.name == "POST /api/v1/models/{model}/versions"
+        files = FORMS.get(entry.name, ())
         form = {"Content-Type": "multipart/form-data; boundary=x"}
         kind = ARROW if batch else form if files else {"Content-Type": "application/json"}
         for header in (THEIRS, "", f"{OURS},{THEIRS}", f"{OURS}%20", OURS.upper(), "*", "null"):
             said = {**ours.headers, "X-Tenant-Id": header, **kind}
-            sent = UPLOAD if files else b"{}"
+            sent = form_of(*files) if files else b"{}"
             got = ours.client.request(entry.method, target, headers=said, content=sent)
             assert got.status_code in (403, 422), f"{entry.name} {header!r}: {got.text}"
         said = {**fleet.headers, "X-Tenant-Id": "nowhere", **kind}

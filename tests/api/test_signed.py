@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from tests.api.plane import BECAUSE, MODELS, Plane, plane_in
+from tests.tables import tables_of_records
 
 from trimtab.audit.work import Records
 from trimtab.identity import credential_store, store
@@ -26,7 +27,6 @@ from trimtab.identity.brakes import Brakes
 from trimtab.identity.signed import SKEW, Nonces
 from trimtab.kernel.clock import SteppedClock, SystemClock
 from trimtab.kernel.errors import NotAuthenticated, NotFound, NotPermitted, Unavailable
-from trimtab.platform.database import metadata
 from trimtab.sdk import request_signing, shapes
 from trimtab.sdk.client import Client
 from trimtab.sdk.request_signing import Signature, Signer, canonical, sign, signing_key
@@ -333,8 +333,7 @@ def test_a_stolen_database_signs_nothing(plane: Plane, issued: dict[str, Any]) -
     with plane.parts.records.look() as reading:
         rows = [
             value
-            for table in metadata.sorted_tables
-            if not table.name.startswith("test_")  # those of other tests
+            for table in tables_of_records()
             for row in reading.connection.execute(sa.select(table))
             for value in row
         ]

@@ -8,11 +8,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from tests.laws.names import meaning_of, meanings
+from tests.tables import tables_of_records
 
 import trimtab.app  # noqa: F401 - every table is known once the house is joined
-from trimtab.platform.database import Kind, metadata
+from trimtab.platform.database import Kind
 
 SOURCE = Path(__file__).parents[2] / "src" / "trimtab"
 
@@ -56,17 +56,15 @@ WRITES_ITSELF = {
 """Files that build INSERT, UPDATE or DELETE."""
 
 
-def ours() -> list[sa.Table]:
-    return [t for t in metadata.sorted_tables if not t.name.startswith("test_")]
-
-
 def test_the_tables_that_need_no_event_are_these() -> None:
-    free = {t.name for t in ours() if t.info["kind"] not in (Kind.DECISION, Kind.LEDGER)}
+    free = {
+        t.name for t in tables_of_records() if t.info["kind"] not in (Kind.DECISION, Kind.LEDGER)
+    }
     assert free == set(EXEMPT)
 
 
 def test_every_table_of_decisions_has_revisions() -> None:
-    for table in ours():
+    for table in tables_of_records():
         assert ("revision" in table.c) == (table.info["kind"] is Kind.DECISION), table.name
 
 

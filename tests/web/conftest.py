@@ -25,6 +25,7 @@ from tests import databases
 from tests.databases import database_for
 from tests.patience import PATIENCE_SECONDS
 from tests.registering import GRAPH
+from tests.tables import tables_of_records
 
 from trimtab import web
 from trimtab.app import Application
@@ -53,7 +54,6 @@ from trimtab.monitoring import store as windows
 from trimtab.monitoring.model import Drift, Performance, Phase, Window
 from trimtab.observations import store as observations
 from trimtab.observations.batches import parse_predictions
-from trimtab.platform.database import metadata
 from trimtab.platform.settings import Settings
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry import service as registry
@@ -130,7 +130,7 @@ class World:
         self.app = self.application.http()
         if not any(getattr(route, "path", "") == "/login" for route in self.app.routes):
             web.install(self.app)
-        for table in metadata.sorted_tables:
+        for table in tables_of_records():
             table.create(self.parts.records.database.engine, checkfirst=True)
         config = uvicorn.Config(self.app, log_level="warning", log_config=None, lifespan="off")
         self._server = uvicorn.Server(config)

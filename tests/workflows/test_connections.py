@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.mlflow_server.simulator import Reply, Request, Simulator
+from tests.tables import tables_of_records
 from tests.workflows.registry import FLEET, Plane, Registry, of_tenant, opened
 
 from trimtab.identity import service as identity
@@ -19,7 +20,6 @@ from trimtab.inventory.model import Auth, Connection, Scope
 from trimtab.inventory.store import Filter
 from trimtab.kernel.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from trimtab.kernel.ids import TenantId
-from trimtab.platform.database import metadata
 from trimtab.workflows import connections, exports, inventoried, lineage, reading
 from trimtab.workflows.connections import Asked
 from trimtab.workflows.exports import Format
@@ -168,7 +168,7 @@ def rows_of(plane: Plane) -> str:
     with plane.parts.records.database.read() as connection:
         return "\n".join(
             repr([dict(row) for row in connection.execute(sa.select(table)).mappings()])
-            for table in metadata.sorted_tables
+            for table in tables_of_records()
         )
 
 
