@@ -118,10 +118,11 @@ def keep(world: Any, judge: Judge, connection: Connection, what: Record) -> str:
         key = store.key_of(what.model, what.version)
         head = store.heads(work, connection.id, [key]).get(key)
         before = None if head is None else store.at(work, head.id)
-        judged = judge.judged(work, connection, what, work.now)
+        judge.adopt(work)
+        judged = judge.judged(what, judge.held(work, connection.id), work.now)
         inspection = None if before is None else before.inspection
         seen = Seen(key, what, judged, inspection, before, work.now - timedelta(hours=1))
-        record_id, _outcome = service.keep(work, connection, seen)
+        record_id, _outcome = service.keep(work, connection, head, seen)
         lineage_store.put(work, connection, record_id, what)
         return record_id
 
@@ -130,8 +131,7 @@ def inspect(world: Any, judge: Judge, record_id: str, result: str) -> None:
     with world.parts.records.begin(system("inspection"), reason="files were new") as work:
         entry = store.at(work, record_id)
         assert entry is not None
-        connection = connection_store.get(work, entry.connection)
-        judged = judge.judged(work, connection, entry.record, work.now)
+        judged = judge.judged(entry.record, judge.held(work, entry.connection), work.now)
         service.inspected(
             work, entry, entry.record, result, ["a global"], {"network": "none"}, judged
         )

@@ -54,13 +54,15 @@ class Seen:
     not_before: datetime
 
 
-def keep(work: Work, connection: Connection, seen: Seen) -> tuple[str, Outcome]:
+def keep(work: Work, connection: Connection, head: Head | None, seen: Seen) -> tuple[str, Outcome]:
     """Put what was read of a version on record; its id, and what that has come to.
+
+    Args:
+        head: The record that it has now; None: it is new.
 
     Raises:
         Conflict: somebody moved the record since `seen.before` was read.
     """
-    head = store.heads(work, connection.id, [seen.key]).get(seen.key)
     if head is None:
         return _added(work, connection, seen), Outcome.ADDED
     assert seen.before is not None

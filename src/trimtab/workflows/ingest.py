@@ -16,10 +16,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from trimtab.artifacts.findings import Result
 from trimtab.audit.work import Work
 from trimtab.inventory import connection_store, lineage_store, service, sighting_store, store
-from trimtab.inventory.carried import carried
 from trimtab.inventory.model import (
     Connection,
     Counts,
@@ -30,10 +28,9 @@ from trimtab.inventory.model import (
     SyncPhase,
     SyncStarted,
 )
-from trimtab.inventory.normalise import normalise, source_hash
-from trimtab.inventory.service import Outcome
+from trimtab.inventory.normalise import source_hash
 from trimtab.inventory.sighting_store import Sighting
-from trimtab.inventory.source import Details, Source, SourceModel, SourceVersion
+from trimtab.inventory.source import Source, SourceModel, SourceVersion
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import (
     Conflict,
@@ -45,9 +42,8 @@ from trimtab.kernel.errors import (
 )
 from trimtab.kernel.ids import new_id
 from trimtab.platform.logs import logger
-from trimtab.workflows.judging import Judge
+from trimtab.workflows.entering import Entering, Found
 from trimtab.workflows.parts import Parts
-from trimtab.workflows.registries import tag_map_of
 from trimtab.workflows.running import SUDDEN, Running, Sudden, kept_of, wanted
 
 log = logger(__name__)
@@ -95,7 +91,7 @@ class Ingest:
         self._sudden = sudden
         self._progress = progress or (lambda _told: None)
         self._stopping = stopping
-        self._judge = Judge(parts)
+        self._entering = Entering(parts)
 
     def cycle(
         self,
@@ -276,18 +272,18 @@ class Ingest:
             return True
         return known.source_hash != source_hash(running.model_of(version), version)
 
-    def _keep(
-        self, running: Running, source: Source, found: Sequence[tuple[SourceVersion, Details]]
-    ) -> None:
+    def _keep(self, running: Running, source: Source, found: Sequence[Found]) -> None:
         """Put what was read of some versions on record, in one transaction; where that is
         refused, each in one of its own, so that one is not refused for another's sake."""
         for version, _ in found:
             if version.name not in running.models and version.name not in running.unread_models:
                 self._find_model(running, source, version)
         try:
+            with self._parts.records.look() as reading:
+                prepared = self._entering.prepare(reading, running, found)
             with self._parts.records.begin(INGEST, reason=_REASON) as work:
                 self._demand_ours(work, running)
-                outcomes = [self._kept(work, running, *one) for one in found]
+                entered = self._entering.enter(work, running, prepared)
         except (Conflict, InvalidInput, ValueError, OverflowError) as error:
             if len(found) == 1:
                 version = found[0][0]
@@ -296,11 +292,11 @@ class Ingest:
             for one in found:
                 self._keep(running, source, [one])
             return
-        for outcome, incomplete in outcomes:
-            running.count(outcome)
-            if incomplete is not None:
+        for made in entered:
+            running.count(made.outcome)
+            if made.incomplete is not None:
                 running.count("incomplete")
-                running.failed(*incomplete)
+                running.failed(made.incomplete)
 
     def _find_model(self, running: Running, source: Source, version: SourceVersion) -> None:
         """Ask for the model of a version, which was not among the models: it may be new."""
@@ -317,59 +313,6 @@ class Ingest:
         has ended."""
         if connection_store.sync(work, running.sync.id).ended:
             raise _Overtaken
-
-    def _kept(
-        self, work: Work, running: Running, version: SourceVersion, details: Details
-    ) -> tuple[str, tuple[str, int, str] | None]:
-        connection = running.connection
-        model = running.model_of(version)
-        key = store.key_of(version.name, version.version)
-        head = store.heads(work, connection.id, [key]).get(key)
-        before = None if head is None else store.at(work, head.id)
-        fresh = normalise(model, version, details, tag_map_of(connection), now=work.now)
-        record, inspection = carried(before, fresh, details)
-        if version.name in running.unread_models:
-            why = f"its model cannot be read: {running.unread_models[version.name]}"[:500]
-            if before is not None and not before.removed:
-                return Outcome.UNCHANGED.value, (record.model, record.version, why)
-            record = replace(record, incomplete=record.incomplete or why)
-        judged = self._judge.judged(work, connection, record, work.now)
-        seen = service.Seen(key, record, judged, inspection, before, running.not_before)
-        record_id, outcome = service.keep(work, connection, seen)
-        lineage_store.put(work, connection, record_id, record)
-        sighting = self._sighting(work, connection, record_id, key, source_hash(model, version))
-        others = before is None or (inspection is None and before.inspection is not None)
-        if others or running.sync.scope is Scope.FULL:
-            # What could not be read then may be readable now; until somebody has looked it
-            # stays on record as what it is.
-            again = work.now if inspection == Result.UNREADABLE.value else None
-            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=again)
-        if record.incomplete is None:
-            sighting_store.put(work, sighting)
-            return outcome.value, None
-        sighting_store.put(work, self._again(work, sighting))
-        return outcome.value, (record.model, record.version, record.incomplete)
-
-    @staticmethod
-    def _sighting(
-        work: Work, connection: Connection, record: str, key: str, shown: str
-    ) -> Sighting:
-        before = sighting_store.of(work, connection.id, [key]).get(key)
-        same = before is not None and before.source_hash == shown
-        if before is None:
-            return Sighting(record, connection.id, key, shown)
-        attempts = before.attempts if same else 0
-        return replace(before, source_hash=shown, attempts=attempts, retry_at=None)
-
-    def _again(self, work: Work, sighting: Sighting) -> Sighting:
-        """When a version that could not be read in full is tried again, if it is at all before
-        the next cycle that reads everything."""
-        settings = self._parts.settings
-        attempts = sighting.attempts + 1
-        if attempts >= settings.sync_tries:
-            return replace(sighting, attempts=attempts)
-        wait = timedelta(minutes=settings.sync_minutes) * 2 ** (attempts - 1)
-        return replace(sighting, attempts=attempts, retry_at=work.now + wait)
 
     def _find_removed(self, running: Running, source: Source) -> None:
         """Ask for each version that was not shown; enter those that are gone."""

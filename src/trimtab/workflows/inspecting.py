@@ -235,7 +235,9 @@ class Inspector:
                     return  # it is another one by now, and is looked into anew
                 record = with_inspection(entry.record, inspected)
                 result = (record.value("artifact_manifest") or {}).get("result")
-                judged = self._judge.judged(work, connection, record, work.now)
+                self._judge.adopt(work)
+                held = self._judge.held(work, connection.id)
+                judged = self._judge.judged(record, held, work.now)
                 findings = sorted({f["rule"] for one in inspected for f in one["found"]})
                 # Where not every file could be looked into, nothing good is known.
                 worst = result or Result.UNREADABLE.value

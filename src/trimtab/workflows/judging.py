@@ -52,25 +52,25 @@ class Judge:
     def __init__(self, parts: Parts):
         self.rulebook, self._text = _chosen(parts)
 
-    def judged(
-        self, work: Work, connection: Connection, record: Record, now: datetime
-    ) -> dict[str, Any]:
-        """How a record stands, as it is kept with it."""
-        self._adopt(work)
-        waivers = waiver_store.holding(work, connection.id, now)
-        return self._kept(record, waivers, now)
+    def adopt(self, work: Work) -> None:
+        """Keep the rules; to be done before a record that was judged by them is kept."""
+        rulebook_store.adopt(work, self.rulebook, self._text)
+
+    def held(self, reading: Reading, connection: str) -> list[Granted]:
+        """The waivers that count for records of a connection now."""
+        return waiver_store.holding(reading, connection, reading.now)
 
     def by(self, reading: Reading, connection: str) -> str:
         """What records of a connection are judged by now: the rules, and the waivers that count."""
-        return self._by(waiver_store.holding(reading, connection, reading.now))
+        return self._by(self.held(reading, connection))
 
     def again(self, work: Work, connection: Connection, entries: Sequence[Entry]) -> int:
         """Judge records anew; how many stand otherwise than they did."""
-        self._adopt(work)
-        waivers = waiver_store.holding(work, connection.id, work.now)
+        self.adopt(work)
+        waivers = self.held(work, connection.id)
         alike, moved = list[str](), 0
         for entry in entries:
-            kept = self._kept(entry.record, waivers, work.now)
+            kept = self.judged(entry.record, waivers, work.now)
             if _standing(kept) == _standing(entry.compliance):
                 alike.append(entry.id)
             else:
@@ -80,14 +80,12 @@ class Judge:
             store.judged_alike(work, alike, self._by(waivers))
         return moved
 
-    def _adopt(self, work: Work) -> None:
-        rulebook_store.adopt(work, self.rulebook, self._text)
-
     def _by(self, waivers: Sequence[Granted]) -> str:
         told = [self.rulebook.digest, *sorted(w.id for w in waivers)]
         return "sha256:" + hashlib.sha256("\n".join(told).encode()).hexdigest()
 
-    def _kept(self, record: Record, waivers: Sequence[Granted], now: datetime) -> dict[str, Any]:
+    def judged(self, record: Record, waivers: Sequence[Granted], now: datetime) -> dict[str, Any]:
+        """How a record stands, as it is kept with it."""
         made = evaluate(record, self.rulebook, [w.waiver for w in waivers], now)
         rules = [
             {name: value for name, value in plain(result).items() if name in _KEPT}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -70,15 +70,15 @@ class Running:
         """Add to one of the counts."""
         self.counted[what] = self.counted.get(what, 0) + more
 
-    def failed(self, model: str | None, version: int | None, reason: str) -> None:
+    def failed(self, failure: Failure) -> None:
         """Note what could not be read; the first of them are kept in full."""
         if len(self.failures) < _KEPT_FAILURES:
-            self.failures.append(Failure(model, version, reason[:500]))
+            self.failures.append(replace(failure, reason=failure.reason[:500]))
 
     def unread(self, model: str | None, version: int | None, reason: str) -> None:
         """Note what cannot be put on record, and count it."""
         self.count("malformed")
-        self.failed(model, version, reason)
+        self.failed(Failure(model, version, reason))
 
     def unfit_models(self, items: Sequence[Malformed]) -> None:
         """Note models that could not be read."""
