@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from tests.workflows.registry import FLEET, MINUTE, Plane, Registry, opened
 from trimtab.inventory import connection_store
 from trimtab.inventory.model import Health, Scope, SyncPhase
 from trimtab.inventory.source import SourceModel
+from trimtab.inventory.store import Filter
 from trimtab.kernel.errors import Unavailable
 from trimtab.workflows import connections
 from trimtab.workflows.ingest import Ingest
@@ -206,3 +209,15 @@ def test_as_many_as_people_delete_are_believed(plane: Plane) -> None:
     assert plane.cycle(emptied(30, left=10)).counts.removed == 20
     plane.cycle(filled(100))
     assert plane.cycle(emptied(100, left=50)).counts.removed == 50
+
+
+@pytest.mark.on_both
+def test_names_that_no_index_takes_are_told_apart(plane: Plane) -> None:
+    """Letters that no database can pack."""
+    alike = "".join(random.Random(0).choices(string.ascii_letters, k=5000))
+    registry = Registry()
+    for last in "ab":
+        registry.put(alike + last, 1, run=False)
+    assert plane.cycle(registry).phase is SyncPhase.SUCCEEDED
+    assert set(plane.records()) == {(alike + "a", 1), (alike + "b", 1)}
+    assert set(plane.records(Filter(model=alike + "a"))) == {(alike + "a", 1)}

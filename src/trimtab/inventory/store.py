@@ -7,7 +7,7 @@ without an end. A revision is never changed, but for its end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trimtab.audit.work import Reading, Work
+from trimtab.inventory.compliance import Outcome
 from trimtab.inventory.model import Entry, Placement
 from trimtab.inventory.record import Record, Stage
 from trimtab.kernel.errors import NotFound
@@ -55,6 +56,8 @@ REVISIONS = plain_table(
     sa.Column("listed", sa.Boolean, nullable=False),
     sa.Column("gaps", sa.Text, nullable=False),
     sa.Column("judged_by", sa.String(71), nullable=False),
+    sa.Column("rulebook", sa.String(71), nullable=False),
+    sa.Column("outcomes", sa.Text, nullable=False),  # a letter for each rule, in their order
     sa.Column("document", Json, nullable=False),
     sa.Column("compliance", Json, nullable=False),
     sa.Index(
@@ -65,11 +68,29 @@ REVISIONS = plain_table(
         sqlite_where=sa.text("until IS NULL"),
         postgresql_where=sa.text("until IS NULL"),
     ),
+    sa.Index(
+        "ix_inventory_revisions_listed",
+        "model",
+        sa.text("version DESC"),
+        "record",
+        sqlite_where=sa.text("until IS NULL"),
+        postgresql_where=sa.text("until IS NULL"),
+    ),
     sa.Index("ix_inventory_revisions_since", "connection", "since"),
 )
 _R = REVISIONS.c
 _ASSUMED = "owner_assumed"
 _COMPLETED = "completed"
+_NAME_CHARS = 400
+"""Letters of a name that an index takes: PostgreSQL's pages hold 2,700 bytes of one."""
+_LETTERS = {
+    Outcome.PASS: "p",
+    Outcome.FAIL: "f",
+    Outcome.INCONCLUSIVE: "i",
+    Outcome.WAIVED: "w",
+    Outcome.NOT_APPLICABLE: "n",
+}
+_OUTCOMES = {letter: outcome for outcome, letter in _LETTERS.items()}
 
 
 @dataclass(frozen=True)
@@ -107,10 +128,15 @@ def key_of(model: str, version: int) -> str:
     return f"{hashlib.sha256(model.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}:{version}"
 
 
-def stored_name(model: str) -> str:
-    """A model's name as it is found and sorted by: the one letter that a database may not be
-    able to hold is shown by its picture. The record itself has the name as it is."""
-    return model.replace("\0", "\u2400")
+def stored_name(name: str) -> str:
+    """A name as it is found and sorted by: the one letter that a database may not be able to
+    hold is shown by its picture, and of one that is longer than an index takes the end is its
+    hash. The record itself has the name as it is."""
+    shown = name.replace("\0", "\u2400")
+    if len(shown) <= _NAME_CHARS:
+        return shown
+    told = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{shown[: _NAME_CHARS - len(told)]}{told}"
 
 
 def heads(reading: Reading, connection: str, keys: Sequence[str]) -> dict[str, Head]:
@@ -189,11 +215,12 @@ def listed(
     if after is not None:
         model, version, record = after
         query = query.where(
+            _R.model >= model,  # what an index can begin at
             sa.or_(
                 _R.model > model,
                 sa.and_(_R.model == model, _R.version < version),
                 sa.and_(_R.model == model, _R.version == version, _R.record > record),
-            )
+            ),
         )
     order = (_R.model, _R.version.desc(), _R.record)
     return [_entry(row) for row in reading.rows(query.order_by(*order).limit(limit))]
@@ -249,11 +276,17 @@ def tally(
     return Tally(**{name: int(value) for name, value in row.items()})
 
 
-def judgements(reading: Reading, *, tenant: TenantId | None = None) -> Iterator[Mapping[str, Any]]:
-    """How each record there is was judged last; without the records themselves."""
-    query = sa.select(_R.compliance).where(*_conditions(Filter(), tenant, None))
-    for row in reading.rows(query):
-        yield row["compliance"]
+def outcomes(
+    reading: Reading, *, tenant: TenantId | None = None
+) -> list[tuple[str, tuple[Outcome, ...], int]]:
+    """How the records that there are were judged last: by which rulebook (its digest), with
+    which outcome of each of its rules, and how many so."""
+    query = sa.select(_R.rulebook, _R.outcomes, sa.func.count().label("records"))
+    query = query.where(*_conditions(Filter(), tenant, None)).group_by(_R.rulebook, _R.outcomes)
+    return [
+        (row["rulebook"], tuple(_OUTCOMES[one] for one in row["outcomes"]), row["records"])
+        for row in reading.rows(query)
+    ]
 
 
 def stale(reading: Reading, connection: str, judged_by: str, *, limit: int) -> list[str]:
@@ -344,6 +377,10 @@ def _row(entry: Entry) -> dict[str, Any]:
         "listed": bool(entry.record.value("artifact_manifest")),
         "gaps": f",{','.join(gaps)}," if gaps else "",
         "judged_by": str(entry.compliance.get("judged_by", "")),
+        "rulebook": str(entry.compliance.get("digest", "")),
+        "outcomes": "".join(
+            _LETTERS[Outcome(rule["outcome"])] for rule in entry.compliance.get("rules", ())
+        ),
         "document": entry.record.plain(),
         "compliance": dict(entry.compliance),
     }

@@ -154,24 +154,19 @@ class Compliance:
 
 def compliance(reading: Reading, judge: Judge, actor: Actor) -> Compliance:
     """How all records of the actor's stand by the rules they were judged by last."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for kept in store.judgements(reading, tenant=actor.tenant):
-        digest = str(kept["digest"])
-        counts.update((digest, said["rule"], said["outcome"]) for said in kept["rules"])
     books: dict[str, Rulebook] = {judge.rulebook.digest: judge.rulebook}
-    by_rule: dict[str, Counter[str]] = defaultdict(Counter)
-    by_framework: dict[Framework, Counter[str]] = {name: Counter() for name in Framework}
+    by_rule: dict[str, Counter[Outcome]] = defaultdict(Counter)
+    by_framework: dict[Framework, Counter[Outcome]] = {name: Counter() for name in Framework}
     gaps: dict[Framework, set[str]] = defaultdict(set)
-    for (digest, name, outcome), amount in counts.items():
+    for digest, outcomes, records in store.outcomes(reading, tenant=actor.tenant):
         if digest not in books:
             books[digest] = rulebook_store.rulebook(reading, digest)
-        by_rule[name][outcome] += amount
-        rule = books[digest].rule(name)
-        assert rule is not None
-        for framework in {said.framework for said in rule.regulations}:
-            by_framework[framework][outcome] += amount
-            if outcome == Outcome.FAIL:
-                gaps[framework].add(name)
+        for rule, outcome in zip(books[digest].rules, outcomes, strict=True):
+            by_rule[rule.id][outcome] += records
+            for framework in {said.framework for said in rule.regulations}:
+                by_framework[framework][outcome] += records
+                if outcome is Outcome.FAIL:
+                    gaps[framework].add(rule.id)
     return Compliance(
         judge.rulebook,
         tuple(Standing(rule.id, **_told(by_rule[rule.id])) for rule in judge.rulebook.rules),
@@ -182,7 +177,7 @@ def compliance(reading: Reading, judge: Judge, actor: Actor) -> Compliance:
     )
 
 
-def _told(outcomes: Mapping[str, int]) -> dict[str, int]:
+def _told(outcomes: Counter[Outcome]) -> dict[str, int]:
     """Counts of outcomes by the names that `Standing` and `Readiness` have for them."""
     return {
         "passed": outcomes[Outcome.PASS],

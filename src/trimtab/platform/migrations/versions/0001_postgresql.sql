@@ -116,8 +116,8 @@ CREATE TABLE connections (
 	paused BOOLEAN NOT NULL,
 	health VARCHAR(10) COLLATE "C" NOT NULL,
 	health_reason TEXT COLLATE "C" NOT NULL,
-	server VARCHAR(200) COLLATE "C" NOT NULL,
-	identity VARCHAR(200) COLLATE "C" NOT NULL,
+	server TEXT COLLATE "C" NOT NULL,
+	identity TEXT COLLATE "C" NOT NULL,
 	may_write BOOLEAN,
 	warnings JSON NOT NULL,
 	created_by VARCHAR(80) COLLATE "C" NOT NULL,
@@ -281,12 +281,16 @@ CREATE TABLE inventory_revisions (
 	listed BOOLEAN NOT NULL,
 	gaps TEXT COLLATE "C" NOT NULL,
 	judged_by VARCHAR(71) COLLATE "C" NOT NULL,
+	rulebook VARCHAR(71) COLLATE "C" NOT NULL,
+	outcomes TEXT COLLATE "C" NOT NULL,
 	document JSON NOT NULL,
 	compliance JSON NOT NULL,
 	CONSTRAINT pk_inventory_revisions PRIMARY KEY (record, number)
 )
 ;
 CREATE UNIQUE INDEX ix_inventory_revisions_current ON inventory_revisions (connection, record) WHERE until IS NULL
+;
+CREATE INDEX ix_inventory_revisions_listed ON inventory_revisions (model, version DESC, record) WHERE until IS NULL
 ;
 CREATE INDEX ix_inventory_revisions_since ON inventory_revisions (connection, since)
 ;
@@ -697,7 +701,7 @@ CREATE TABLE syncs (
 	model TEXT COLLATE "C",
 	phase VARCHAR(10) COLLATE "C" NOT NULL,
 	url TEXT COLLATE "C" NOT NULL,
-	identity VARCHAR(200) COLLATE "C" NOT NULL,
+	identity TEXT COLLATE "C" NOT NULL,
 	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	ended_at TIMESTAMP WITH TIME ZONE,
 	counts JSON NOT NULL,

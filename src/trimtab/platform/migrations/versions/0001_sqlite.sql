@@ -116,8 +116,8 @@ CREATE TABLE connections (
 	paused BOOLEAN NOT NULL,
 	health VARCHAR(10) NOT NULL,
 	health_reason TEXT NOT NULL,
-	server VARCHAR(200) NOT NULL,
-	identity VARCHAR(200) NOT NULL,
+	server TEXT NOT NULL,
+	identity TEXT NOT NULL,
 	may_write BOOLEAN,
 	warnings JSON NOT NULL,
 	created_by VARCHAR(80) NOT NULL,
@@ -281,12 +281,16 @@ CREATE TABLE inventory_revisions (
 	listed BOOLEAN NOT NULL,
 	gaps TEXT NOT NULL,
 	judged_by VARCHAR(71) NOT NULL,
+	rulebook VARCHAR(71) NOT NULL,
+	outcomes TEXT NOT NULL,
 	document JSON NOT NULL,
 	compliance JSON NOT NULL,
 	CONSTRAINT pk_inventory_revisions PRIMARY KEY (record, number)
 )
 ;
 CREATE UNIQUE INDEX ix_inventory_revisions_current ON inventory_revisions (connection, record) WHERE until IS NULL
+;
+CREATE INDEX ix_inventory_revisions_listed ON inventory_revisions (model, version DESC, record) WHERE until IS NULL
 ;
 CREATE INDEX ix_inventory_revisions_since ON inventory_revisions (connection, since)
 ;
@@ -693,7 +697,7 @@ CREATE TABLE syncs (
 	model TEXT,
 	phase VARCHAR(10) NOT NULL,
 	url TEXT NOT NULL,
-	identity VARCHAR(200) NOT NULL,
+	identity TEXT NOT NULL,
 	started_at VARCHAR(27) NOT NULL,
 	ended_at VARCHAR(27),
 	counts JSON NOT NULL,
