@@ -189,3 +189,77 @@ def test_an_incomplete_version_with_files_is_looked_into(plane: Plane, registry:
     inspect(plane, registry)
     assert results(plane)["churn", 4] is not None
     assert results(plane)["churn", 5] is None
+
+
+EVIL = b"cos\nsystem\n(S'true'\ntR."
+"""A pickle that starts a program."""
+
+
+def looked_at(registry: Registry) -> set[tuple[str, int]]:
+    return {which[:2] for what, which in registry.asked if what == "content"}
+
+
+def test_other_bytes_of_the_same_size_are_found_where_it_matters(
+    plane: Plane, registry: Registry
+) -> None:
+    """A registry does not say that a file was replaced: all that it lists is path and size."""
+    inspect(plane, registry)
+    assert "malicious" not in results(plane).values()
+    registry.contents["requirements.txt"] = EVIL
+    registry.asked.clear()
+    plane.step(15)
+    plane.cycle(registry)
+    assert due(plane) == [], "a cycle of changes does not see it"
+    plane.step(15)
+    plane.cycle(registry, Scope.FULL)
+    assert inspect(plane, registry) == 1
+    assert looked_at(registry) == {("fraud", 1)}, "what stands in production is looked into again"
+    assert results(plane)["fraud", 1] == "malicious"
+    assert due(plane) == []
+
+
+@pytest.mark.parametrize("error", [NoAnswer("it takes too long"), Unavailable("status 500")])
+def test_what_was_found_stands_until_somebody_has_looked_again(
+    plane: Plane, registry: Registry, error: Exception
+) -> None:
+    inspect(plane, registry)
+    before = results(plane)["fraud", 1]
+    plane.cycle(registry, Scope.FULL)
+    registry.hook = fails_at(error, "content", "fraud", 1)
+    told = len(plane.told("record.inspected"))
+    for _ in range(plane.parts.settings.sync_tries):
+        assert len(due(plane)) == 1
+        inspect(plane, registry)
+        plane.step(24 * 60)
+    assert due(plane) == [], "as often as anything is tried"
+    assert results(plane)["fraud", 1] == before
+    assert len(plane.told("record.inspected")) == told
+
+
+def test_another_scanner_looks_into_all_once_more(
+    plane: Plane, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspect(plane, registry)
+    told = len(plane.told("record.inspected"))
+    monkeypatch.setattr(inspecting, "scanner", lambda: "another")
+    registry.put("new", 1)
+    plane.step(15)
+    plane.cycle(registry)
+    registry.asked.clear()
+    assert inspect(plane, registry) == 4
+    first = next(which for what, which in registry.asked if what == "version")
+    assert first == ("new", 1), "what nobody has looked into comes first"
+    assert len(plane.told("record.inspected")) == told + 1, "the same was found in the others"
+    assert due(plane) == []
+
+
+def test_who_ends_begins_with_no_other_version(plane: Plane, registry: Registry) -> None:
+    begun = []
+
+    def stopping() -> bool:
+        begun.append(registry.count("content"))
+        return registry.count("content") > 0
+
+    look = Inspector(plane.parts, stopping=stopping)
+    assert look.inspect(plane.connection.id, lambda _connection: registry) == 1
+    assert len(looked_at(registry)) == 1

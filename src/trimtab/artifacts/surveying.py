@@ -10,16 +10,24 @@ import math
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from trimtab.artifacts.digest import parse_digest
 from trimtab.artifacts.findings import Budget, Finding, Result, Severity
 from trimtab.artifacts.formats import Format
+from trimtab.artifacts.pickle_rules import rules
 from trimtab.artifacts.survey import MANIFEST, Surveyed
 from trimtab.kernel.errors import InvalidInput, TrimtabError, Unavailable
 
 _MODULE = "trimtab.artifacts.survey"
+
+
+def scanner() -> str:
+    """Which rules and which scanner files are inspected by. Where this is another than it was,
+    files that were inspected are worth another look."""
+    return f"globals {rules().version}, picklescan {version('picklescan')}"
 
 
 class Ended(Protocol):

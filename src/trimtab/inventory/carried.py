@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from trimtab.inventory.evidence import listed_size
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Finding, Group, Known, Origin, Record
 from trimtab.inventory.said import STRICTEST_COUNTS, strictest
@@ -94,5 +95,5 @@ def _still_found(before: Record, fresh: Record, unread: set[Part]) -> list[Findi
 def _listed(record: Record) -> list[tuple[Any, Any]]:
     """The files of a record, as a registry lists them."""
     manifest: Mapping[str, Any] = record.value("artifact_manifest") or {}
-    files = [(file.get("path"), file.get("size")) for file in manifest.get("files", ())]
+    files = [(file.get("path"), listed_size(file)) for file in manifest.get("files", ())]
     return [(manifest.get("root"), manifest.get("truncated")), *files]

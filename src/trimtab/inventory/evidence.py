@@ -95,6 +95,13 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
     return dataclasses.replace(record, fields=fields, findings=(*kept, *_alarms(files)))
 
 
+def listed_size(file: Mapping[str, Any]) -> int | None:
+    """The size of a file of a manifest in bytes, as its registry lists it; None: it does not
+    say. Who has read the file may know another one, which is its `size` then."""
+    size: int | None = file.get("listed_size", file.get("size"))
+    return size
+
+
 def _known(value: Any, key: str) -> Known:
     return Known(value=value, origin=Origin.ARTIFACTS, key=key)
 
@@ -111,12 +118,12 @@ def _file(path: str, size: int | None) -> dict[str, Any]:
 
 def _inspected(file: Mapping[str, Any], said: Mapping[str, Any] | None) -> dict[str, Any]:
     """A file of the manifest with what was said of it; nothing said: as it was listed."""
-    plain = _file(file["path"], file.get("size"))
+    plain = _file(file["path"], listed_size(file))
     if said is None:
         return plain
     size = integer(said.get("size"))
-    if size is not None and size >= 0:
-        plain["size"] = size
+    if size is not None and size >= 0 and size != plain.get("size"):
+        plain |= {"size": size, "listed_size": plain.get("size")}
     for key in ("sha256", "format"):
         read = text(said.get(key), 100).value
         if read:

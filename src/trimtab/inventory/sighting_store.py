@@ -27,12 +27,12 @@ SIGHTINGS = plain_table(
     sa.Column("retry_at", Moment),
     sa.Column("inspect_attempts", sa.Integer, nullable=False),
     sa.Column("inspect_retry_at", Moment),
+    sa.Column("scanner", sa.Text),
     sa.Index("ix_inventory_sightings_key", "connection", "key", unique=True),
 )
 
 _S = SIGHTINGS.c
 _R = REVISIONS.c
-_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sighting:
     `source_hash` is that of what a scan shows of it, when it was last read. `attempts` counts
     how often it could not be read in full since then; it is tried again from `retry_at` on.
     `inspect_attempts` and `inspect_retry_at` are the same of its files: before that moment
-    nobody looks into them again.
+    nobody looks into them again. `scanner` is which one looked into them last.
     """
 
     record: str
@@ -53,6 +53,7 @@ class Sighting:
     retry_at: datetime | None = None
     inspect_attempts: int = 0
     inspect_retry_at: datetime | None = None
+    scanner: str | None = None
 
 
 def of(reading: Reading, connection: str, keys: Sequence[str]) -> dict[str, Sighting]:
@@ -88,20 +89,27 @@ def inspect_attempts(reading: Reading, record: str) -> int:
     return 0 if row is None else int(row["inspect_attempts"])
 
 
-def inspect_again(work: Work, record: str, attempts: int, at: datetime | None) -> None:
-    """When the files of a version are looked into again; None: where they change."""
+def inspect_again(work: Work, record: str, attempts: int, at: datetime) -> None:
+    """Have the files of a version looked into again then."""
     seen = SIGHTINGS.update().where(_S.record == record)
     work.execute(seen.values(inspect_attempts=attempts, inspect_retry_at=at))
 
 
-def uninspected(reading: Reading, connection: str, *, limit: int) -> list[str]:
-    """Records whose files are to be looked into now, those in production first: nobody has
-    looked into them, or they could not be read when somebody did and are tried again. Those
-    whose files could not be listed wait for that."""
-    first = sa.case(
+def inspected(work: Work, record: str, scanner: str) -> None:
+    """The files of a version were looked into by this scanner; they are again where they
+    change, another scanner comes, or everything is read."""
+    seen = SIGHTINGS.update().where(_S.record == record)
+    work.execute(seen.values(inspect_attempts=0, inspect_retry_at=None, scanner=scanner))
+
+
+def uninspected(reading: Reading, connection: str, scanner: str, *, limit: int) -> list[str]:
+    """Records whose files are to be looked into now, by this scanner: those first that nobody
+    has looked into, and of these what stands in production. Those whose files could not be
+    listed wait for that."""
+    stage = sa.case(
         (_R.stage == Stage.PRODUCTION.value, 0), (_R.stage == Stage.STAGING.value, 1), else_=2
     )
-    again = _S.inspect_retry_at <= reading.now
+    others = sa.or_(_R.inspection.is_(None), _S.scanner.is_(None), _S.scanner != scanner)
     query = (
         sa.select(_R.record)
         .outerjoin(SIGHTINGS, _S.record == _R.record)
@@ -111,11 +119,10 @@ def uninspected(reading: Reading, connection: str, *, limit: int) -> list[str]:
             ~_R.removed,
             sa.or_(_R.listed, ~_R.incomplete),
             sa.or_(
-                sa.and_(_R.inspection.is_(None), sa.or_(_S.inspect_retry_at.is_(None), again)),
-                sa.and_(_R.inspection == _UNREADABLE, again),
+                sa.and_(_S.inspect_retry_at.is_(None), others), _S.inspect_retry_at <= reading.now
             ),
         )
-        .order_by(first, _R.model, _R.version.desc())
+        .order_by(_R.inspection.is_not(None), stage, _R.model, _R.version.desc())
         .limit(limit)
     )
     return [str(row["record"]) for row in reading.rows(query)]

@@ -16,7 +16,7 @@ from trimtab.inventory import lineage_store, service, sighting_store, store
 from trimtab.inventory.carried import carried
 from trimtab.inventory.model import Entry, Failure, Scope
 from trimtab.inventory.normalise import normalise, source_hash
-from trimtab.inventory.record import Record
+from trimtab.inventory.record import Record, Stage
 from trimtab.inventory.service import Compliance, Outcome, Seen
 from trimtab.inventory.sighting_store import Sighting
 from trimtab.inventory.source import Details, SourceVersion
@@ -138,11 +138,10 @@ class Entering:
         sighting = replace(sighting, source_hash=one.shown, attempts=attempts, retry_at=None)
         before = one.before
         others = before is None or (one.inspection is None and before.inspection is not None)
-        if others or running.sync.scope is Scope.FULL:
-            # What could not be read then may be readable now; until somebody has looked it
-            # stays on record as what it is.
-            again = work.now if one.inspection == Result.UNREADABLE.value else None
-            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=again)
+        if others:
+            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=None)
+        elif running.sync.scope is Scope.FULL and _worth_another_look(one):
+            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=work.now)
         return sighting if one.record.incomplete is None else self._again(work, sighting)
 
     def _again(self, work: Work, sighting: Sighting) -> Sighting:
@@ -154,6 +153,14 @@ class Entering:
             return replace(sighting, attempts=attempts)
         wait = timedelta(minutes=settings.sync_minutes) * 2 ** (attempts - 1)
         return replace(sighting, attempts=attempts, retry_at=work.now + wait)
+
+
+def _worth_another_look(one: Prepared) -> bool:
+    """Whether files are looked into again that seem to be as they were: what could not be read
+    may be readable now, and a registry lists other bytes of the same size as it did these. Until
+    somebody has looked, they stay on record as what they are."""
+    unread = one.inspection in (None, Result.UNREADABLE.value)
+    return unread or one.record.stage in (Stage.PRODUCTION, Stage.STAGING)
 
 
 def _number(head: Head | None) -> int:

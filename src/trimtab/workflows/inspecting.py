@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.artifacts.findings import Budget, Result
-from trimtab.artifacts.surveying import Survey, SurveyLimits, survey
+from trimtab.artifacts.surveying import Survey, SurveyLimits, scanner, survey
 from trimtab.audit.work import Reading, Work
 from trimtab.inventory import connection_store, service, sighting_store, store
-from trimtab.inventory.evidence import with_inspection
+from trimtab.inventory.evidence import listed_size, with_inspection
 from trimtab.inventory.model import Connection, Entry, Health, SyncPhase
 from trimtab.inventory.source import Source, SourceFile, SourceVersion
 from trimtab.kernel.actor import system
@@ -101,7 +101,7 @@ class Inspector:
         ends = until or parts.real_clock.now() + timedelta(minutes=minutes)
         with parts.records.look() as reading:
             connection = connection_store.get(reading, connection_id)
-            waiting = sighting_store.uninspected(reading, connection_id, limit=_MOST)
+            waiting = sighting_store.uninspected(reading, connection_id, scanner(), limit=_MOST)
         turn = _Turn(connection)
         try:
             with closing(open_(connection)) as source:
@@ -145,7 +145,7 @@ class Inspector:
         """The files of those versions that there is an answer for; the others wait."""
         fetched = []
         for entry in entries:
-            if turn.unanswered >= _MOST_UNANSWERED:
+            if turn.unanswered >= _MOST_UNANSWERED or self._stopping():
                 break
             held = len(paths)
             try:
@@ -161,10 +161,10 @@ class Inspector:
 
     def _wait(self, connection: Connection, entry: Entry, why: str) -> None:
         """Leave a version for later, for which nobody answered; after so many tries that is
-        what is known of its files."""
+        what is known of its files, if nothing was known of them before."""
         with self._parts.records.begin(INSPECTING, reason="files of a registry") as work:
             final = self._again(work, entry.id)
-        if final:
+        if final and entry.inspection is None:
             manifest: Mapping[str, Any] = entry.record.value("artifact_manifest") or {}
             fetched = _Fetched(entry, manifest.get("files", ()))
             fetched.refused = {str(file["path"]): why for file in fetched.listed}
@@ -174,10 +174,12 @@ class Inspector:
         """Say when a version is tried again; whether it was tried often enough."""
         settings = self._parts.settings
         attempts = sighting_store.inspect_attempts(work, record) + 1
-        final = attempts >= settings.sync_tries
+        if attempts >= settings.sync_tries:
+            sighting_store.inspected(work, record, scanner())
+            return True
         wait = timedelta(minutes=settings.sync_minutes) * 2 ** min(attempts - 1, _MOST_DOUBLED)
-        sighting_store.inspect_again(work, record, attempts, None if final else work.now + wait)
-        return final
+        sighting_store.inspect_again(work, record, attempts, work.now + wait)
+        return False
 
     def _fetch(self, source: Source, entry: Entry, folder: Path, paths: list[str]) -> _Fetched:
         """Lay the files of a version down, behind those that are named by `paths`.
@@ -191,7 +193,7 @@ class Inspector:
         version, without, fetched.passing = _version(source, entry)
         left = settings.inspect_version_mib * _MIB
         for file in fetched.listed:
-            path, size = str(file["path"]), file.get("size")
+            path, size = str(file["path"]), listed_size(file)
             most = min(settings.inspect_file_mib * _MIB, left)
             if version is None:
                 fetched.refused[path] = without
@@ -242,21 +244,17 @@ class Inspector:
                 # Where not every file could be looked into, nothing good is known.
                 worst = result or Result.UNREADABLE.value
                 isolation = dict(found.isolation)
-                self._note_passing(work, entry, inspected, fetched)
+                passing = fetched.passing or "not_inspected" in findings
+                if passing:
+                    self._again(work, entry.id)
+                else:
+                    sighting_store.inspected(work, entry.id, scanner())
+                if passing and _stays(entry.inspection, worst):
+                    return
                 if (record, worst) != (entry.record, entry.inspection):
                     service.inspected(work, entry, record, worst, findings, isolation, judged)
         except Conflict:
             log.info("a record moved while its files were looked into", record=fetched.entry.id)
-
-    def _note_passing(
-        self, work: Work, entry: Entry, inspected: Sequence[Mapping[str, Any]], fetched: _Fetched
-    ) -> None:
-        """Have files looked into again that are unreadable by what may pass."""
-        ended = any(f["rule"] == "not_inspected" for one in inspected for f in one["found"])
-        if fetched.passing or ended:
-            self._again(work, entry.id)
-        else:
-            sighting_store.inspect_again(work, entry.id, 0, None)
 
 
 _NOTHING = Survey((), {}, 0)
@@ -270,9 +268,16 @@ def due(reading: Reading) -> list[tuple[str, str]]:
             continue
         last = connection_store.syncs(reading, connection.id, limit=1)
         ended = last and last[0].phase is not SyncPhase.RUNNING
-        if ended and sighting_store.uninspected(reading, connection.id, limit=1):
+        if ended and sighting_store.uninspected(reading, connection.id, scanner(), limit=1):
             found.append((connection.id, last[0].id))
     return found
+
+
+def _stays(known: str | None, worst: str) -> bool:
+    """Whether what is known of files stands, though not all of them could be looked into again:
+    nothing but something malicious is news then."""
+    told = known not in (None, Result.UNREADABLE.value)
+    return told and worst != Result.MALICIOUS.value
 
 
 def _version(source: Source, entry: Entry) -> tuple[SourceVersion | None, str, bool]:

@@ -303,6 +303,7 @@ CREATE TABLE inventory_sightings (
 	retry_at TIMESTAMP WITH TIME ZONE,
 	inspect_attempts INTEGER NOT NULL,
 	inspect_retry_at TIMESTAMP WITH TIME ZONE,
+	scanner TEXT COLLATE "C",
 	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
 )
 ;

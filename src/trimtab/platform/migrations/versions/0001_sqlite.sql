@@ -303,6 +303,7 @@ CREATE TABLE inventory_sightings (
 	retry_at VARCHAR(27),
 	inspect_attempts INTEGER NOT NULL,
 	inspect_retry_at VARCHAR(27),
+	scanner TEXT,
 	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
 )
 ;
