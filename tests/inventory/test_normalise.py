@@ -316,6 +316,37 @@ def test_what_seems_to_be_a_secret_is_kept_by_name_only() -> None:
     assert "secret_withheld" in codes(record)
 
 
+PRIVATE_KEY = "-----BEGIN RSA PRIVATE KEY-----\nhunter2hunter2\n-----END RSA PRIVATE KEY-----"
+
+
+def test_free_texts_and_names_are_kept_without_the_secrets_in_them() -> None:
+    secret = "hunter2hunter2"
+    said = f"password={secret}"
+    record = made.record(
+        under=made.model(description=f"Scores loans.\nUse {said} to log in.\n{PRIVATE_KEY}\nBye."),
+        leads_to=made.details(
+            run=made.run(
+                tags={f"note {said}": "x"},
+                params={f"depth {said}": "6"},
+                metrics=[{"key": f"auc {said}", "value": 0.9}],
+                info={"user_id": f"mira {said}"},
+                inputs=[{"dataset": {"name": said, "digest": "1", "source": "s"}, "tags": []}],
+            ),
+            experiment=made.experiment(name=f"churn {said}"),
+        ),
+    )
+    assert secret not in json.dumps(record.plain())
+    told = record.fields["description"]
+    assert told.value == "Scores loans.\nUse [withheld] to log in.\n[withheld]\nBye."
+    assert told.fault is not None
+    assert record.value("experiment_name") == "churn [withheld]"
+    withheld = {f.detail for f in record.findings if f.code == "secret_withheld"}
+    assert withheld == {f"{key} holds what seems to be a secret" for key in WITHHELD_AT}
+
+
+WITHHELD_AT = ("description", "info.user_id", "name")
+
+
 def test_what_is_above_a_limit_is_cut_and_said() -> None:
     limits = Limits(tag_value_chars=10, tags=2, metrics=1, parameters=1, files=2, datasets=1)
     of = made.version(tags={"owner": "x" * 11, "b": "y" * 10, "c": "z"})

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 
+WITHHELD = "[withheld]"
+"""What stands in the place of what seems to be a secret."""
+
 _SECRETS = {
-    "private_key": re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"),
+    "private_key": re.compile(
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
+        r"(?:[\s\S]*?-----END [A-Z0-9 ]*PRIVATE KEY-----|[\s\S]*)"
+    ),
     "cloud_key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_\-]{35}"),
     "service_token": re.compile(
         r"\bgh[pousr]_[0-9A-Za-z]{30,}|\bgithub_pat_\w{22,}|\bxox[abprs]-[0-9A-Za-z\-]{10,}"
@@ -31,6 +37,13 @@ def secrets_in(text: str | bytes) -> tuple[str, ...]:
     """Names of the kinds of credential that `text` seems to hold."""
     text = _decoded(text)
     return tuple(name for name, pattern in _SECRETS.items() if pattern.search(text))
+
+
+def without_secrets(text: str) -> str:
+    """`text` with `WITHHELD` in the place of each credential that it seems to hold."""
+    for pattern in _SECRETS.values():
+        text = pattern.sub(WITHHELD, text)
+    return text
 
 
 def personal_data_in(text: str | bytes) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from trimtab.artifacts.redaction import secrets_in, shown
+from trimtab.artifacts.redaction import shown, without_secrets
 from trimtab.inventory import uris
 from trimtab.inventory.coerce import (
     Limits,
@@ -33,10 +33,11 @@ from trimtab.inventory.record import CLAIMS, FIELDS, GROUPS, Finding, Group, Kno
 from trimtab.inventory.said import STRICTEST_COUNTS, claimed, lifecycle, tagged
 from trimtab.inventory.source import Details, Part, SourceModel, SourceVersion
 from trimtab.inventory.tagmap import TAGGABLE, TagMap
-from trimtab.inventory.tags import REDACTED, Kept, keep
+from trimtab.inventory.tags import Kept, keep
 from trimtab.inventory.training import datasets, metrics
 
 _MAX_ALIASES = 200
+_WITHHELD = "it held what seems to be a secret, which is not kept"
 _FROM_RUN = (*GROUPS[Group.TRAINING], *GROUPS[Group.LINEAGE], *TAGGABLE)
 _FROM: Mapping[Part, tuple[str, ...]] = {
     Part.RUN: _FROM_RUN,
@@ -67,13 +68,22 @@ class _Read:
     now: datetime
     limits: Limits
 
-    def words(self, origin: Origin, said: Mapping[str, Any], key: str, path: str = "") -> Known:
-        """A text of a document; blank is None."""
+    def words(
+        self,
+        origin: Origin,
+        said: Mapping[str, Any],
+        key: str,
+        path: str = "",
+        without: Callable[[str], str] = without_secrets,
+    ) -> Known:
+        """A text of a document `without` the secrets in it; blank is None."""
         read = text(said.get(key), self.limits.text_chars)
         value = read.value if read.value and read.value.strip() else None
         if value is None and read.fault is None:
             return Known()
-        return Known(value=value, origin=origin, key=path + key, fault=read.fault)
+        kept = None if value is None else without(value)
+        fault = read.fault if kept == value else _WITHHELD
+        return Known(value=kept, origin=origin, key=path + key, fault=fault)
 
     def time(self, origin: Origin, said: Mapping[str, Any], key: str, path: str = "") -> Known:
         """A time of a document, in milliseconds."""
@@ -143,6 +153,7 @@ def normalise(
             *read.model_tags.findings,
             *read.version_tags.findings,
             *read.run_tags.findings,
+            *_withheld(said),
             *_claims(said),
         ),
         incomplete=_incomplete(unread),
@@ -285,10 +296,7 @@ def _lifecycle(read: _Read, number: int) -> tuple[Said, list[Finding]]:
     origin = Origin.REGISTERED_MODEL if pointing else own
     aliases = Known(value=names[:_MAX_ALIASES], origin=origin, key="aliases")
     where, found = lifecycle(stage, aliases, read.tag_map)
-    source = read.words(own, read.version, "source")
-    if source.value is not None:
-        source, secret = _harmless(source)
-        found += secret
+    source = read.words(own, read.version, "source", without=uris.without_secrets)
     return {
         "version_number": Known(number, own, "version"),
         "lifecycle_stage": where,
@@ -301,18 +309,6 @@ def _lifecycle(read: _Read, number: int) -> tuple[Said, list[Finding]]:
         "registry_status": read.words(own, read.version, "status"),
         "aliases": aliases,
     }, found
-
-
-def _harmless(address: Known) -> tuple[Known, list[Finding]]:
-    """An address without what may be a credential in it."""
-    kept = uris.shown(address.value)
-    if secrets_in(kept):
-        kept = REDACTED
-    if kept == address.value:
-        return address, []
-    fault = "it held what seems to be a secret, which is not kept"
-    found = Finding("secret_withheld", f"{address.key} holds what seems to be a secret")
-    return dataclasses.replace(address, value=kept, fault=fault), [found]
 
 
 def _training(read: _Read) -> tuple[Said, list[Finding]]:
@@ -344,12 +340,10 @@ def _lineage(read: _Read) -> tuple[Said, list[Finding]]:
     reference = _tagged(read, "dataset_reference")
     if reference.value is None and inputs.reference:
         reference = Known(inputs.reference, Origin.RUN, "inputs.dataset_inputs")
-    artifacts = read.words(Origin.RUN, read.info, "artifact_uri", "info.")
-    if artifacts.value is None:
-        artifacts = read.words(Origin.LOGGED_MODEL, logged, "artifact_uri", "info.")
-    found: list[Finding] = []
-    if artifacts.value is not None:
-        artifacts, found = _harmless(artifacts)
+    artifacts = [
+        read.words(origin, said, "artifact_uri", "info.", without=uris.without_secrets)
+        for origin, said in ((Origin.RUN, read.info), (Origin.LOGGED_MODEL, logged))
+    ]
     sets = [dict(value) for value in inputs.values]
     return {
         "experiment_id": _first(
@@ -361,14 +355,14 @@ def _lineage(read: _Read) -> tuple[Said, list[Finding]]:
         "code_commit": _tagged(read, "code_commit"),
         "training_entrypoint": _tagged(read, "training_entrypoint"),
         "dataset_reference": reference,
-        "artifact_uri": artifacts,
+        "artifact_uri": _first(*artifacts),
         "dataset_inputs": Known(sets, Origin.RUN, "inputs.dataset_inputs") if sets else Known(),
         "logged_model_id": _first(
             read.words(Origin.MODEL_VERSION, read.version, "model_id"),
             read.words(Origin.LOGGED_MODEL, logged, "model_id", "info."),
             _named_model(read),
         ),
-    }, [*inputs.findings, *found]
+    }, list(inputs.findings)
 
 
 def _named_model(read: _Read) -> Known:
@@ -417,6 +411,12 @@ def _odd_times(said: Said) -> list[Finding]:
         if begin is not None and end is not None and end < begin:
             made.append(Finding("timestamp_odd", f"{then} lies before {first}"))
     return made
+
+
+def _withheld(said: Said) -> list[Finding]:
+    """A finding for each text that held a secret, by where it was read."""
+    where = dict.fromkeys(known.key for known in said.values() if known.fault == _WITHHELD)
+    return [Finding("secret_withheld", f"{key} holds what seems to be a secret") for key in where]
 
 
 def _claims(said: Said) -> list[Finding]:

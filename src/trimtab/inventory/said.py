@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from trimtab.artifacts.redaction import shown
+from trimtab.artifacts.redaction import WITHHELD, shown
 from trimtab.inventory.record import CLAIMS, Finding, Known, Origin, Stage
 from trimtab.inventory.tagmap import TagMap
-from trimtab.inventory.tags import REDACTED, Kept
+from trimtab.inventory.tags import Kept
 
 _EXPOSURE = (Stage.PRODUCTION, Stage.STAGING, Stage.DEVELOPMENT, Stage.ARCHIVED)
 """The most exposed first; what is archived is least so, and only where nothing else is said."""
@@ -99,12 +99,12 @@ def _conflict(name: str, told: Sequence[Known]) -> list[Finding]:
 
 
 def _read(name: str, key: str, said: str, kept: Kept, origin: Origin, tag_map: TagMap) -> Known:
-    value = None if said == REDACTED else _coerced(name, said, tag_map)
+    value = None if said == WITHHELD else _coerced(name, said, tag_map)
     return Known(
         value=value,
         origin=origin,
         key=f"tags.{key}",
-        coerced_from=None if said == REDACTED or value == said else said,
+        coerced_from=None if said == WITHHELD or value == said else said,
         fault=kept.faults.get(key),
         claim=name in CLAIMS,
     )

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from trimtab.artifacts.redaction import shown
+from trimtab.artifacts.redaction import WITHHELD, shown
 from trimtab.inventory.coerce import folded
 from trimtab.inventory.record import Record
 from trimtab.inventory.tagmap import TAGGABLE, TagMap
-from trimtab.inventory.tags import REDACTED
 
 _ALIKE = 0.8
 """From which share of common letters on an unknown key is taken for a misspelled one."""
@@ -112,7 +111,7 @@ def lint(records: Iterable[Record], tag_map: TagMap) -> list[Lint]:
                 unknown.add([key], record)
         for name, found in used.items():
             keys[name].add(found, record)
-            values[name].add({said[key].strip() for key in found} - {"", REDACTED}, record)
+            values[name].add({said[key].strip() for key in found} - {"", WITHHELD}, record)
         aliases.add(filter(tag_map.seems_a_stage, record.aliases), record)
     made = [found for name in TAGGABLE for found in _of_keys(name, keys[name])]
     made += [*_near_misses(unknown, tag_map), *_of_aliases(aliases)]

@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trimtab.artifacts.redaction import secrets_in, shown
+from trimtab.artifacts.redaction import WITHHELD, secrets_in, shown, without_secrets
 from trimtab.inventory.coerce import Limits, listed, mapping, text
 from trimtab.inventory.record import Finding
 from trimtab.inventory.tagmap import TagMap
-
-REDACTED = "[withheld]"
-"""What stands in the place of a value that seems to be a secret."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def keep(found: Any, whose: str, most: int, tag_map: TagMap, limits: Limits) -> 
     findings: list[Finding] = []
     cut = malformed = 0
     for key, value in _pairs(found):
-        name = text(key, limits.key_chars).value
+        name = name_of(key, limits)
         said = text(value, limits.tag_value_chars)
         if name is None or (said.value is None and said.fault):
             malformed += 1
@@ -52,7 +49,7 @@ def keep(found: Any, whose: str, most: int, tag_map: TagMap, limits: Limits) -> 
         if said.fault:
             faults[name] = said.fault
         if values[name] and (tag_map.is_secret(name) or secrets_in(values[name])):
-            values[name] = REDACTED
+            values[name] = WITHHELD
             faults[name] = "it seems to be a secret, and its value is not kept"
             detail = f"{shown(name)} of the {whose} seems to be a secret; its value is not kept"
             findings.append(Finding("secret_withheld", detail))
@@ -61,6 +58,12 @@ def keep(found: Any, whose: str, most: int, tag_map: TagMap, limits: Limits) -> 
     if malformed:
         findings.append(Finding("malformed", f"{malformed} of the {whose} could not be read"))
     return Kept(values, faults, tuple(findings))
+
+
+def name_of(key: Any, limits: Limits) -> str | None:
+    """The name of a tag, metric or parameter, as it is kept; None: it is none."""
+    read: str | None = text(key, limits.key_chars).value
+    return None if read is None else without_secrets(read)
 
 
 def _pairs(found: Any) -> Iterator[tuple[Any, Any]]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trimtab.artifacts.redaction import secrets_in, shown
+from trimtab.artifacts.redaction import shown
 from trimtab.inventory import uris
 from trimtab.inventory.coerce import Limits, integer, listed, mapping, moment, number, text
 from trimtab.inventory.record import Finding
-from trimtab.inventory.tags import REDACTED
+from trimtab.inventory.tags import name_of
 
 _NAMED_AT_MOST = 5
 
@@ -33,7 +33,7 @@ def metrics(found: Any, now: datetime, limits: Limits) -> Metrics:
     values: dict[str, Mapping[str, Any]] = {}
     cut = malformed = 0
     for key, item in _measured(found):
-        name = text(key, limits.key_chars).value
+        name = name_of(key, limits)
         if name is None:
             malformed += 1
         elif name in values and not _newer(item, values[name]):
@@ -130,15 +130,10 @@ def _dataset(item: Any, limits: Limits) -> Mapping[str, str]:
     for part in ("name", "digest", "source_type", "source"):
         read = text(said.get(part), limits.key_chars).value
         if read:
-            made[part] = _harmless(read)
+            made[part] = uris.without_secrets(read)
     for tag in listed(mapping(item).get("tags")):
         if mapping(tag).get("key") == "mlflow.data.context":
             context = text(mapping(tag).get("value"), limits.key_chars).value
             if context:
-                made["context"] = context
+                made["context"] = uris.without_secrets(context)
     return made
-
-
-def _harmless(said: str) -> str:
-    without = uris.shown(said)
-    return REDACTED if secrets_in(without) else without

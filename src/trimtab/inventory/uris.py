@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from trimtab.artifacts.redaction import WITHHELD, secrets_in
 from trimtab.inventory.coerce import odd_characters
 
 _RUN = re.compile(r"runs:/+([^/?#]+)(?:/|$)")
@@ -26,6 +27,12 @@ def shown(uri: str) -> str:
     if not query:
         return uri if address == uri else address
     return f"{address}?{'[withheld]' if _SIGNED.search(query) else query}"
+
+
+def without_secrets(uri: str) -> str:
+    """The same, and nothing of `uri` at all where it seems to hold another secret."""
+    kept = shown(uri)
+    return WITHHELD if secrets_in(kept) else kept
 
 
 def run_named(uri: str) -> str | None:
