@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trimtab.cli.remote import Because, Json, Most, Remote
+from trimtab.cli.remote import Because, Json, Most, Remote, asking
 
 connect = typer.Typer(
     name="connect",
@@ -15,18 +15,6 @@ connect = typer.Typer(
     no_args_is_help=True,
 )
 
-Url = Annotated[
-    str, typer.Option("--url", envvar="TRIMTAB_URL", help="Address of a control plane.")
-]
-Key = Annotated[
-    str, typer.Option("--key", envvar="TRIMTAB_API_KEY", help="An API key; or", show_envvar=True)
-]
-Token = Annotated[
-    str, typer.Option("--token", envvar="TRIMTAB_TOKEN", help="a bearer token.", show_envvar=True)
-]
-Tenant = Annotated[
-    str, typer.Option("--tenant", envvar="TRIMTAB_TENANT", help="Narrow to this tenant.")
-]
 AsOf = Annotated[
     str | None, typer.Option(help="As it stood then: a moment such as 2026-11-03T00:00:00Z.")
 ]
@@ -36,6 +24,7 @@ Wait = Annotated[
 
 
 @connect.command("mlflow")
+@asking
 def connect_mlflow(
     address: Annotated[
         str, typer.Argument(envvar="MLFLOW_TRACKING_URI", help="The MLflow server.")
@@ -67,10 +56,8 @@ def connect_mlflow(
         typer.Option(help="A network that is not public and may be reached, as 10.2.0.0/16."),
     ] = None,
     wait: Wait = 30.0,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     reason: Because = "connected from the command line",
     as_json: Json = False,
 ) -> None:
@@ -89,20 +76,18 @@ def connect_mlflow(
         headers=header or [],
         networks=network or [],
     )
-    remote = Remote(url, key, token, tenant)
     raise typer.Exit(connect_registry(remote, wanted, wait, reason, as_json=as_json))
 
 
+@asking
 def sync(
     connection: Annotated[
         str | None, typer.Argument(help="Name or id of a connection; else all of them.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything anew.")] = False,
     wait: Wait = 30.0,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     reason: Because = "asked from the command line",
     as_json: Json = False,
 ) -> None:
@@ -110,11 +95,11 @@ def sync(
     nothing could."""
     from trimtab.cli.connecting import sync_registries
 
-    remote = Remote(url, key, token, tenant)
     code = sync_registries(remote, connection, wait, reason, full=full, as_json=as_json)
     raise typer.Exit(code)
 
 
+@asking
 def inventory(
     connection: Annotated[str | None, typer.Option(help="Name or id of a connection.")] = None,
     text: Annotated[str | None, typer.Option(help="A part of the model's name.")] = None,
@@ -136,10 +121,8 @@ def inventory(
         typer.Option("-o", "--output", help="A file instead: .csv, .json or .parquet."),
     ] = None,
     limit: Most = 100,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     as_json: Json = False,
 ) -> None:
     """What connected registries hold, now or as it was."""
@@ -158,13 +141,13 @@ def inventory(
         removed=removed,
         as_of=moment(as_of),
     )
-    remote = Remote(url, key, token, tenant)
     if output is not None:
         export(remote, filters, output)
     else:
         show(remote, filters, limit=limit, as_json=as_json)
 
 
+@asking
 def record(
     model: Annotated[str, typer.Argument(help="Name of the model in its registry.")],
     version: Annotated[int, typer.Argument(help="Number of the version.")],
@@ -177,17 +160,14 @@ def record(
     history: Annotated[
         bool, typer.Option("--history", help="What happened to it, newest first.")
     ] = False,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     as_json: Json = False,
 ) -> None:
     """One version that a registry holds: every field, and where it was read."""
     from trimtab.cli.inventoried import show_history, show_record, write_card
     from trimtab.cli.models import moment
 
-    remote = Remote(url, key, token, tenant)
     at = moment(as_of)
     if card is not None:
         write_card(remote, model, version, connection, card, as_of=at)
@@ -197,6 +177,7 @@ def record(
         show_record(remote, model, version, connection, as_of=at, as_json=as_json)
 
 
+@asking
 def compliance(
     preview: Annotated[
         Path | None,
@@ -204,34 +185,29 @@ def compliance(
             exists=True, dir_okay=False, help="Rules instead: say only what they would change."
         ),
     ] = None,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     as_json: Json = False,
 ) -> None:
     """How the inventory stands by the rules, or what other rules would change."""
     from trimtab.cli.inventoried import show_preview, show_standing
 
-    remote = Remote(url, key, token, tenant)
     if preview is not None:
         show_preview(remote, preview, as_json=as_json)
     else:
         show_standing(remote, as_json=as_json)
 
 
+@asking
 def connections(
     pause: Annotated[str | None, typer.Option(help="Read this one no more.")] = None,
     resume: Annotated[str | None, typer.Option(help="Read this one again.")] = None,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     reason: Because = "from the command line",
     as_json: Json = False,
 ) -> None:
     """Registries that are connected, how reading them goes; pause or resume one."""
     from trimtab.cli.inventoried import show_connections
 
-    remote = Remote(url, key, token, tenant)
     show_connections(remote, pause=pause, resume=resume, reason=reason, as_json=as_json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -55,28 +57,49 @@ class Remote:
         )
 
 
+def asking(
+    command: Callable[..., None], *, address: str = "Address of a control plane."
+) -> Callable[..., None]:
+    """The same command with four options in the place of its `remote`: where the control plane
+    is, and who asks. `address` is the help of the first."""
+    options = {
+        "url": typer.Option("--url", envvar="TRIMTAB_URL", help=address),
+        "key": typer.Option(
+            "--key", envvar="TRIMTAB_API_KEY", help="An API key; or", show_envvar=True
+        ),
+        "token": typer.Option(
+            "--token", envvar="TRIMTAB_TOKEN", help="a bearer token.", show_envvar=True
+        ),
+        "tenant": typer.Option("--tenant", envvar="TRIMTAB_TENANT", help="Narrow to this tenant."),
+    }
+    taken: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if parameter.annotation is Remote:
+            taken += (
+                parameter.replace(name=name, annotation=Annotated[str, option], default="")
+                for name, option in options.items()
+            )
+        else:
+            taken.append(parameter)
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        remote = Remote(*(given.pop(name) for name in options))
+        command(remote=remote, **given)
+
+    called.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in taken}
+    return called
+
+
 def noun(name: str, about: str) -> typer.Typer:
     """The commands of one noun, all of which take who asks, and where."""
     made = typer.Typer(name=name, help=about, no_args_is_help=True)
 
-    def asks(
-        context: typer.Context,
-        url: Annotated[
-            str, typer.Option(envvar="TRIMTAB_URL", help="Address of the control plane.")
-        ] = "",
-        key: Annotated[
-            str, typer.Option(envvar="TRIMTAB_API_KEY", help="An API key; or", show_envvar=True)
-        ] = "",
-        token: Annotated[
-            str, typer.Option(envvar="TRIMTAB_TOKEN", help="a bearer token.", show_envvar=True)
-        ] = "",
-        tenant: Annotated[
-            str, typer.Option(envvar="TRIMTAB_TENANT", help="Narrow to this tenant.")
-        ] = "",
-    ) -> None:
-        context.obj = Remote(url, key, token, tenant)
+    def asks(context: typer.Context, remote: Remote) -> None:
+        context.obj = remote
 
-    made.callback(help=about)(asks)
+    made.callback(help=about)(asking(asks, address="Address of the control plane."))
     return made
 
 
