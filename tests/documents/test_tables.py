@@ -88,8 +88,6 @@ def test_every_text_goes_through_every_form(text: str) -> None:
     assert len(read_csv(tables.csv_pieces(columns, rows))) == 2
     told = b"".join(tables.json_pieces(columns, rows))
     assert json.loads(told) == [{"t": whole, "s": [whole, whole]}]
-    (line,) = b"".join(tables.json_lines(columns, rows)).decode().removesuffix("\n").split("\n")
-    assert json.loads(line) == {"t": whole, "s": [whole, whole]}
     table = pq.read_table(io.BytesIO(b"".join(tables.parquet_pieces(columns, rows))))
     assert table.to_pylist() == [{"t": whole, "s": [whole, whole]}]
 
@@ -100,7 +98,6 @@ def test_the_number_of_rows_is_that_of_the_rows(amount: int) -> None:
     columns = COLUMNS[:2]
     assert len(read_csv(tables.csv_pieces(columns, rows))) == amount + 1
     assert json.loads(b"".join(tables.json_pieces(columns, rows))) == rows
-    assert len(b"".join(tables.json_lines(columns, rows)).splitlines()) == amount
     found = pq.read_table(io.BytesIO(b"".join(tables.parquet_pieces(columns, rows))))
     assert found.to_pylist() == rows
 
@@ -123,16 +120,14 @@ def test_the_schema_is_that_of_the_columns(rows: list[dict[str, Any]]) -> None:
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_refused(kind: Kind, value: object) -> None:
-    for form in (tables.csv_pieces, tables.json_pieces, tables.json_lines, tables.parquet_pieces):
+    for form in (tables.csv_pieces, tables.json_pieces, tables.parquet_pieces):
         with pytest.raises(InvalidInput, match="the column c") as refused:
             list(form((Column("c", kind),), [{"c": value}]))
         assert refused.value.field == "c"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "form", [tables.csv_pieces, tables.json_pieces, tables.json_lines, tables.parquet_pieces]
-)
+@pytest.mark.parametrize("form", [tables.csv_pieces, tables.json_pieces, tables.parquet_pieces])
 def test_many_rows_are_never_held_at_once(form: Any) -> None:
     """100,000 rows, of which one batch is in memory."""
     row = {"name": "a model of some length " * 4, "version": 1, "auc": 0.5, "aliases": ["a"]}

@@ -13,7 +13,7 @@ from trimtab.inventory.compliance import Outcome, evaluate
 from trimtab.inventory.evidence import with_inspection
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import Record
-from trimtab.inventory.rulebook import default_rulebook
+from trimtab.inventory.rulebook import default_text, load_rulebook
 from trimtab.inventory.source import Details, Fault, Part
 
 SLOW = "too slow"
@@ -24,7 +24,7 @@ def entry(record: Record, inspection: str | None = None) -> Entry:
 
 
 def outcome(record: Record, rule: str) -> Outcome:
-    results = evaluate(record, default_rulebook(), (), made.NOW).results
+    results = evaluate(record, load_rulebook(default_text()), (), made.NOW).results
     return next(result.outcome for result in results if result.rule == rule)
 
 

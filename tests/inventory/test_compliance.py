@@ -1,11 +1,10 @@
-"""The rules of rulebook 1, each just below and just above; waivers, readiness, previews."""
+"""The rules of rulebook 1, each just below and just above; waivers, previews."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from datetime import datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,17 @@ from trimtab.inventory.compliance import (
     Outcome,
     evaluate,
     preview,
-    readiness,
 )
 from trimtab.inventory.evidence import with_inspection
 from trimtab.inventory.record import Record
-from trimtab.inventory.rulebook import Framework, Rulebook, default_rulebook, load_rulebook
+from trimtab.inventory.rulebook import Framework, Rulebook, default_text, load_rulebook
 from trimtab.inventory.source import Details, Fault, Part, SourceFile
 from trimtab.inventory.waivers import Waiver, demand_waiver
 from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.ids import PersonId, TenantId
 
-TEXT = (
-    (resources.files("trimtab.inventory") / "data" / "rulebook.yaml").read_bytes().decode("utf-8")
-)
-BOOK = default_rulebook()
+TEXT = default_text()
+BOOK = load_rulebook(TEXT)
 PASS, FAIL, UNKNOWN, NONE, WAIVED = (
     Outcome.PASS,
     Outcome.FAIL,
@@ -306,15 +302,6 @@ def test_a_waiver_that_may_not_be_is_refused(more: dict[str, Any], field: str) -
         demand_waiver(waiver(**more), BOOK)
     assert caught.value.field == field
     assert caught.value.remedy
-
-
-def test_readiness_counts_and_takes_no_share() -> None:
-    records = [at(PRODUCTION, **PII), at(PRODUCTION, **PII, **DONE)]
-    found = readiness(evaluate(record, BOOK, (), made.NOW) for record in records)
-    assert [one.framework for one in found] == list(Framework)
-    gdpr = next(one for one in found if one.framework is Framework.GDPR)
-    assert (gdpr.passed, gdpr.gaps, gdpr.waived, gdpr.unknown) == (3, 1, 0, 0)
-    assert gdpr.rules_with_gaps == ("privacy-assessed",)
 
 
 def edited(old: str, new: str) -> Rulebook:

@@ -95,16 +95,6 @@ def json_pieces(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[byte
     yield b"[]\n" if before == "[\n" else b"\n]\n"
 
 
-def json_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
-    """One JSON object a line.
-
-    Raises:
-        InvalidInput: as `csv_pieces`.
-    """
-    for piece in _groups(rows):
-        yield "".join(_json(columns, row) + "\n" for row in piece).encode()
-
-
 def parquet_pieces(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
     """A Parquet file whose schema follows from the columns alone, whatever the rows hold.
 

@@ -6,7 +6,7 @@ is kept.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -191,29 +191,6 @@ class Readiness:
     waived: int = 0
     unknown: int = 0
     rules_with_gaps: tuple[str, ...] = ()
-
-
-def readiness(evaluations: Iterable[Evaluation]) -> tuple[Readiness, ...]:
-    """What the evaluations come to for each framework, in the order of their names."""
-    counts: dict[Framework, Counter[Outcome]] = {name: Counter() for name in Framework}
-    gaps: dict[Framework, set[str]] = defaultdict(set)
-    for evaluation in evaluations:
-        for result in evaluation.results:
-            for framework in {said.framework for said in result.regulations}:
-                counts[framework][result.outcome] += 1
-                if result.outcome is Outcome.FAIL:
-                    gaps[framework].add(result.rule)
-    return tuple(
-        Readiness(
-            framework=framework,
-            passed=found[Outcome.PASS],
-            gaps=found[Outcome.FAIL],
-            waived=found[Outcome.WAIVED],
-            unknown=found[Outcome.INCONCLUSIVE],
-            rules_with_gaps=tuple(sorted(gaps[framework])),
-        )
-        for framework, found in counts.items()
-    )
 
 
 @dataclass(frozen=True)

@@ -158,15 +158,6 @@ def every(reading: Reading, *, tenant: TenantId | None = None) -> Iterator[Conne
         after = page[-1].id
 
 
-def named(reading: Reading, name: str, tenant: TenantId | None) -> Connection | None:
-    """The connection of this name that a tenant, or the fleet, has."""
-    query = sa.select(CONNECTIONS).where(
-        CONNECTIONS.c.name == name, CONNECTIONS.c.tenant.is_not_distinct_from(tenant)
-    )
-    row = reading.row(query)
-    return None if row is None else _connection(row)
-
-
 def add_sync(work: Work, sync: Sync, because: SyncStarted) -> Sync:
     """Keep a cycle that begins."""
     work.create(SYNCS, _sync_row(sync), because=because)

@@ -1,9 +1,7 @@
-"""What a version was made from, and where it went: edges between pinned things, and walks."""
+"""What a version was made from, and where it went: edges between pinned things."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,15 +35,6 @@ class Relation(StrEnum):
     """A version stands in a stage, or under an alias."""
 
 
-class Direction(StrEnum):
-    """Which way to walk."""
-
-    UP = "up"
-    """To what it came from."""
-    DOWN = "down"
-    """To what came of it."""
-
-
 @dataclass(frozen=True, order=True)
 class Node:
     """A thing that does not change: a data set by its digest, a version by its number. `label`
@@ -54,11 +43,6 @@ class Node:
     kind: Kind
     id: str
     label: str = ""
-
-    @property
-    def key(self) -> tuple[Kind, str]:
-        """What tells it from others."""
-        return self.kind, self.id
 
 
 @dataclass(frozen=True, order=True)
@@ -100,41 +84,6 @@ def edges(record: Record) -> list[Edge]:
     return made + [
         Edge(version, Relation.PLACED, place, said) for place, said in _placements(record)
     ]
-
-
-def walk(
-    graph: Iterable[Edge], start: Node, direction: Direction, max_depth: int
-) -> tuple[Edge, ...]:
-    """The edges that are met from `start` on, the nearest first, each once.
-
-    Args:
-        graph: The edges of as many records as there are.
-        start: Where to begin; only its kind and id count.
-        direction: Up or down.
-        max_depth: How many edges away from `start` at most; loops end by themselves.
-    """
-    beside: Mapping[tuple[Kind, str], list[Edge]] = _beside(graph, direction)
-    depths = {start.key: 0}
-    waiting = deque([start.key])
-    met: dict[Edge, None] = {}
-    while waiting:
-        here = waiting.popleft()
-        if depths[here] == max_depth:
-            continue
-        for edge in beside.get(here, ()):
-            met[edge] = None
-            beyond = (edge.start if direction is Direction.UP else edge.end).key
-            if beyond not in depths:
-                depths[beyond] = depths[here] + 1
-                waiting.append(beyond)
-    return tuple(met)
-
-
-def _beside(graph: Iterable[Edge], direction: Direction) -> Mapping[tuple[Kind, str], list[Edge]]:
-    beside: dict[tuple[Kind, str], list[Edge]] = defaultdict(list)
-    for edge in sorted(set(graph)):
-        beside[(edge.end if direction is Direction.UP else edge.start).key].append(edge)
-    return beside
 
 
 def _produced(record: Record, run: Node, version: Node) -> list[Edge]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,12 +138,6 @@ def load_rulebook(text: str, source: str = "rulebook.yaml") -> Rulebook:
         max_waiver_days=shape.waivers.max_days,
         rules=tuple(_rule(document, number, rule) for number, rule in enumerate(shape.rules)),
     )
-
-
-@functools.cache
-def default_rulebook() -> Rulebook:
-    """The rulebook that comes with Trimtab."""
-    return load_rulebook(default_text(), "rulebook.yaml")
 
 
 def default_text() -> str:

@@ -10,7 +10,6 @@ from trimtab.audit.work import Reading
 from trimtab.inventory import connection_store, service, store
 from trimtab.inventory.connection_store import State
 from trimtab.inventory.model import Connection, Entry, Placement, Sync
-from trimtab.inventory.record import Stage
 from trimtab.inventory.store import Filter, Tally
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotFound
@@ -43,7 +42,7 @@ class ConnectionView:
 
 @dataclass(frozen=True)
 class Move:
-    """What happened to a version, as far as it was seen: between `not_before` and `at`.
+    """What happened to a version, as far as it was seen: `at` is when.
 
     `before` None: it was seen for the first time. `fields` are those that changed; `what` is
     `added`, `moved`, `changed`, `inspected`, `removed` or `returned`.
@@ -108,14 +107,6 @@ def tally(
 ) -> Tally:
     """Counts of what `inventory` lists."""
     return store.tally(reading, wanted, tenant=actor.tenant, moment=moment)
-
-
-def in_production(
-    reading: Reading, actor: Actor, *, moment: datetime | None = None, limit: int = 1000
-) -> list[Entry]:
-    """What stands in production, or stood there."""
-    wanted = Filter(stage=Stage.PRODUCTION)
-    return inventory(reading, actor, wanted, moment=moment, limit=limit)
 
 
 def record(

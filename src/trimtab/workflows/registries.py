@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -130,8 +129,3 @@ def tag_map_of(connection: Connection) -> TagMap:
     if connection.tag_map is None:
         return default_tag_map()
     return adapted(connection.tag_map)
-
-
-def secret_folder(settings: Settings) -> Path:
-    """Where secrets of connections are put, for whoever asks."""
-    return secrets_of(settings).folder
