@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
-from pydantic import ValidationError
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, whose
@@ -20,7 +19,6 @@ from trimtab.inventory.compliance import Evaluation
 from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Stage
 from trimtab.inventory.store import Filter
-from trimtab.kernel.errors import InvalidInput
 from trimtab.kernel.events import plain
 from trimtab.registry.model import Version
 from trimtab.sdk import shapes
@@ -219,7 +217,7 @@ def hand_over(
 ) -> shapes.HandedOver:
     """Fetch the very bytes that were inspected from a registry, and take them in as if they had
     been uploaded: stored, inspected, signed, checked. Nothing that its tags claim counts."""
-    body = _handed(metadata)
+    body = strict.read_part(shapes.NewHandOver, metadata, field="metadata")
     request.state.version = body.version  # a refusal names it
     tenant = whose(actor, body)
     with parts.records.look() as reading:
@@ -256,17 +254,6 @@ def hand_over(
         then=tell,
     )
     return told[-1]
-
-
-def _handed(text: str) -> shapes.NewHandOver:
-    try:
-        return shapes.NewHandOver.model_validate(
-            strict.read_json(text.encode(errors="surrogatepass"), field="metadata")
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(("metadata", *(str(part) for part in first["loc"])))
-        raise InvalidInput(f"{where}: {shapes.said(first['msg'])}", field=where) from None
 
 
 def _place(text: str) -> tuple[str, int, str]:

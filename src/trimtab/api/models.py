@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, File, Form, Query, Request, UploadFile
-from pydantic import ValidationError
 
-from trimtab.api import problems, strict
+from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, whose
 from trimtab.api.paging import LongPages, Pages, whole
 from trimtab.api.repeats import Repeats
 from trimtab.audit.work import Work
 from trimtab.checks import store as check_store
 from trimtab.identity.reach import demand_grant
-from trimtab.kernel.errors import InvalidInput, NotFound
+from trimtab.kernel.errors import NotFound
 from trimtab.kernel.ids import Digest
 from trimtab.policies.risk import Criticality, EnvironmentCap, RiskFacts
 from trimtab.registry.model import Feature, Model, TrainingTrigger, Version
@@ -143,7 +142,7 @@ def upload(
     tuning or more data, PATCH for other data. The same again gives the version there is;
     anything else under the same number is a conflict, which names the first difference.
     """
-    body = _metadata(metadata)
+    body = strict.read_part(shapes.NewVersion, metadata, field="metadata")
     request.state.version = body.version  # a refusal names it
     tenant = whose(actor, body)
     with parts.records.look() as reading:
@@ -244,14 +243,3 @@ def _model(record: ModelRecord) -> shapes.ModelShape:
 
 def _version(record: VersionRecord) -> shapes.VersionShape:
     return shapes.VersionShape.model_validate({**vars(record), **vars(record.version)})
-
-
-def _metadata(text: str) -> shapes.NewVersion:
-    try:
-        return shapes.NewVersion.model_validate(
-            strict.read_json(text.encode(errors="surrogatepass"), field="metadata")
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(("metadata", *(str(part) for part in first["loc"])))
-        raise InvalidInput(f"{where}: {problems.said(first['msg'])}", field=where) from None

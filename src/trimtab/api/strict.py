@@ -9,18 +9,21 @@ believes was heard.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Form
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from trimtab.api import repeats
-from trimtab.api.problems import UnsupportedMedia
+from trimtab.api.problems import UnsupportedMedia, said
 from trimtab.artifacts import strictjson
 from trimtab.artifacts.strictjson import NotStrict
 from trimtab.kernel.errors import InvalidInput, TrimtabError
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 MAX_JSON_BYTES = 1 << 20
 """Largest body of JSON. It is read before anybody is known, and every value in it is looked
@@ -169,6 +172,20 @@ def read_json(text: bytes, *, field: str = "") -> Any:
         raise InvalidInput(
             f"{place[:200]}: {error.what}", field=place[:200], remedy=_REMEDY
         ) from None
+
+
+def read_part(kind: type[Shape], text: str, *, field: str) -> Shape:
+    """What a part of a form, sent as `field`, says in JSON.
+
+    Raises:
+        InvalidInput: it is not JSON as we take it, or not of this shape; the place is named.
+    """
+    try:
+        return kind.model_validate(read_json(text.encode(errors="surrogatepass"), field=field))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join((field, *(str(part) for part in first["loc"])))
+        raise InvalidInput(f"{where}: {said(first['msg'])}", field=where) from None
 
 
 def router(prefix: str = "", *, tag: str) -> APIRouter:
