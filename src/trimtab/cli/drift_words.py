@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import math
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
+
+from trimtab.kernel import signs
 
 LONG = 60
 """Characters of a name that are shown; more of it stands in its title."""
@@ -14,7 +15,6 @@ LONG = 60
 _LONG_TITLE = 400
 _THIN = "\u202f"
 _MINUS = "\u2212"
-_JOINERS = "\u200c\u200d"  # parts of words and of emoji
 _WORDS = {
     "pass": ("same", "disc", "good"),
     "fail": ("moved", "triangle", "bad"),
@@ -31,23 +31,10 @@ _SEVERITY = {
 def plain(text: str) -> str:
     """A text of strangers on one line: what cannot be seen is shown by a sign, and what turns
     the direction of writing by its code."""
-    shown = "".join(_seen(sign) for sign in text)
+    shown = "".join(map(signs.seen, text))
     inner = shown.strip(" ")
     lead = len(shown) - len(shown.lstrip(" "))
     return "␣" * lead + inner + "␣" * (len(shown) - lead - len(inner))
-
-
-def _seen(sign: str) -> str:
-    if sign in "\n\r\u2028\u2029":
-        return "↵"
-    if sign == "\t":
-        return "⇥"
-    kind = unicodedata.category(sign)
-    if kind in {"Cc", "Cs"}:
-        return "\ufffd"
-    if kind == "Zs":
-        return " "
-    return f"⟨{ord(sign):04X}⟩" if kind == "Cf" and sign not in _JOINERS else sign
 
 
 def short(text: str, length: int = LONG) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trimtab.documents.card import Library, Metric, Source
+from trimtab.kernel import signs
 from trimtab.kernel.clock import iso
 
 LONG = 600
 """Characters of a text that are shown; the whole of it stands in the JSON."""
 
-_JOINERS = "\u200c\u200d"  # parts of words and of emoji
-_LINES = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_LINES = "\v\f\x1c\x1d\x1e\x85"  # what else ends a line, as `str.splitlines` has it
 _STACKED = re.compile("([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{4})"
                       "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]+")  # fmt: skip
 """More marks on one letter than any writing has: they would run over their neighbours."""
@@ -40,16 +40,7 @@ def seen(text: str, length: int = LONG) -> str:
 def _sign(sign: str) -> str:
     if sign in _LINES:
         return "↵"
-    if sign == "\t":
-        return "⇥"
-    kind = unicodedata.category(sign)
-    if kind in {"Cc", "Cs"}:
-        return "\ufffd"
-    if kind == "Zs":
-        return " "
-    if kind == "Cn" or (kind == "Cf" and sign not in _JOINERS):
-        return f"⟨{ord(sign):04X}⟩"
-    return sign
+    return signs.coded(sign) if unicodedata.category(sign) == "Cn" else signs.seen(sign)
 
 
 def encodable(text: str) -> str:
