@@ -69,6 +69,13 @@ def test_an_inventory_by_one_command(tmp_path: Path, mlflow3: Server) -> None:
     assert shown["fields"]["identity"]["owner"]["value"] == one["owner"]
     table = trimtab(home, "record", *version)
     assert "nobody says" in table.stdout
+    values = [known["value"] for group in shown["fields"].values() for known in group.values()]
+    texts = [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    long = [text for text in texts if len(text) > 100]
+    assert long
+    for text in long:
+        assert f"… ({len(text):,} characters; --json has them all)" in table.stdout
+        assert text not in table.stdout
     history = told(trimtab(home, "record", *version, "--history", "--json"))
     assert history[-1]["what"] == "added"
 

@@ -281,8 +281,9 @@ def _value(known: FieldShape) -> str:
         return f"nobody says ({told(known.fault)})" if known.fault else "nobody says"
     value = known.value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-    return told(cut)
+    if len(text) <= _LONGEST:
+        return told(text)
+    return f"{told(text[:_LONGEST])}… ({len(text):,} characters; --json has them all)"
 
 
 def _source(known: FieldShape) -> str:
