@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -81,11 +82,14 @@ def _come_and_go(control: ControlPlane) -> None:
         sent("/account", "/logout", {})
 
 
-def test_help_names_every_command(tmp_path: Path) -> None:
+def test_help_names_every_command_and_those_that_are_needed_first_first(tmp_path: Path) -> None:
     said = run(tmp_path / "home", "--help")
     assert said.returncode == 0
+    named = re.findall(r"^│ ([a-z]+) ", said.stdout, re.MULTILINE)
     for command in ("serve", "migrate", "token", "health", "config", "audit", "policy"):
-        assert command in said.stdout
+        assert command in named
+    needed = ["demo", "drift", "serve", "connect", "inventory", "models", "health", "migrate"]
+    assert [name for name in named if name in needed] == needed
 
 
 def test_a_command_that_is_none_says_so(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
-"""The commands of `trimtab`, in the order in which a newcomer meets them."""
+"""The commands of `trimtab`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from trimtab.cli.approvals import approvals
 from trimtab.cli.incidents import incidents
@@ -14,8 +15,48 @@ from trimtab.cli.models import models, versions
 from trimtab.cli.rollouts import rollouts
 from trimtab.kernel import garbage
 
+PANELS = {
+    "Begin": ("demo", "drift", "profile", "serve"),
+    "Registries that you have": (
+        "connect",
+        "inventory",
+        "record",
+        "compliance",
+        "sync",
+        "connections",
+    ),
+    "Models": ("models", "versions", "approvals", "rollouts", "incidents"),
+    "The control plane": (
+        "health",
+        "token",
+        "config",
+        "policy",
+        "audit",
+        "work",
+        "gateway",
+        "migrate",
+    ),
+}
+"""The commands in the order in which one comes to need them."""
+
+
+class InPanels(TyperGroup):
+    """Commands that help shows as `PANELS` has them."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        there, self.commands = self.commands, {}
+        for panel, names in PANELS.items():
+            for name in names:
+                command = self.commands[name] = there.pop(name)
+                assert isinstance(command, TyperCommand | TyperGroup)
+                command.rich_help_panel = panel
+        assert not there, f"in no panel: {', '.join(there)}"
+
+
 app = typer.Typer(
     name="trimtab",
+    cls=InPanels,
     help="Decide which model may carry production traffic, watch it, explain it, repair it, "
     "and prove every decision.",
     no_args_is_help=True,
