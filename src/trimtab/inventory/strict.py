@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trimtab.kernel.errors import InvalidInput
-from trimtab.policies.reading import Document, Path, dotted, refusal
+from trimtab.policies.reading import Document, Path, dotted, refusal, said_of
 
 
 class Strict(BaseModel):
@@ -59,18 +59,9 @@ def _explained(shape: type[Strict], document: Document, error: ValidationError) 
     # An unknown key goes before a missing one: it is mostly the same key, misspelled.
     first = min(faults, key=lambda fault: fault["type"] == "missing")
     path: Path = tuple(first["loc"])
-    name = dotted(path) or "the document"
-    remedy = None
-    match first["type"]:
-        case "extra_forbidden":
-            near = nearest(str(path[-1]), _keys_at(shape, path[:-1]))
-            what, remedy = f"{name} is not a key; the nearest is {near!r}", f"Use {near!r}."
-        case "missing":
-            what, remedy = f"{name} is missing", f"Give {str(path[-1])!r} a value."
-        case _:
-            given = repr(first["input"])
-            given = given if len(given) <= 60 else given[:60] + "..."
-            what = f"{name} {first['msg'].removeprefix('Input ')}, but is {given}"
+    what, remedy = said_of(
+        first, "the document", lambda: nearest(str(path[-1]), _keys_at(shape, path[:-1]))
+    )
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return refusal(document.source, document.place(path), what + more, dotted(path), remedy)
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from trimtab.kernel.errors import InvalidInput, NotFound
 from trimtab.policies.model import Policy, TierPolicy
 from trimtab.policies.monotone import falls
-from trimtab.policies.reading import Document, Path, Value, dotted, read, refusal
+from trimtab.policies.reading import Document, Path, Value, dotted, read, refusal, said_of
 from trimtab.policies.schema import slice_at
 
 INHERITS = "inherits"
@@ -146,7 +146,7 @@ def _explained(document: Document, error: ValidationError) -> InvalidInput:
     first = faults[0]
     others = len({_position(document, fault) for fault in faults}) - 1
     path = tuple(first["loc"])
-    what, remedy = _words(path, first)
+    what, remedy = said_of(first, "the policy", lambda: _nearest(path))
     more = f" (and {others} more)" if others else ""
     return refusal(document.source, document.place(path), what + more, dotted(path), remedy)
 
@@ -154,23 +154,6 @@ def _explained(document: Document, error: ValidationError) -> InvalidInput:
 def _position(document: Document, fault: Any) -> tuple[int, int]:
     place = document.place(tuple(fault["loc"]))
     return place.line, place.column
-
-
-def _words(path: Path, fault: Any) -> tuple[str, str | None]:
-    name = dotted(path) or "the policy"
-    match fault["type"]:
-        case "extra_forbidden":
-            nearest = _nearest(path)
-            return f"{name} is not a key; the nearest is {nearest!r}", f"Use {nearest!r}."
-        case "missing":
-            return f"{name} is missing", f"Give {str(path[-1])!r} a value."
-        case "value_error":
-            return f"{name}: {fault['ctx']['error']}", None
-        case _:
-            given = repr(fault["input"])
-            given = given if len(given) <= 60 else given[:60] + "..."
-            expected = fault["msg"].removeprefix("Input ")
-            return f"{name} {expected}, but is {given}", None
 
 
 def _nearest(path: Path) -> str:

@@ -8,6 +8,7 @@ eight, `1:30` as ninety and `on` as true.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
@@ -72,6 +73,30 @@ def refusal(
 ) -> InvalidInput:
     """The error for something wrong at `place`: `source:line:column: what`."""
     return InvalidInput(f"{source}:{place.line}:{place.column}: {what}", field=name, remedy=remedy)
+
+
+def said_of(fault: Any, whole: str, nearest: Callable[[], str]) -> tuple[str, str | None]:
+    """A fault that validation found, in our words, and what to do about it.
+
+    Args:
+        fault: As pydantic tells of it.
+        whole: What the document is called where no part of it is at fault.
+        nearest: Of the keys that may stand there, that which looks most like the one at fault.
+    """
+    path: Path = tuple(fault["loc"])
+    name = dotted(path) or whole
+    match fault["type"]:
+        case "extra_forbidden":
+            near = nearest()
+            return f"{name} is not a key; the nearest is {near!r}", f"Use {near!r}."
+        case "missing":
+            return f"{name} is missing", f"Give {str(path[-1])!r} a value."
+        case "value_error":
+            return f"{name}: {fault['ctx']['error']}", None
+        case _:
+            given = repr(fault["input"])
+            given = given if len(given) <= 60 else given[:60] + "..."
+            return f"{name} {fault['msg'].removeprefix('Input ')}, but is {given}", None
 
 
 def read(text: str, source: str, budget: Budget | None = None) -> Document:
