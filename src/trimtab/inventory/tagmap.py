@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from trimtab.inventory.coerce import folded
-from trimtab.inventory.record import Stage
+from trimtab.inventory.record import GROUPS, Group, Stage
 from trimtab.inventory.strict import Strict, demand_name, shaped
 from trimtab.policies.reading import Document, read
 
@@ -24,12 +24,7 @@ TAGGABLE: tuple[str, ...] = (
     "code_commit",
     "training_entrypoint",
     "dataset_reference",
-    "risk_category",
-    "regulatory_scope",
-    "data_sensitivity",
-    "privacy_assessment_status",
-    "compliance_approver",
-    "security_assessment_version",
+    *GROUPS[Group.RISK],
 )
 """The fields that are read from tags."""
 
