@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pickle
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tests.artifacts.files import zipped
 
 from trimtab.artifacts.digest import sha256_of
 from trimtab.artifacts.findings import Budget, Result
@@ -21,14 +20,6 @@ from trimtab.artifacts.formats import Format
 from trimtab.artifacts.inspection import Inspection, inspect_file
 
 BUDGET = Budget(max_file_bytes=8 << 20, max_tensor_bytes=16 << 20, max_unpacked_bytes=8 << 20)
-
-
-def zipped(entries: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 def inspected(tmp_path: Path, data: bytes, name: str = "model.onnx") -> Inspection:

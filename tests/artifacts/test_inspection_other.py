@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.artifacts.files import zipped
 
 from trimtab.artifacts.digest import sha256_of
 from trimtab.artifacts.findings import Budget, Result
@@ -101,14 +102,6 @@ def test_an_array_of_objects_is_malicious_and_not_loaded(tmp_path: Path, sentine
         found = inspected(tmp_path, file.getvalue(), "model.npy")
         assert (found.result, found.format) == (Result.MALICIOUS, Format.NUMPY_OBJECT)
     assert not sentinel.exists()
-
-
-def zipped(entries: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 def test_a_pickle_in_a_zip_is_found_whatever_it_is_called(tmp_path: Path) -> None:

@@ -8,26 +8,18 @@ import struct
 import tarfile
 import time
 import tracemalloc
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.artifacts.files import zipped
 from tests.artifacts.test_survey_pickles import BUDGET, Judged, Payload, dumped
 
 from trimtab.artifacts.findings import Budget, Findings, Result
 from trimtab.artifacts.formats import Format
 from trimtab.artifacts.survey import survey_bytes
-
-
-def zipped(entries: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 def safetensors(tensors: dict[str, Any], size: int) -> bytes:
