@@ -14,6 +14,7 @@ from trimtab.cli import drift_pictures as pictures
 from trimtab.cli import drift_words as words
 from trimtab.cli.drift_columns import anchor, calm, card
 from trimtab.cli.drift_course import Course, began, courses, dated, when, where
+from trimtab.documents.page import page
 
 if TYPE_CHECKING:
     from trimtab.monitoring.comparison import Counted
@@ -24,23 +25,7 @@ Told: TypeAlias = Mapping[str, Any]
 CHANGED, CALM, LISTED = 120, 60, 1500
 """Columns that are drawn, and those that are listed; a page of all of them could not be sent."""
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_SHAPES = (
-    ("disc", '<circle cx="6" cy="6" r="5" fill="currentColor"/>'),
-    ("ring", '<circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" '
-     'stroke-width="1.6"/>'),
-    ("half", '<circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" stroke-width="1.6"/>'
-     '<path d="M6 1.8a4.2 4.2 0 0 1 0 8.4z" fill="currentColor"/>'),
-    ("cross", '<path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="2.2" '
-     'stroke-linecap="round"/>'),
-    ("triangle", '<path d="M6 .8l5.4 10H.6z" fill="currentColor"/>'),
-    ("diamond", '<path d="M6 .6l5.4 5.4L6 11.4.6 6z" fill="currentColor"/>'),
-)  # fmt: skip
-_BRAND = (
-    '<svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" '
-    'height="32" rx="7" fill="#0b5566"/><path d="M7 21c4.5-6 9-9 18-9" fill="none" stroke="#fff" '
-    'stroke-width="3" stroke-linecap="round"/><path d="M19 21l6-3.2v6.4z" fill="#9fd8e2"/></svg>'
-)
+_SHAPES = ("disc", "ring", "half", "cross", "triangle", "diamond")
 _TONES = {
     "pass": ("disc", "good"),
     "fail": ("triangle", "bad"),
@@ -74,20 +59,13 @@ def render(told: Told, before: TableProfile, now: TableProfile, parts: Sequence[
         + _reading(told)
         + _again(told)
     )
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        '<meta name="referrer" content="no-referrer">'
-        f"<title>{words.escaped(_headline(told))} · Trimtab</title>"
-        f"<style>{_style()}</style></head><body>"
-        f'<a class="skip" href="#main">To the content</a>{_shapes()}'
-        f'<header class="top"><div><span class="brand">{_BRAND}Trimtab</span>'
-        f'<span class="soft">drift report</span></div></header><main id="main">{body}</main>'
-        "</body></html>\n"
+    return page(
+        f"{words.escaped(_headline(told))} · Trimtab",
+        "drift report",
+        body,
+        sheet=files("trimtab.cli").joinpath("drift_report.css").read_text("utf-8"),
+        shapes=_SHAPES,
     )
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def in_order(features: Mapping[str, Told]) -> list[str]:
@@ -99,18 +77,6 @@ def in_order(features: Mapping[str, Told]) -> list[str]:
         return _RANK.get(told["verdict"], 2), -max(told["nearness"] or 0.0, least)
 
     return sorted(features, key=place)
-
-
-def _style() -> str:
-    sheet = files("trimtab.cli").joinpath("drift_report.css").read_text("utf-8")
-    return " ".join(sheet.split())
-
-
-def _shapes() -> str:
-    symbols = "".join(
-        f'<symbol id="shape-{name}" viewBox="0 0 12 12">{drawn}</symbol>' for name, drawn in _SHAPES
-    )
-    return f'<svg class="shapes" aria-hidden="true">{symbols}</svg>'
 
 
 # -- the verdict -----------------------------------------------------------------------------

@@ -9,29 +9,13 @@ from typing import TypeVar
 
 from trimtab.documents import words
 from trimtab.documents.card import Badge, Card, File, Rule, Section, Shape, Statement, Tone
+from trimtab.documents.page import page
 
 LISTED = 500
 """Rows of a table; the JSON has all of them."""
 
 T = TypeVar("T")
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_RING = '<circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" stroke-width="1.6"/>'
-_SHAPES = {
-    Shape.DISC: '<circle cx="6" cy="6" r="5" fill="currentColor"/>',
-    Shape.RING: _RING,
-    Shape.HALF: f'{_RING}<path d="M6 1.8a4.2 4.2 0 0 1 0 8.4z" fill="currentColor"/>',
-    Shape.CROSS: '<path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="2.2" '
-    'stroke-linecap="round"/>',
-    Shape.TRIANGLE: '<path d="M6 .8l5.4 10H.6z" fill="currentColor"/>',
-    Shape.DASH: '<path d="M1.5 6h9" stroke="currentColor" stroke-width="2.2" '
-    'stroke-linecap="round"/>',
-}
-_BRAND = (
-    '<svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><rect width="32" '
-    'height="32" rx="7" fill="#0b5566"/><path d="M7 21c4.5-6 9-9 18-9" fill="none" stroke="#fff" '
-    'stroke-width="3" stroke-linecap="round"/><path d="M19 21l6-3.2v6.4z" fill="#9fd8e2"/></svg>'
-)
 READING = (
     "Every statement names the place that it was read from. What is marked “claimed” is what "
     "somebody wrote beside the model: it says that they said so, and is no approval. Numbers are "
@@ -57,32 +41,15 @@ def render(card: Card) -> str:
         + _oddities(card)
         + f'<section><h2>How to read this card</h2><p class="soft">{READING}</p></section>'
     )
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        '<meta name="referrer" content="no-referrer">'
-        f"<title>{escape(title)} · model card</title><style>{_style()}</style></head><body>"
-        f'<a class="skip" href="#main">To the content</a>{_symbols()}'
-        f'<header class="top"><div><span class="brand">{_BRAND}Trimtab</span>'
-        f'<span class="soft">model card</span></div></header><main id="main">{body}</main>'
-        f"<footer><p>Made by {_text(card.made_by)} from what was known on "
-        f"{words.moment(card.as_of)}.</p></footer></body></html>\n"
+    made = f"Made by {_text(card.made_by)} from what was known on {words.moment(card.as_of)}."
+    return page(
+        f"{escape(title)} · model card",
+        "model card",
+        body,
+        sheet=files("trimtab.documents").joinpath("card.css").read_text("utf-8"),
+        shapes=Shape,
+        foot=f"<footer><p>{made}</p></footer>",
     )
-    return words.encodable(page)
-
-
-def _style() -> str:
-    return " ".join(files("trimtab.documents").joinpath("card.css").read_text("utf-8").split())
-
-
-def _symbols() -> str:
-    symbols = "".join(
-        f'<symbol id="shape-{name}" viewBox="0 0 12 12">{drawn}</symbol>'
-        for name, drawn in _SHAPES.items()
-    )
-    return f'<svg class="shapes" aria-hidden="true">{symbols}</svg>'
 
 
 def _text(text: str, length: int = words.LONG) -> str:
