@@ -76,11 +76,24 @@ def preview(
 
 
 @router.get("/waivers", summary="Waivers")
-def list_waivers(actor: Reader, parts: PartsOf, pages: Pages) -> shapes.Page[shapes.WaiverShape]:
-    """Every waiver there was, oldest first, expired and revoked ones too."""
-    after = pages.place(actor) or ""
+def list_waivers(
+    actor: Reader,
+    parts: PartsOf,
+    pages: Pages,
+    in_force: Annotated[bool, Query(description="only those that count now, newest first")] = False,
+) -> shapes.Page[shapes.WaiverShape]:
+    """Every waiver there was, oldest first, expired and revoked ones too; with `in_force` those
+    that count now, newest first."""
+    place, tenant = pages.place(actor), actor.tenant
     with parts.records.look() as reading:
-        found = waiver_store.listed(reading, tenant=actor.tenant, after=after, limit=pages.limit)
+        if in_force:
+            found = waiver_store.in_force(
+                reading, reading.now, tenant=tenant, before=place, limit=pages.limit
+            )
+        else:
+            found = waiver_store.listed(
+                reading, tenant=tenant, after=place or "", limit=pages.limit
+            )
     return shapes.Page(
         items=[shapes.WaiverShape.model_validate(one) for one in found],
         next=pages.page(actor, found, lambda one: one.id),

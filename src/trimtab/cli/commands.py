@@ -13,6 +13,7 @@ from trimtab.cli.incidents import incidents
 from trimtab.cli.inventory import compliance, connect, connections, inventory, record, sync
 from trimtab.cli.models import models, versions
 from trimtab.cli.rollouts import rollouts
+from trimtab.cli.waivers import waivers
 from trimtab.kernel import garbage
 
 PANELS = {
@@ -69,7 +70,7 @@ policy = typer.Typer(help="Policies: what is demanded of each tier.")
 app.add_typer(config, name="config")
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
-for noun in (connect, models, versions, approvals, rollouts, incidents):
+for noun in (connect, waivers, models, versions, approvals, rollouts, incidents):
     app.add_typer(noun)
 for command in (sync, connections, inventory, record, compliance):
     app.command()(command)

@@ -99,7 +99,7 @@ def show_record(
     """
     with plane(remote) as found:
         record = found.client.inventory.record(
-            _id_of(found.client, model, version, connection), as_of=as_of
+            id_of(found.client, model, version, connection), as_of=as_of
         )
     if as_json:
         print(json.dumps(record.model_dump(mode="json"), indent=2))
@@ -116,7 +116,7 @@ def show_history(
         NotFound: no registry holds it.
     """
     with plane(remote) as found:
-        record = _id_of(found.client, model, version, connection)
+        record = id_of(found.client, model, version, connection)
         show_rows(
             found.client.inventory.history(record),
             (
@@ -156,7 +156,7 @@ def write_card(
         )
     check_output(output, [], "card")
     with plane(remote) as found:
-        record = _id_of(found.client, model, version, connection)
+        record = id_of(found.client, model, version, connection)
         content = found.client.inventory.card(record, kind, as_of=as_of)
     write(output, content)
 
@@ -232,7 +232,13 @@ def show_preview(remote: Remote, file: Path, *, as_json: bool) -> None:
             print(f"  {change['rule']:<28}{what:<32}{move['versions']:>6}  {examples}")
 
 
-def _id_of(client: Client, model: str, version: int, connection: str | None) -> str:
+def id_of(client: Client, model: str, version: int, connection: str | None) -> str:
+    """The record of a version.
+
+    Raises:
+        NotFound: no registry holds it.
+        InvalidInput: several do.
+    """
     for removed in (False, True):
         wanted = Filters(connection=connection, model=model, removed=removed).sent(client)
         found = [r for r in client.inventory.list(**wanted) if r.version == version]

@@ -107,5 +107,24 @@ def listed(
     return [Granted(**row) for row in reading.rows(query.order_by(WAIVERS.c.id).limit(limit))]
 
 
+def in_force(
+    reading: Reading,
+    now: datetime,
+    *,
+    tenant: TenantId | None = None,
+    before: str | None = None,
+    limit: int = 100,
+) -> list[Granted]:
+    """Waivers that count at `now`, newest first, those before `before`; of one tenant, or all."""
+    query = sa.select(WAIVERS).where(WAIVERS.c.revoked_at.is_(None), WAIVERS.c.expires_at > now)
+    if tenant is not None:
+        query = query.where(WAIVERS.c.tenant == tenant)
+    if before is not None:
+        query = query.where(WAIVERS.c.id < before)
+    return [
+        Granted(**row) for row in reading.rows(query.order_by(WAIVERS.c.id.desc()).limit(limit))
+    ]
+
+
 def _row(waiver: Granted) -> dict[str, Any]:
     return {f.name: getattr(waiver, f.name) for f in dataclasses.fields(waiver)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,3 +73,18 @@ def parse_iso(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
     return moment.astimezone(UTC)
+
+
+def parse_end(text: str) -> datetime:
+    """When something ends that is to last until `text`: a moment, or a day, which is meant as it
+    ends.
+
+    Raises:
+        ValueError: neither a day nor a moment with an offset.
+    """
+    if len(text) != len("2026-11-03"):
+        return parse_iso(text)
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC) + timedelta(days=1)
+    except OverflowError as error:
+        raise ValueError(f"{text} is behind all days") from error

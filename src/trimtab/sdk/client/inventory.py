@@ -184,9 +184,10 @@ class ComplianceNoun(Noun):
         body = {"rulebook": dict(rulebook)}
         return self._wire.post(f"{_COMPLIANCE}/preview", body, shapes.PreviewShape)
 
-    def waivers(self) -> Iterator[shapes.WaiverShape]:
-        """Every waiver there was, oldest first."""
-        return self._wire.pages(f"{_COMPLIANCE}/waivers", shapes.WaiverShape)
+    def waivers(self, *, in_force: bool = False) -> Iterator[shapes.WaiverShape]:
+        """Every waiver there was, oldest first; or those that count now, newest first."""
+        only = {"in_force": True} if in_force else {}
+        return self._wire.pages(f"{_COMPLIANCE}/waivers", shapes.WaiverShape, **_sent(only))
 
     def waive(
         self,
