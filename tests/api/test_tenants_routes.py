@@ -252,6 +252,11 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "POST /connections/{connection}/sync": lambda b: Ask(
         f"/connections/{b.connection}/sync", form=BECAUSE
     ),
+    "POST /inventory/{record}/waive": lambda b: Ask(
+        f"/inventory/{b.record}/waive",
+        form={"rule": "owner-named", "until": "2027-01-01", **BECAUSE},
+    ),
+    "POST /compliance/end": lambda b: Ask("/compliance/end", form={"waiver": b.waiver, **BECAUSE}),
     "POST /access/people": _let_in,
     "POST /access/people/{person}/disable": lambda b: Ask(
         f"/access/people/{b.person}/disable", form=BECAUSE
@@ -308,7 +313,10 @@ UNSHOWN = ("svc_", "ak_", "dep_")
 UNSEEN = ("key", "person", "account", "connection", "record", "waiver")
 """What of the fleet a tenant does not see at all."""
 
-NAMED_WITHIN = {"POST /api/v1/compliance/waivers": "its body names a record"}
+NAMED_WITHIN = {
+    "POST /api/v1/compliance/waivers": "its body names a record",
+    "POST /compliance/end": "its form names a waiver",
+}
 """Routes that name what a tenant does not see at all, elsewhere than in their addresses."""
 
 QUERIES = {
@@ -317,6 +325,8 @@ QUERIES = {
     "/api/v1/inventory/lineage": ("?node=version:x&connection={connection}",),
     "/api/ml/model/latest": ("?model={model}",),
     "/api/ml/model/download": ("?model={model}&version={version}",),
+    "/api/v1/compliance/waivers": ("?limit=1", "?in_force=true"),
+    "/compliance": ("?before={waiver}",),
     "/api/v1/approvals": ("?limit=1",),
     "/api/v1/rollouts": ("?model={model}", "?limit=1"),
     "/api/v1/remediation": ("?limit=1",),

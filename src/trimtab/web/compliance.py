@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from trimtab.audit.work import Reading
-from trimtab.inventory import waiver_store
 from trimtab.inventory.compliance import Readiness
 from trimtab.inventory.rulebook import FRAMEWORKS, Framework, Rule
 from trimtab.inventory.store import Filter, Tally
-from trimtab.inventory.waiver_store import Granted
-from trimtab.web import telling
+from trimtab.web import waivers
 from trimtab.web.inventory import Looking
 from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor
+from trimtab.web.waivers import Waivers
 from trimtab.workflows import cards, inventoried, judging
 from trimtab.workflows.judging import Judge, Standing
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-
-_WAIVERS = 200
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,6 @@ class FrameworkShown:
 
 
 @dataclass(frozen=True)
-class WaiverRow:
-    """A gap that somebody answers for."""
-
-    waiver: Granted
-    title: str
-    by: str
-
-
-@dataclass(frozen=True)
 class CompliancePage:
     """How the inventory stands by its rules."""
 
@@ -65,7 +54,7 @@ class CompliancePage:
     digest: str
     rows: tuple[RuleRow, ...]
     frameworks: tuple[FrameworkShown, ...]
-    waivers: tuple[WaiverRow, ...]
+    waivers: Waivers
     tally: Tally
     now: datetime
 
@@ -81,37 +70,35 @@ class CompliancePage:
 
 
 @router.get("/compliance")
-def compliance_page(request: Request, parts: PartsOf, visitor: Looking) -> Response:
+def compliance_page(
+    request: Request,
+    parts: PartsOf,
+    visitor: Looking,
+    before: Annotated[str | None, Query(max_length=80)] = None,
+) -> Response:
     """By rule and by regulation: what is kept, missing, waived, or cannot be told."""
     judge: Judge = request.app.state.judge
     with parts.records.look() as reading:
-        shown = read(reading, judge, visitor)
+        shown = read(reading, judge, visitor, before or None)
     return page(
         request, "compliance.html", shown, title="Compliance", active="inventory", visitor=visitor
     )
 
 
-def read(reading: Reading, judge: Judge, visitor: Visitor) -> CompliancePage:
+def read(
+    reading: Reading, judge: Judge, visitor: Visitor, before: str | None = None
+) -> CompliancePage:
     """The page, from one look at the records."""
     found = judging.compliance(reading, judge, visitor.actor)
     standing = {one.rule: one for one in found.standing}
     rules = {rule.id: rule for rule in found.rulebook.rules}
     rows = [RuleRow(rule, standing[rule.id], _places(rule)) for rule in found.rulebook.rules]
-    names = telling.names(reading)
-    waivers = [
-        waiver
-        for waiver in waiver_store.listed(reading, tenant=visitor.tenant, limit=_WAIVERS)
-        if waiver.revoked_at is None and waiver.expires_at > reading.now
-    ]
     return CompliancePage(
         version=found.rulebook.version,
         digest=found.rulebook.digest,
         rows=_worst_first(rows),
         frameworks=tuple(_framework(one, rules, standing) for one in found.frameworks),
-        waivers=tuple(
-            WaiverRow(w, _title(rules, w.rule), telling.who(w.granted_by, names))
-            for w in sorted(waivers, key=lambda waiver: waiver.expires_at)
-        ),
+        waivers=waivers.read(reading, visitor, found.rulebook, before),
         tally=inventoried.tally(reading, visitor.actor, Filter()),
         now=reading.now,
     )
@@ -144,7 +131,3 @@ def _worst_first(rows: list[RuleRow]) -> tuple[RuleRow, ...]:
     return tuple(
         sorted(rows, key=lambda row: (-row.standing.gaps, -row.standing.unknown, row.rule.title))
     )
-
-
-def _title(rules: Mapping[str, Rule], rule: str) -> str:
-    return rules[rule].title if rule in rules else rule

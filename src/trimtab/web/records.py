@@ -15,8 +15,9 @@ from trimtab.audit.work import Reading
 from trimtab.documents.card import Card, File, Rule, Tone
 from trimtab.documents.words import seen
 from trimtab.inventory.model import Connection, Entry
+from trimtab.inventory.rulebook import Rulebook
 from trimtab.kernel.clock import iso
-from trimtab.web import record_course, telling, words
+from trimtab.web import record_course, telling, waivers, words
 from trimtab.web.as_of import moment_of
 from trimtab.web.inventory import Looking, download, record_address
 from trimtab.web.record_course import Course
@@ -24,8 +25,10 @@ from trimtab.web.refusals import PageRoute
 from trimtab.web.rendering import page
 from trimtab.web.session import PartsOf, Visitor
 from trimtab.web.telling import Line
+from trimtab.web.waivers import Offer
 from trimtab.workflows import cards, inventoried, lineage, record_cards
 from trimtab.workflows.inventoried import Move
+from trimtab.workflows.judging import Judge
 from trimtab.workflows.lineage import Lineage
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -80,6 +83,7 @@ class RecordPage:
     moment: datetime | None
     as_of: str
     today: str
+    offer: Offer | None
 
     def document(self, form: str) -> str:
         """The card as a file."""
@@ -97,8 +101,9 @@ def record_page(
     request: Request, parts: PartsOf, visitor: Looking, record: str, as_of: AsOf = ""
 ) -> Response:
     """Everything that is known of a version, and where each value was read."""
+    judge: Judge = request.app.state.judge
     with parts.records.look() as reading:
-        shown = read(reading, visitor, record, as_of.strip())
+        shown = read(reading, visitor, judge.rulebook, record, as_of.strip())
     title = f"{seen(shown.card.model, 80)} {shown.card.version}"
     return page(request, "record.html", shown, title=title, active="inventory", visitor=visitor)
 
@@ -121,7 +126,9 @@ def card_file(
     return download(Response(cards.render(card, form), media_type=kind), f"{name}.{ending}")
 
 
-def read(reading: Reading, visitor: Visitor, record_id: str, as_of: str) -> RecordPage:
+def read(
+    reading: Reading, visitor: Visitor, rulebook: Rulebook, record_id: str, as_of: str
+) -> RecordPage:
     """The page, from one look at the records.
 
     Raises:
@@ -150,6 +157,7 @@ def read(reading: Reading, visitor: Visitor, record_id: str, as_of: str) -> Reco
         moment=moment,
         as_of=as_of,
         today=words.day(reading.now),
+        offer=waivers.offer(visitor, view.entry, rulebook, reading.now) if moment is None else None,
     )
 
 

@@ -44,6 +44,8 @@ DONE = {
     "key_revoked": "The key is of no use any more; gateways refuse it with their next table.",
     "stopped": "The kill switch is set: no remedy begins there until a person clears it.",
     "cleared": "The kill switch is cleared: remedies may be asked for again.",
+    "waived": "Somebody answers for the gap now: you.",
+    "waiver_ended": "The waiver counts no more. What it was about is judged anew soon.",
     "asked": "It is read as soon as there is somebody to do it.",
     "verified": "The ledger was read from the first entry to the last.",
 }

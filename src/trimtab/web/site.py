@@ -24,6 +24,7 @@ from trimtab.web import (
     rollouts,
     switches,
     versions,
+    waivers,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -39,6 +40,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     records.router,
     connections.router,
     compliance.router,
+    waivers.router,
     audit.router,
     account.router,
     access.router,
