@@ -174,6 +174,9 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "PATCH /api/v1/connections/{connection}": lambda b: Ask(
         f"/api/v1/connections/{b.connection}", json={"auth": {"kind": "none"}, **BECAUSE}
     ),
+    "DELETE /api/v1/connections/{connection}": lambda b: Ask(
+        f"/api/v1/connections/{b.connection}?reason=because+of+it"
+    ),
     "POST /api/v1/connections/{connection}/pause": lambda b: _connection(b, "pause"),
     "POST /api/v1/connections/{connection}/resume": lambda b: _connection(b, "resume"),
     "POST /api/v1/connections/{connection}/sync": lambda b: _connection(b, "sync"),
@@ -252,6 +255,12 @@ CHANGES: dict[str, Callable[[Belongings], Ask]] = {
     "POST /connections/{connection}/sync": lambda b: Ask(
         f"/connections/{b.connection}/sync", form=BECAUSE
     ),
+    "POST /connections/{connection}/messages": lambda b: Ask(
+        f"/connections/{b.connection}/messages", form={"secret": "file:hook", **BECAUSE}
+    ),
+    "POST /connections/{connection}/remove": lambda b: Ask(
+        f"/connections/{b.connection}/remove", form=BECAUSE
+    ),
     "POST /inventory/{record}/waive": lambda b: Ask(
         f"/inventory/{b.record}/waive",
         form={"rule": "owner-named", "until": "2027-01-01", **BECAUSE},
@@ -321,6 +330,7 @@ NAMED_WITHIN = {
 
 QUERIES = {
     "/inventory": ("?connection={connection}",),
+    "/api/v1/connections": ("?removed=true",),
     "/api/v1/inventory": ("?limit=1", "?connection={connection}"),
     "/api/v1/inventory/lineage": ("?node=version:x&connection={connection}",),
     "/api/ml/model/latest": ("?model={model}",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from trimtab.api import strict
 from trimtab.api.access import Actor, PartsOf, Reach, may, open_to_all, whose
@@ -15,7 +15,7 @@ from trimtab.audit.work import Reading, Work
 from trimtab.inventory.model import Auth, Connection, Scope, Sync
 from trimtab.kernel.events import plain
 from trimtab.sdk import shapes
-from trimtab.workflows import connections, inventoried, linting, messages
+from trimtab.workflows import connections, inventoried, linting, messages, removing
 from trimtab.workflows.connections import Asked, Changes
 from trimtab.workflows.inventoried import ConnectionView
 from trimtab.workflows.parts import Parts
@@ -63,12 +63,17 @@ def connect(
 
 @router.get("", summary="Connections")
 def list_connections(
-    actor: Reader, parts: PartsOf, pages: Pages
+    actor: Reader,
+    parts: PartsOf,
+    pages: Pages,
+    removed: Annotated[bool, Query(description="those that were removed")] = False,
 ) -> shapes.Page[shapes.ConnectionShape]:
     """Registries that are read, oldest connection first, each with its health and its lag."""
     after = pages.place(actor) or ""
     with parts.records.look() as reading:
-        found = inventoried.connections(reading, parts, actor, after=after, limit=pages.limit)
+        found = inventoried.connections(
+            reading, parts, actor, removed=removed, after=after, limit=pages.limit
+        )
     return shapes.Page(
         items=[_connection(view) for view in found],
         next=pages.page(actor, found, lambda view: view.connection.id),
@@ -96,6 +101,24 @@ def change(
         told.append(_shown(work, parts, actor, made.id))
 
     connections.change(parts, actor, connection, wanted, reason=body.reason, then=tell)
+    return told[-1]
+
+
+@router.delete("/{connection}", summary="Read a registry no more, for good")
+def remove(
+    connection: str,
+    actor: Manager,
+    parts: PartsOf,
+    reason: Annotated[shapes.Reason, Query()],
+) -> shapes.ConnectionShape:
+    """What is on record of it stays in the history and counts no more, the first versions of it
+    at once, the others soon. Safe to repeat. It cannot be undone: connect the registry anew."""
+    told: list[shapes.ConnectionShape] = []
+
+    def tell(work: Work, made: Connection) -> None:
+        told.append(_shown(work, parts, actor, made.id))
+
+    removing.remove(parts, actor, connection, reason=reason, then=tell)
     return told[-1]
 
 
@@ -196,6 +219,11 @@ def _connection(view: ConnectionView) -> shapes.ConnectionShape:
             "progress": dict(view.state.progress),
             "last_sync": None if view.last is None else _sync(view.last),
             "tally": asdict(view.tally),
+            "webhook": {
+                "url": view.messages,
+                "events": list(messages.EVENTS),
+                "known": view.connection.webhook is not None,
+            },
         }
     )
 

@@ -49,8 +49,14 @@ CONNECTIONS = decision_table(
     sa.Column("warnings", Json, nullable=False),
     sa.Column("created_by", sa.String(80), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("removed_at", Moment),
     sa.Index(
-        "uq_connections_name", sa.text("coalesce(tenant, '')"), sa.column("name"), unique=True
+        "uq_connections_name",
+        sa.text("coalesce(tenant, '')"),
+        sa.column("name"),
+        unique=True,
+        sqlite_where=sa.text("removed_at IS NULL"),
+        postgresql_where=sa.text("removed_at IS NULL"),
     ),
 )
 
@@ -140,20 +146,31 @@ def get(reading: Reading, connection_id: str) -> Connection:
 
 
 def connections(
-    reading: Reading, *, tenant: TenantId | None = None, after: str = "", limit: int = 1000
+    reading: Reading,
+    *,
+    tenant: TenantId | None = None,
+    removed: bool | None = False,
+    after: str = "",
+    limit: int = 1000,
 ) -> list[Connection]:
-    """Connections in the order in which they were made, behind `after`; of one tenant, or all."""
+    """Connections in the order in which they were made, behind `after`; of one tenant, or all.
+    `removed` ones only where these are asked for; None: whether or not they are."""
     query = sa.select(CONNECTIONS).where(CONNECTIONS.c.id > after)
+    if removed is not None:
+        gone = CONNECTIONS.c.removed_at.is_not(None)
+        query = query.where(gone if removed else ~gone)
     if tenant is not None:
         query = query.where(CONNECTIONS.c.tenant == tenant)
     rows = reading.rows(query.order_by(CONNECTIONS.c.id).limit(limit))
     return [_connection(row) for row in rows]
 
 
-def every(reading: Reading, *, tenant: TenantId | None = None) -> Iterator[Connection]:
-    """All connections in that order, however many there are."""
+def every(
+    reading: Reading, *, tenant: TenantId | None = None, removed: bool | None = False
+) -> Iterator[Connection]:
+    """The same, however many there are."""
     after = ""
-    while page := connections(reading, tenant=tenant, after=after):
+    while page := connections(reading, tenant=tenant, removed=removed, after=after):
         yield from page
         after = page[-1].id
 

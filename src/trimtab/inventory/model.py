@@ -50,7 +50,8 @@ class Connection:
 
     `networks` are addresses that are not public and may be reached for it all the same, as an
     administrator of the platform has said. `tag_map` changes how tags are read (None: as
-    shipped). `webhook` refers to the secret that its messages are signed with.
+    shipped). `webhook` refers to the secret that its messages are signed with. One with a
+    `removed_at` is read no more for good, and is there for its history.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Connection:
     warnings: tuple[str, ...]
     created_by: str
     created_at: datetime
+    removed_at: datetime | None = None
     revision: int = 0
 
     def known_as(
@@ -130,6 +132,20 @@ class Connection:
             raise InvalidMove(f"connection {self.name} is {'' if paused else 'not '}paused already")
         event = ConnectionChanged(self.id, self.tenant, self.name, {"paused": paused})
         return replace(self, paused=paused), event
+
+    def remove(self, at: datetime) -> tuple[Connection, ConnectionRemoved]:
+        """The connection, never read again."""
+        self.demand_there()
+        event = ConnectionRemoved(self.id, self.tenant, self.name, self.url)
+        return replace(self, paused=True, removed_at=at), event
+
+    def demand_there(self) -> None:
+        """Make sure that it was not removed; else it is an InvalidMove."""
+        if self.removed_at is not None:
+            raise InvalidMove(
+                f"connection {self.name} was removed at {self.removed_at:%Y-%m-%d %H:%M} UTC",
+                remedy="connect the registry anew; what was read before stays on record",
+            )
 
 
 class SyncPhase(StrEnum):
@@ -283,6 +299,16 @@ class ConnectionChanged(Event):
 
 
 @dataclass(frozen=True)
+class ConnectionRemoved(Event):
+    """A registry is read no more. What was read of it is kept, and counts no more."""
+
+    kind: ClassVar[str] = "connection.removed"
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
 class ConnectionProbed(Event):
     """A registry showed who it is, and as whom it knows us."""
 
@@ -386,6 +412,14 @@ class RecordRemoved(Event):
     model: str
     version: int
     before: Placement
+
+
+@dataclass(frozen=True)
+class RecordDisconnected(RecordRemoved):
+    """A version counts no more, because its connection was removed: whether its registry has it
+    nobody asks any more. What was known is kept."""
+
+    kind: ClassVar[str] = "record.disconnected"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from trimtab.inventory.model import (
     Placement,
     RecordAdded,
     RecordChanged,
+    RecordDisconnected,
     RecordEvaluated,
     RecordInspected,
     RecordPlaced,
@@ -80,14 +81,12 @@ def keep(work: Work, connection: Connection, head: Head | None, seen: Seen) -> t
 
 def remove(work: Work, entry: Entry) -> None:
     """Enter that a registry has a version no more; all that was known of it is kept."""
-    head = store.head(work, entry.id)
-    if head.removed:
-        return
-    gone = RecordRemoved(
-        entry.id, entry.tenant, *_named(entry, entry.record), Placement.of(entry.record)
-    )
-    moved = replace(head, removed=True, number=head.number + 1)
-    store.move(work, moved, _next(work, entry, removed=True), gone)
+    _gone(work, entry, RecordRemoved)
+
+
+def disconnect(work: Work, entry: Entry) -> None:
+    """Enter that a version counts no more, because its connection was removed; the same."""
+    _gone(work, entry, RecordDisconnected)
 
 
 def inspected(
@@ -130,6 +129,15 @@ def changed_fields(before: Record, after: Record) -> list[str]:
     found = [name for name in FIELDS if before.fields[name] != after.fields[name]]
     parts = ("model_tags", "version_tags", "run_tags", "findings", "incomplete")
     return found + [name for name in parts if getattr(before, name) != getattr(after, name)]
+
+
+def _gone(work: Work, entry: Entry, kind: type[RecordRemoved]) -> None:
+    head = store.head(work, entry.id)
+    if head.removed:
+        return
+    gone = kind(entry.id, entry.tenant, *_named(entry, entry.record), Placement.of(entry.record))
+    moved = replace(head, removed=True, number=head.number + 1)
+    store.move(work, moved, _next(work, entry, removed=True), gone)
 
 
 def _added(work: Work, connection: Connection, seen: Seen) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trimtab.audit.work import Reading, Work
+from trimtab.inventory.connection_store import CONNECTIONS
 from trimtab.inventory.waivers import Waiver
 from trimtab.kernel.errors import NotFound
 from trimtab.kernel.events import Event
@@ -115,8 +116,14 @@ def in_force(
     before: str | None = None,
     limit: int = 100,
 ) -> list[Granted]:
-    """Waivers that count at `now`, newest first, those before `before`; of one tenant, or all."""
-    query = sa.select(WAIVERS).where(WAIVERS.c.revoked_at.is_(None), WAIVERS.c.expires_at > now)
+    """Waivers that count at `now`, newest first, those before `before`; of one tenant, or all.
+    Those for what a removed connection has brought count for nothing any more."""
+    gone = sa.select(CONNECTIONS.c.id).where(CONNECTIONS.c.removed_at.is_not(None))
+    query = sa.select(WAIVERS).where(
+        WAIVERS.c.revoked_at.is_(None),
+        WAIVERS.c.expires_at > now,
+        WAIVERS.c.connection.not_in(gone),
+    )
     if tenant is not None:
         query = query.where(WAIVERS.c.tenant == tenant)
     if before is not None:

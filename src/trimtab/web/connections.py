@@ -11,6 +11,8 @@ from fastapi import APIRouter, Form, Query, Request, Response
 
 from trimtab.audit.work import Reading
 from trimtab.identity.demands import Reach
+from trimtab.identity.reach import owns
+from trimtab.inventory import connection_store
 from trimtab.inventory.model import Connection, Health, Scope, Sync, SyncPhase
 from trimtab.kernel.errors import InvalidInput
 from trimtab.web import words
@@ -20,8 +22,8 @@ from trimtab.web.rendering import page, see_other
 from trimtab.web.session import PartsOf, Visitor, sending
 from trimtab.web.versions import checked_reason
 from trimtab.web.words import Status, Tone
-from trimtab.workflows import connections, inventoried, linting
-from trimtab.workflows.connections import visible
+from trimtab.workflows import connections, inventoried, linting, messages, removing
+from trimtab.workflows.connections import Changes, visible
 from trimtab.workflows.inventoried import ConnectionView
 from trimtab.workflows.parts import Parts
 
@@ -32,8 +34,10 @@ _FAILURES = 20
 
 Why = Annotated[str, Form(max_length=2000)]
 Syncing = Annotated[Visitor, sending("inventory:sync", reach=Reach.OWN)]
+Managing = Annotated[Visitor, sending("connections:manage", reach=Reach.OWN)]
 
 _PAUSED = Status("paused", "dash", Tone.PLAIN)
+_REMOVED = Status("removed", "cross", Tone.PLAIN)
 _HEALTH = {
     Health.NEW: Status("not read yet", "ring", Tone.PLAIN),
     Health.HEALTHY: Status("healthy", "disc", Tone.GOOD),
@@ -65,9 +69,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Connections:
-    """Every registry that is read."""
+    """Every registry that is read, and those that were, the last of them first."""
 
     rows: tuple[Shown, ...]
+    removed: tuple[Connection, ...]
     now: datetime
 
 
@@ -101,7 +106,24 @@ class ConnectionPage:
     older: str | None
     why_not: str | None
     """Why whoever looks cannot have it read now."""
+    events: tuple[str, ...]
+    """What its registry is to tell."""
+    manages: bool
+    """Whether whoever looks may change it."""
     now: datetime
+
+    @property
+    def snippet(self) -> str:
+        """What tells MLflow so, with its own client."""
+        lines = "".join(f'        "{event}",\n' for event in self.events)
+        return (
+            "mlflow.MlflowClient().create_webhook(\n"
+            '    name="trimtab",\n'
+            f'    url="{self.shown.view.messages}",\n'
+            f"    events=[\n{lines}    ],\n"
+            '    secret="the same secret",\n'
+            ")"
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,10 @@ def connection_list(request: Request, parts: PartsOf, visitor: Looking) -> Respo
     """Every registry that is read, those that need somebody first."""
     with parts.records.look() as reading:
         views = inventoried.connections(reading, parts, visitor.actor)
-        found = Connections(tuple(map(shown, sorted(views, key=_urgency))), reading.now)
+        gone = connection_store.every(reading, tenant=visitor.tenant, removed=True)
+        removed = sorted(gone, key=lambda one: one.removed_at or one.created_at, reverse=True)
+        rows = tuple(map(shown, sorted(views, key=_urgency)))
+        found = Connections(rows, tuple(removed), reading.now)
     return page(
         request, "connections.html", found, title="Connections", active="inventory", visitor=visitor
     )
@@ -167,6 +192,27 @@ def sync(
     return see_other(words.path("connections", connection) + "?done=asked")
 
 
+@router.post("/connections/{connection}/messages")
+def hear(
+    parts: PartsOf,
+    visitor: Managing,
+    connection: str,
+    secret: Annotated[str, Form(max_length=200)] = "",
+    reason: Why = "",
+) -> Response:
+    """Believe the messages of a registry that are signed with this secret."""
+    wanted = Changes(webhook=secret.strip())
+    connections.change(parts, visitor.actor, connection, wanted, reason=checked_reason(reason))
+    return see_other(words.path("connections", connection) + "?done=heard#messages")
+
+
+@router.post("/connections/{connection}/remove")
+def remove(parts: PartsOf, visitor: Managing, connection: str, reason: Why = "") -> Response:
+    """Read a registry no more, for good."""
+    removing.remove(parts, visitor.actor, connection, reason=checked_reason(reason))
+    return see_other(words.path("connections", connection) + "?done=removed")
+
+
 def read(
     reading: Reading, parts: Parts, visitor: Visitor, connection_id: str, before: str | None
 ) -> ConnectionPage:
@@ -179,6 +225,8 @@ def read(
     found = inventoried.syncs(reading, visitor.actor, connection_id, before=before, limit=_PAGE + 1)
     listed = found[:_PAGE]
     older = words.path("connections", connection_id)
+    there = view.connection.removed_at is None
+    own = owns(visitor.actor, view.connection.tenant)
     why_not = None
     if not visitor.may("inventory:sync"):
         why_not = "your roles have no registry read"
@@ -189,6 +237,8 @@ def read(
         cycles=tuple(Cycle(one, _PHASES[one.phase]) for one in listed),
         older=f"{older}?before={listed[-1].id}" if len(found) > _PAGE else None,
         why_not=why_not,
+        events=messages.EVENTS,
+        manages=there and own and visitor.may("connections:manage"),
         now=reading.now,
     )
 
@@ -207,6 +257,8 @@ def health_of(view: ConnectionView) -> Status:
     """How reading goes, as of this moment: what is older than it may be is lagging, whatever was
     noted last."""
     connection = view.connection
+    if connection.removed_at is not None:
+        return _REMOVED
     if connection.paused:
         return _PAUSED
     if view.lagging and connection.health is not Health.FAILING:
@@ -221,5 +273,5 @@ def troubled(views: Sequence[ConnectionView]) -> tuple[Shown, ...]:
 
 
 def _urgency(view: ConnectionView) -> tuple[int, str]:
-    order = ("failing", "lagging", "not read yet", "healthy", "paused")
+    order = ("failing", "lagging", "not read yet", "healthy", "paused", "removed")
     return order.index(health_of(view).word), view.connection.name

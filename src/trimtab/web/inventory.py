@@ -228,14 +228,16 @@ def read(
     found = inventoried.inventory(
         reading, whose, filters, moment=moment, after=place, limit=_PAGE + 1
     )
-    names = {each.id: each.name for each in connection_store.every(reading, tenant=visitor.tenant)}
+    every = list(connection_store.every(reading, tenant=visitor.tenant, removed=None))
+    names = {each.id: each.name for each in every}
+    offered = {c.id: c.name for c in every if c.removed_at is None or c.id == asked.connection}
     listed = found[:_PAGE]
     more = asked.query(after=listed[-1].id) if len(found) > _PAGE else None
     return InventoryPage(
         rows=tuple(row(entry, names) for entry in listed),
         tally=inventoried.tally(reading, whose, filters, moment=moment),
         wanted=asked,
-        connections=names,
+        connections=offered,
         rules={rule.id: rule.title for rule in rulebook.rules},
         moment=moment,
         today=words.day(reading.now),

@@ -64,6 +64,9 @@ SENTENCES: Mapping[str, Callable[[_Data], str]] = {
         f"{seen(str(d.get('name', '')), 80)} connected: {seen(str(d.get('url', '')), 120)}"
     ),
     "connection.changed": lambda d: f"{seen(str(d.get('name', '')), 80)} {_changes(d)}",
+    "connection.removed": lambda d: (
+        f"{seen(str(d.get('name', '')), 80)} removed: nobody reads it any more"
+    ),
     "connection.probed": lambda d: (
         f"A registry is {seen(str(d.get('server', '')), 80)} and knows us as "
         f"{seen(str(d.get('identity', '')), 80)}"
@@ -86,6 +89,10 @@ SENTENCES: Mapping[str, Callable[[_Data], str]] = {
         f"{_of(d)} moved there from {_place(d.get('before'))} to {_place(d.get('after'))}"
     ),
     "record.removed": lambda d: f"{_of(d)} is there no more; it was in {_place(d.get('before'))}",
+    "record.disconnected": lambda d: (
+        f"{_of(d)} counts no more, as its connection was removed; it was in "
+        f"{_place(d.get('before'))}"
+    ),
     "record.returned": lambda d: f"{_of(d)} is there again, in {_place(d.get('placement'))}",
     "record.inspected": lambda d: (
         f"{words.count(int(d.get('files') or 0), 'file')} of {_of(d)} looked into: "

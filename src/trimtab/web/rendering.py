@@ -47,6 +47,8 @@ DONE = {
     "waived": "Somebody answers for the gap now: you.",
     "waiver_ended": "The waiver counts no more. What it was about is judged anew soon.",
     "asked": "It is read as soon as there is somebody to do it.",
+    "heard": "Messages that are signed with this secret are believed now.",
+    "removed": "Its registry is read no more, and what it brought counts no more.",
     "verified": "The ledger was read from the first entry to the last.",
 }
 """What a page says after a form was sent; the address carries only the word."""

@@ -196,7 +196,7 @@ def compliance_badge(outcomes: Sequence[str]) -> Badge:
 
 
 def _gone() -> Badge:
-    why = "its registry has it no more; what was known is kept"
+    why = "its registry has it no more, or is read no more; what was known is kept"
     return Badge("removed", Shape.DASH, Tone.PLAIN, "In the registry", why)
 
 

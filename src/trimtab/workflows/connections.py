@@ -159,6 +159,7 @@ def change(
         NotFound: there is no such connection of the actor's.
         InvalidInput: a reference, a network or a tag map that cannot be one.
         NotPermitted: networks that are not the actor's to open.
+        InvalidMove: it was removed.
     """
     secrets = secrets_of(parts.settings)
     networks = None if wanted.networks is None else _networks(actor, wanted.networks)
@@ -167,6 +168,7 @@ def change(
     with parts.records.begin(actor, reason=reason) as work:
         connection = visible(work, actor, connection_id)
         demand_say(actor, connection.tenant)
+        connection.demand_there()
         if wanted.auth is not None:
             demand_auth(secrets, wanted.auth, connection.tenant)
         if wanted.webhook is not None:
@@ -199,10 +201,12 @@ def pause(
 
     Raises:
         NotFound: there is no such connection of the actor's.
+        InvalidMove: it was removed.
     """
     with parts.records.begin(actor, reason=reason) as work:
         connection = visible(work, actor, connection_id)
         demand_say(actor, connection.tenant)
+        connection.demand_there()
         if connection.paused is not paused:
             connection = connection_store.save(work, *connection.pause(paused))
         then(work, connection)
@@ -237,7 +241,9 @@ def demand_running(connection: Connection) -> None:
 
     Raises:
         InvalidInput: it is paused.
+        InvalidMove: it was removed.
     """
+    connection.demand_there()
     if connection.paused:
         raise InvalidInput(
             f"connection {connection.name} is paused",

@@ -70,7 +70,7 @@ def inventory(
 ) -> Iterator[bytes]:
     """The records that `wanted` asks for, piece by piece, read off one look at the records."""
     with parts.records.look() as reading:
-        names = {c.id: c.name for c in connection_store.every(reading)}
+        names = {c.id: c.name for c in connection_store.every(reading, removed=None)}
         entries = each(reading, actor, wanted, moment=moment)
         yield from _PIECES[form](COLUMNS, (_row(entry, names) for entry in entries))
 

@@ -66,7 +66,7 @@ NO_ANSWER = (Unavailable, NotAuthenticated, NotPermitted, InvalidInput, PolicyRe
 
 
 class _Overtaken(Exception):
-    """Somebody else has begun to read the same registry."""
+    """Somebody else has begun to read the same registry, or its connection was removed."""
 
 
 class Ingest:
@@ -120,7 +120,7 @@ class Ingest:
         except NO_ANSWER as error:
             why = f"{error.message}; {error.remedy}" if error.remedy else error.message
         except _Overtaken:
-            log.info("somebody else began to read this registry", sync=running.sync.id)
+            log.info("this cycle was ended by somebody else", sync=running.sync.id)
         finally:
             ended = self._end(running, phase, why)
         return ended
@@ -128,6 +128,7 @@ class Ingest:
     def _begin(self, connection_id: str, scope: Scope | None, actor: Actor, reason: str) -> Running:
         with self._parts.records.begin(actor, reason=reason) as work:
             connection = connection_store.get(work, connection_id)
+            connection.demand_there()
             left = connection_store.syncs(work, connection.id, phase=SyncPhase.RUNNING)
             for other in left:
                 self._interrupted(work, other)
@@ -183,6 +184,7 @@ class Ingest:
         if running.connection.known_as(*told) is None:
             return
         with self._parts.records.begin(INGEST, reason="who answers") as work:
+            self._demand_ours(work, running)
             connection = connection_store.get(work, running.connection.id)
             moved = connection.known_as(*told)
             running.connection = connection_store.save(work, *moved) if moved else connection
@@ -309,8 +311,8 @@ class Ingest:
 
     @staticmethod
     def _demand_ours(work: Work, running: Running) -> None:
-        """Make sure that nobody has begun another cycle since: that one reads on, and this one
-        has ended."""
+        """Make sure that nobody has begun another cycle since, which then reads on, or removed
+        the connection: this one has ended."""
         if connection_store.sync(work, running.sync.id).ended:
             raise _Overtaken
 

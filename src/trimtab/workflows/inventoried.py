@@ -13,6 +13,7 @@ from trimtab.inventory.model import Connection, Entry, Placement, Sync
 from trimtab.inventory.store import Filter, Tally
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotFound
+from trimtab.workflows import messages
 from trimtab.workflows.connections import visible, visible_record
 from trimtab.workflows.parts import Parts
 
@@ -24,7 +25,8 @@ class ConnectionView:
     """A connection, how reading it goes, and what it has brought.
 
     `lag` is for how long the registry was not seen in full; None: nobody asks for it to be, as
-    of a connection that is paused. `limit` is how long that may be.
+    of a connection that is paused. `limit` is how long that may be. `messages` is where its
+    registry may send them.
     """
 
     connection: Connection
@@ -33,6 +35,7 @@ class ConnectionView:
     lag: timedelta | None
     limit: timedelta
     tally: Tally
+    messages: str = ""
 
     @property
     def lagging(self) -> bool:
@@ -66,10 +69,18 @@ class RecordView:
 
 
 def connections(
-    reading: Reading, parts: Parts, actor: Actor, *, after: str = "", limit: int = 1000
+    reading: Reading,
+    parts: Parts,
+    actor: Actor,
+    *,
+    removed: bool = False,
+    after: str = "",
+    limit: int = 1000,
 ) -> list[ConnectionView]:
-    """The connections that are the actor's to see, oldest first."""
-    found = connection_store.connections(reading, tenant=actor.tenant, after=after, limit=limit)
+    """The connections that are the actor's to see, oldest first; or those that were removed."""
+    found = connection_store.connections(
+        reading, tenant=actor.tenant, removed=removed, after=after, limit=limit
+    )
     return [_view(reading, parts, connection) for connection in found]
 
 
@@ -176,6 +187,7 @@ def _view(reading: Reading, parts: Parts, found: Connection) -> ConnectionView:
         lag_of(found, state, reading.now),
         timedelta(minutes=parts.settings.sync_lag_minutes),
         store.tally(reading, Filter(connection=found.id)),
+        messages.address(parts.settings, found.id),
     )
 
 

@@ -21,6 +21,7 @@ from trimtab.inventory import connection_store
 from trimtab.inventory.model import Connection, Scope
 from trimtab.kernel.actor import system
 from trimtab.kernel.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, Unavailable
+from trimtab.platform.settings import Settings
 from trimtab.sdk import shapes
 from trimtab.workflows.parts import Parts
 from trimtab.workflows.registries import secrets_of
@@ -29,10 +30,25 @@ MOST_BYTES = 65_536
 SKEW = timedelta(minutes=5)
 """How far the timestamp of a message may be from our time, either way."""
 
+EVENTS = (
+    "registered_model.created",
+    "model_version.created",
+    "model_version_tag.set",
+    "model_version_tag.deleted",
+    "model_version_alias.created",
+    "model_version_alias.deleted",
+)
+"""What a registry is to be asked to tell, by the names that MLflow has for it."""
+
 _ID, _TIME, _SIGNATURE = "x-mlflow-delivery-id", "x-mlflow-timestamp", "x-mlflow-signature"
 _REFUSED = "this message is not one of a registry that is read here"
 _LONGEST_ID = 200
 _LONGEST_NAME = 1_000
+
+
+def address(settings: Settings, connection_id: str) -> str:
+    """Where the messages about a connection are sent to."""
+    return f"{settings.public_origin()}/api/v1/connections/{connection_id}/messages"
 
 
 async def taken_from(
@@ -88,7 +104,8 @@ def _verified(
             connection = connection_store.get(reading, connection_id)
     except NotFound:
         raise NotAuthenticated(_REFUSED) from None
-    if connection.webhook is None or not 0 < len(delivery) <= _LONGEST_ID:
+    known = connection.removed_at is None and 0 < len(delivery) <= _LONGEST_ID
+    if connection.webhook is None or not known:
         raise NotAuthenticated(_REFUSED)
     try:
         secret = secrets_of(parts.settings).read(

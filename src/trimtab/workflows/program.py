@@ -23,6 +23,7 @@ from trimtab.workflows import (
     reading,
     recovery,
     release,
+    removing,
     repair,
     retrain,
     watch,
@@ -80,6 +81,7 @@ def _reading(parts: Parts) -> list[tuple[str, str, Callable[[str], None], Due]]:
         (Role.INGEST, "ingest.sync", partial(reading.turn, parts), due),
         (Role.INGEST, "ingest.inspect", partial(reading.inspect, parts), inspecting.due),
         (TIMELY, "ingest.lag", partial(reading.note_lag, parts), lagging),
+        (TIMELY, "ingest.remove", partial(removing.turn, parts), removing.due),
         (TIMELY, "ingest.judge", partial(judging.turn, parts, judge), judging.due(judge)),
     ]
 

@@ -45,8 +45,16 @@ def turn(parts: Parts, connection_id: str) -> None:
 
 
 def inspect(parts: Parts, connection_id: str) -> None:
-    """Look into files that nobody has looked into."""
-    inspector = Inspector(parts, stopping=parts.leaving.is_set)
+    """Look into files that nobody has looked into, until the connection is removed."""
+
+    def stopping() -> bool:
+        with parts.records.look() as reading:
+            gone = connection_store.get(reading, connection_id).removed_at is not None
+        return gone or parts.leaving.is_set()
+
+    if stopping():
+        return
+    inspector = Inspector(parts, stopping=stopping)
     inspector.inspect(connection_id, lambda connection: registries.open_registry(parts, connection))
 
 

@@ -101,7 +101,9 @@ def open_registry(parts: Parts, connection: Connection) -> Source:
 
     Raises:
         InvalidInput, PolicyRefused, Unavailable: it cannot be spoken to.
+        InvalidMove: the connection was removed.
     """
+    connection.demand_there()
     settings = parts.settings
     given = [ipaddress.ip_network(network) for network in connection.networks]
     return MlflowSource(

@@ -42,9 +42,10 @@ class Connections(Noun):
         }
         return self._wire.post(_CONNECTIONS, body, shapes.ConnectionShape)
 
-    def list(self) -> Iterator[shapes.ConnectionShape]:
-        """All of them, oldest first."""
-        return self._wire.pages(_CONNECTIONS, shapes.ConnectionShape)
+    def list(self, *, removed: bool = False) -> Iterator[shapes.ConnectionShape]:
+        """All of them, oldest first; or those that were removed."""
+        only = {"removed": True} if removed else {}
+        return self._wire.pages(_CONNECTIONS, shapes.ConnectionShape, **_sent(only))
 
     def get(self, connection: str) -> shapes.ConnectionShape:
         """One of them, with its health, its lag, and how far its cycle is."""
@@ -74,6 +75,13 @@ class Connections(Noun):
         """Have it read soon: only what changed, or (`full`) everything."""
         body = {"scope": scope, "reason": reason}
         return self._wire.post(f"{_CONNECTIONS}/{connection}/sync", body, shapes.ConnectionShape)
+
+    def remove(self, connection: str, *, reason: str) -> shapes.ConnectionShape:
+        """Read it no more, for good; what is on record stays in the history."""
+        path = f"{_CONNECTIONS}/{connection}"
+        return read(
+            shapes.ConnectionShape, self._wire.send("DELETE", path, params={"reason": reason})
+        )
 
     def pause(self, connection: str, *, reason: str) -> shapes.ConnectionShape:
         """Read it no more; what is on record stays."""

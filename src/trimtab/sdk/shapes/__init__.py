@@ -106,6 +106,7 @@ from trimtab.sdk.shapes.inventory import (
     SyncShape,
     TallyShape,
     WaiverShape,
+    WebhookShape,
 )
 from trimtab.sdk.shapes.models import (
     ApproverShape,
@@ -255,6 +256,7 @@ __all__ = [
     "VersionShape",
     "VoteShape",
     "WaiverShape",
+    "WebhookShape",
     "WindowShape",
     "described",
     "said",

@@ -149,6 +149,17 @@ class TallyShape(Answer):
     gaps: int
 
 
+class WebhookShape(Answer):
+    """How a registry tells that something happened there."""
+
+    url: str
+    """Where it is to send its messages."""
+    events: list[str]
+    """Which ones, by the names that it has for them."""
+    known: bool
+    """Whether there is a secret by which they are believed; until then none is."""
+
+
 class ConnectionShape(Answer):
     """A registry that is read."""
 
@@ -169,7 +180,10 @@ class ConnectionShape(Answer):
     may_write: bool | None
     """Whether the credentials could write there; null: that cannot be told by reading."""
     warnings: list[str]
+    webhook: WebhookShape
     created_at: datetime
+    removed_at: datetime | None
+    """Since when it is read no more, for good."""
     seen_at: datetime | None
     """When the last cycle began that saw all of it."""
     due_at: datetime | None

@@ -122,10 +122,11 @@ CREATE TABLE connections (
 	warnings JSON NOT NULL,
 	created_by VARCHAR(80) COLLATE "C" NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	removed_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_connections PRIMARY KEY (id)
 )
 ;
-CREATE UNIQUE INDEX uq_connections_name ON connections (coalesce(tenant, ''), name)
+CREATE UNIQUE INDEX uq_connections_name ON connections (coalesce(tenant, ''), name) WHERE removed_at IS NULL
 ;
 CREATE TABLE cursors (
 	name VARCHAR(80) COLLATE "C" NOT NULL,
