@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from trimtab.cli.approvals import approvals
+from trimtab.cli.connections import disconnect, webhook
 from trimtab.cli.incidents import incidents
 from trimtab.cli.inventory import compliance, connect, connections, inventory, record, sync
 from trimtab.cli.models import models, versions
@@ -72,7 +73,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 for noun in (connect, waivers, models, versions, approvals, rollouts, incidents):
     app.add_typer(noun)
-for command in (sync, connections, inventory, record, compliance):
+for command in (sync, connections, webhook, disconnect, inventory, record, compliance):
     app.command()(command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -179,6 +179,7 @@ def show_connections(
                 ("models", lambda c: c.tally.models),
                 ("versions", lambda c: c.tally.versions),
                 ("seen", lambda c: f"{c.seen_at:%Y-%m-%d %H:%M} UTC" if c.seen_at else "never"),
+                ("messages", lambda c: "believed" if c.webhook.known else "no"),
                 ("address", lambda c: c.url),
                 ("why", lambda c: c.health_reason),
             ),
@@ -265,7 +266,7 @@ def _print(record: RecordShape) -> None:
     since = f"since {record.since:%Y-%m-%d %H:%M}"
     print(f"{told(record.model)} {record.version}  {record.stage}  {since}")
     if record.removed:
-        print("its registry has it no more")
+        print("its registry has it no more, or is read no more")
     if record.incomplete:
         print(f"incomplete: {told(record.incomplete)}")
     for group, fields in record.fields.items():

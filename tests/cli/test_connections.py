@@ -1,0 +1,64 @@
+"""One connection on the command line: what its registry is to tell us, and its end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.cli.test_remote import ran
+from tests.web.conftest import World
+from tests.web.registries import stock
+
+from trimtab.identity import service as identity
+from trimtab.workflows import messages
+
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Commands as an administrator, over a control plane with two registries."""
+    world = World(tmp_path_factory.mktemp("connections") / "home")
+    world.cast()
+    stock(world)
+    token = identity.token_for(world.parts.tokens, world.people["root"])
+    yield lambda *words: ran(*words, TRIMTAB_URL=world.origin, TRIMTAB_TOKEN=token)
+    world.close()
+
+
+def test_what_to_register_is_told_and_the_secret_named(run: Run) -> None:
+    said = run("webhook", "risk-mlflow")
+    assert said.returncode == 0, said.stderr
+    assert "/api/v1/connections/con_" in said.stdout
+    assert all(event in said.stdout for event in messages.EVENTS)
+    assert "none yet" in said.stdout
+    assert "https alone" in said.stderr
+    assert "believed" not in run("connections").stdout
+    bad = run("webhook", "risk-mlflow", "--secret", "hunter2-hunter2")
+    assert (bad.returncode, "hunter2" in bad.stderr) == (2, False)
+    named = run("webhook", "risk-mlflow", "--secret", "file:hook", "--json")
+    assert json.loads(named.stdout)["known"] is True
+    assert "believed" in run("connections").stdout
+
+
+def test_a_connection_is_removed_once_and_its_versions_stay_in_the_history(run: Run) -> None:
+    missing = run("disconnect", "ads-mlflow")
+    assert missing.returncode == 2
+    assert "Missing option '--reason'" in missing.stderr
+    why = ("--reason", "they have moved")
+    first = run("disconnect", "ads-mlflow", *why)
+    assert first.returncode == 0, first.stderr
+    assert "ads-mlflow removed at 2015-01-10 09:00 UTC: it is read no more" in first.stdout
+    assert "ads-mlflow" not in run("connections").stdout
+    assert "click-rate" not in run("inventory").stdout
+    assert "click-rate" in run("inventory", "--removed").stdout
+    again = run("disconnect", "ads-mlflow", *why)
+    assert (again.returncode, "was removed before, at 2015-01-10" in again.stdout) == (0, True)
+    nobody = run("disconnect", "none-such", *why)
+    assert (nobody.returncode, "there is no connection" in nobody.stderr) == (2, True)
+    gone = run("connections", "--resume", "ads-mlflow")
+    assert (gone.returncode, "there is no connection" in gone.stderr) == (2, True)
