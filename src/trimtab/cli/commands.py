@@ -24,8 +24,11 @@ PANELS = {
         "inventory",
         "record",
         "compliance",
+        "waivers",
         "sync",
         "connections",
+        "webhook",
+        "disconnect",
     ),
     "Models": ("models", "versions", "approvals", "rollouts", "incidents"),
     "The control plane": (

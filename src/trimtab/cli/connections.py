@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trimtab.cli.inventory import Key, Tenant, Token, Url
-from trimtab.cli.remote import Because, Json, Remote, told
+from trimtab.cli.remote import Because, Json, Remote, asking, told
 
 if TYPE_CHECKING:
     from trimtab.sdk.client import Client
@@ -21,16 +20,15 @@ _PAUSE_SECONDS = 0.3
 Name = Annotated[str, typer.Argument(help="Name or id of a connection.")]
 
 
+@asking
 def webhook(
     connection: Name,
     secret: Annotated[
         str | None,
         typer.Option(help="Believe messages that are signed with this secret: file:NAME."),
     ] = None,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     reason: Because = "from the command line",
     as_json: Json = False,
 ) -> None:
@@ -39,7 +37,7 @@ def webhook(
     from trimtab.cli.connecting import named
     from trimtab.cli.plane import plane
 
-    with plane(Remote(url, key, token, tenant)) as found:
+    with plane(remote) as found:
         client = found.client
         one = named(client, connection)
         if secret is not None:
@@ -57,20 +55,19 @@ def webhook(
         print("MLflow sends to https alone, unless it is set up for development", file=sys.stderr)
 
 
+@asking
 def disconnect(
     connection: Name,
     reason: Because,
-    url: Url = "",
-    key: Key = "",
-    token: Token = "",
-    tenant: Tenant = "",
+    *,
+    remote: Remote,
     as_json: Json = False,
 ) -> None:
     """Read a registry no more, for good: its versions count no more, and stay in the history."""
     from trimtab.cli.connecting import named
     from trimtab.cli.plane import plane
 
-    with plane(Remote(url, key, token, tenant), work=True) as found:
+    with plane(remote, work=True) as found:
         client = found.client
         before = _removed(client, connection)
         one = before or client.connections.remove(named(client, connection).id, reason=reason)
