@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 from tests.web import registries
@@ -18,10 +19,12 @@ from tests.web.conftest import World, opened
 from tests.web.registries import ODD, Stock, stock
 from tests.web.test_pages import text
 
+from trimtab.identity import service as identity
 from trimtab.inventory import connection_store, store
 from trimtab.inventory.compliance import Outcome
 from trimtab.inventory.model import Scope
 from trimtab.inventory.store import Filter
+from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput
 from trimtab.web import record_course
 from trimtab.web.as_of import moment_of
@@ -274,6 +277,31 @@ def test_a_record_as_it_stood(stocked: Stocked) -> None:
 def test_what_is_there_no_more_is_still_shown(stocked: Stocked) -> None:
     said = text(stocked.world.browser("root").get(stocked.record("old")))
     assert "Its registry has it no more since 2015-01-10 08:00 UTC" in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "/summary", "/export", "/records/{record}", "/records/{record}/lineage",
+     "/records/{record}/card", "/lineage?node=dataset:x"],
+)  # fmt: skip
+def test_the_interface_tells_nothing_of_what_has_not_come_yet(
+    stocked: Stocked, address: str
+) -> None:
+    world = stocked.world
+    token = identity.token_for(world.parts.tokens, world.people["root"])
+    path = address.format(record=stocked.there.records["full"])
+
+    def asked(at: datetime) -> httpx.Response:
+        moment = iso(at)
+        url = f"{world.origin}/api/v1/inventory{path}{'&' if '?' in path else '?'}as_of={moment}"
+        return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+
+    assert asked(world.now).status_code in (200, 404)
+    refused = asked(world.now + timedelta(seconds=1))
+    assert refused.status_code == 422
+    told = refused.json()
+    assert (told["field"], "has not come yet" in told["detail"]) == ("as_of", True)
+    assert "name a moment that is past" in told["remedy"]
 
 
 def test_lineage_is_shown_both_ways(stocked: Stocked) -> None:

@@ -20,6 +20,7 @@ from trimtab.inventory.model import Entry
 from trimtab.inventory.record import GROUPS, Stage
 from trimtab.inventory.store import Filter
 from trimtab.kernel.events import plain
+from trimtab.registry import history
 from trimtab.registry.model import Version
 from trimtab.sdk import shapes
 from trimtab.workflows import (
@@ -40,9 +41,21 @@ router = strict.router("/api/v1/inventory", tag="inventory")
 
 Reader = Annotated[Actor, may("inventory:read", reach=Reach.OWN)]
 Contributor = Annotated[Actor, may("versions:register", reach=Reach.OWN, asks_about=True)]
-AsOf = Annotated[
-    shapes.Moment | None, Query(description="As it stood then; left out, as it stands now")
-]
+
+
+def _past(
+    parts: PartsOf,
+    as_of: Annotated[
+        shapes.Moment | None, Query(description="As it stood then; left out, as it stands now")
+    ] = None,
+) -> datetime | None:
+    if as_of is not None:
+        with parts.records.look() as reading:
+            history.demand_past(reading, as_of)
+    return as_of
+
+
+AsOf = Annotated[datetime | None, Depends(_past)]
 CardFormat = Literal["json", "html", "pdf", "cyclonedx"]
 _TYPES = {
     "json": "application/json",
@@ -85,7 +98,7 @@ Wanted = Annotated[Filter, Depends(_filter)]
 
 @router.get("", summary="The inventory")
 def list_records(
-    actor: Reader, parts: PartsOf, pages: Pages, wanted: Wanted, as_of: AsOf = None
+    actor: Reader, parts: PartsOf, pages: Pages, wanted: Wanted, as_of: AsOf
 ) -> shapes.Page[shapes.RecordSummary]:
     """Versions by model, newest first: what there is, in which stage, whose, with which gaps."""
     after = pages.place_as(actor, _place)
@@ -100,7 +113,7 @@ def list_records(
 
 
 @router.get("/summary", summary="Counts of the inventory")
-def summary(actor: Reader, parts: PartsOf, wanted: Wanted, as_of: AsOf = None) -> shapes.TallyShape:
+def summary(actor: Reader, parts: PartsOf, wanted: Wanted, as_of: AsOf) -> shapes.TallyShape:
     """How many models and versions there are, in production, without an owner, and so on."""
     with parts.records.look() as reading:
         found = inventoried.tally(reading, actor, wanted, moment=as_of)
@@ -119,8 +132,8 @@ def export(
     actor: Reader,
     parts: PartsOf,
     wanted: Wanted,
+    as_of: AsOf,
     form: Annotated[exports.Format, Query(alias="format")] = exports.Format.CSV,
-    as_of: AsOf = None,
 ) -> StreamingResponse:
     """Every version that the filters let through, in one file. No cell of a CSV is taken for a
     formula by a program that opens it."""
@@ -131,9 +144,7 @@ def export(
 
 
 @router.get("/records/{record}", summary="One record")
-def get_record(
-    record: str, actor: Reader, parts: PartsOf, as_of: AsOf = None
-) -> shapes.RecordShape:
+def get_record(record: str, actor: Reader, parts: PartsOf, as_of: AsOf) -> shapes.RecordShape:
     """Everything that is known of a version, and where each value was read."""
     with parts.records.look() as reading:
         view = inventoried.record(reading, actor, record, moment=as_of)
@@ -151,9 +162,7 @@ def get_history(
 
 
 @router.get("/records/{record}/lineage", summary="What a version comes from, and leads to")
-def get_lineage(
-    record: str, actor: Reader, parts: PartsOf, as_of: AsOf = None
-) -> shapes.LineageShape:
+def get_lineage(record: str, actor: Reader, parts: PartsOf, as_of: AsOf) -> shapes.LineageShape:
     """Datasets, runs, versions and places, both ways from this version."""
     with parts.records.look() as reading:
         found = lineage.of_record(reading, actor, record, moment=as_of)
@@ -164,10 +173,10 @@ def get_lineage(
 def walk_lineage(
     actor: Reader,
     parts: PartsOf,
+    as_of: AsOf,
     node: Annotated[str, Query(min_length=1, max_length=2000, description="as lineage names it")],
     direction: Annotated[Literal["downstream", "upstream", "both"], Query()] = "downstream",
     connection: Annotated[str | None, Query(max_length=80)] = None,
-    as_of: AsOf = None,
 ) -> shapes.LineageShape:
     """From one node of the lineage: which versions a dataset went into, and where they stand."""
     with parts.records.look() as reading:
@@ -187,8 +196,8 @@ def get_card(
     record: str,
     actor: Reader,
     parts: PartsOf,
+    as_of: AsOf,
     form: Annotated[CardFormat, Query(alias="format")] = "json",
-    as_of: AsOf = None,
 ) -> Response:
     """The model card of a version, made from its record: as a page, a PDF, JSON, or a
     CycloneDX bill of materials."""
