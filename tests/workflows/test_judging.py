@@ -167,6 +167,41 @@ def test_a_preview_changes_nothing(plane: Plane) -> None:
         judging.previewed(reading, Judge(plane.parts), FLEET, "rules: 7")
 
 
+def test_a_preview_knows_who_answers_for_a_gap(plane: Plane) -> None:
+    """By other rules it is waived as it is by these; where they let nobody waive it, a gap."""
+    grant(plane, "churn", 1)
+    begins = f"- id: {RULE}\n    version: 1\n"
+    stricter = default_text().replace(begins, begins + "    waivable: false\n")
+    other = default_text().replace("value: [production]", "value: [development]")
+    moves: dict[str, list[tuple[object, object, object]]] = {}
+    for name, text in (("same", other), ("stricter", stricter)):
+        with plane.parts.records.look() as reading:
+            found = judging.previewed(reading, Judge(plane.parts), FLEET, text)
+        moves[name] = [
+            (move.before, move.after, move.examples)
+            for change in found.changes
+            if change.rule == RULE
+            for move in change.moves
+        ]
+    assert moves["same"] == [], "it stands by this rule as before"
+    assert moves["stricter"] == [(Outcome.WAIVED, Outcome.FAIL, (("churn", 1),))]
+    purpose = default_text().replace("value: [production]", "value: [development, production]")
+    waiver = judging.grant(
+        plane.parts, FLEET, Judge(plane.parts), record_id=plane.records()["churn", 2].id,
+        rule="purpose-stated", whole_model=False, expires_at=plane.clock.now() + DAY, reason=WHY,
+    )  # fmt: skip
+    with plane.parts.records.look() as reading:
+        found = judging.previewed(reading, Judge(plane.parts), FLEET, purpose)
+    (change,) = [one for one in found.changes if one.rule == "purpose-stated"]
+    told = {move.after: move.examples for move in change.moves}
+    assert told[Outcome.WAIVED] == (("churn", 2),)
+    assert ("churn", 1) in told[Outcome.FAIL]
+    plane.clock.step_to(waiver.expires_at)
+    with plane.parts.records.look() as reading:
+        found = judging.previewed(reading, Judge(plane.parts), FLEET, purpose)
+    assert all(m.after is not Outcome.WAIVED for c in found.changes for m in c.moves)
+
+
 def test_who_claims_an_approval_has_none(plane: Plane) -> None:
     """It is shown as what somebody says, and nothing else in the house moves by it."""
     registry = Registry()

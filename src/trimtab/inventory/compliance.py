@@ -232,17 +232,17 @@ class _Tally:
 
 
 def preview(
-    records: Iterable[Record],
+    records: Iterable[tuple[Record, Sequence[Waiver]]],
     before: Rulebook,
     after: Rulebook,
     *,
-    waivers: Sequence[Waiver] = (),
     now: datetime,
 ) -> Preview:
-    """What would change on `records`, each of which is looked at once and not kept."""
+    """What would change on `records`, each of which is looked at once and not kept, with the
+    waivers that there are for it."""
     tallies: dict[tuple[str, Outcome | None, Outcome | None], _Tally] = defaultdict(_Tally)
     versions = 0
-    for record in records:
+    for record, waivers in records:
         versions += 1
         old = {r.rule: r.outcome for r in evaluate(record, before, waivers, now).results}
         new = {r.rule: r.outcome for r in evaluate(record, after, waivers, now).results}

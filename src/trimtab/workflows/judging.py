@@ -26,7 +26,7 @@ from trimtab.inventory.record import Record
 from trimtab.inventory.rulebook import Framework, Rulebook, default_text, load_rulebook
 from trimtab.inventory.store import Filter
 from trimtab.inventory.waiver_store import Granted
-from trimtab.inventory.waivers import demand_waiver
+from trimtab.inventory.waivers import Waiver, demand_waiver
 from trimtab.kernel.actor import Actor, system
 from trimtab.kernel.errors import InvalidMove, NotYours, Unavailable
 from trimtab.kernel.events import plain
@@ -188,13 +188,19 @@ def _told(outcomes: Counter[Outcome]) -> dict[str, int]:
 
 
 def previewed(reading: Reading, judge: Judge, actor: Actor, text: str) -> Preview:
-    """What other rules would change on the records of the actor's.
+    """What other rules would change on the records of the actor's, with the waivers that hold
+    now: a gap that somebody answers for is a waived one by other rules, too, as far as these
+    let it be waived.
 
     Raises:
         InvalidInput: they are no rules; the place is named.
     """
     other = load_rulebook(text, "rulebook")
-    records = (entry.record for entry in each(reading, actor, Filter()))
+    held: dict[str, list[Waiver]] = {}
+    for connection in connection_store.every(reading, tenant=actor.tenant):
+        found = waiver_store.holding(reading, connection.id, reading.now)
+        held[connection.id] = [one.waiver for one in found]
+    records = ((e.record, held.get(e.connection, [])) for e in each(reading, actor, Filter()))
     return preview(records, judge.rulebook, other, now=reading.now)
 
 
