@@ -219,3 +219,21 @@ def test_a_source_is_one_line() -> None:
     assert words.source(Source("model version", "tags.owner", cards.AT, "Risk\nTeam")) == (
         "model version `tags.owner`, 3 Nov 2026; written as “Risk↵Team”"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one line", "one line"),
+        ("first\r\nsecond\rthird\u2028fourth", "first\nsecond\nthird\nfourth"),
+        ("first\n\n \n\nsecond\n", "first\n\nsecond"),
+        ("\n\n", "↵↵"),
+        ("", "(empty)"),
+        ("a\u202eb\nc\x07d", "a⟨202E⟩b\nc\ufffdd"),
+        ("latin\n\u05d0\u05d1", "latin\n\u2068\u05d0\u05d1\u2069"),
+        ("ab\n" * 400, "\n".join(["ab"] * 30) + "… (1,200 characters)"),
+        ("ab\n" * 40, "\n".join(["ab"] * 30) + "…"),
+    ],
+)
+def test_a_text_of_several_lines_keeps_its_breaks_and_no_more(text: str, shown: str) -> None:
+    assert words.lines(text) == shown

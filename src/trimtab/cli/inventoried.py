@@ -272,7 +272,10 @@ def _print(record: RecordShape) -> None:
     for group, fields in record.fields.items():
         print(f"\n{group}")
         for name, known in fields.items():
-            print(f"  {name:<28}{_value(known)}")
+            first, *others = _value(known)
+            print(f"  {name:<28}{first}")
+            for line in others:
+                print(f"  {'':<28}{line}")
             if known.origin is not None:
                 print(f"  {'':<28}  {_source(known)}")
     print("\ncompliance")
@@ -283,14 +286,17 @@ def _print(record: RecordShape) -> None:
         print(f"  finding       {told(finding['code'])}: {told(finding['detail'])}")
 
 
-def _value(known: FieldShape) -> str:
+def _value(known: FieldShape) -> list[str]:
+    """What is known, line by line as it was written."""
     if known.value is None:
-        return f"nobody says ({told(known.fault)})" if known.fault else "nobody says"
+        return [f"nobody says ({told(known.fault)})" if known.fault else "nobody says"]
     value = known.value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) <= _LONGEST:
-        return told(text)
-    return f"{told(text[:_LONGEST])}… ({len(text):,} characters; --json has them all)"
+    shown = [told(line) for line in text[:_LONGEST].splitlines() if line.strip()]
+    shown = shown or [told(text[:_LONGEST])]
+    if len(text) > _LONGEST:
+        shown[-1] += f"… ({len(text):,} characters; --json has them all)"
+    return shown
 
 
 def _source(known: FieldShape) -> str:

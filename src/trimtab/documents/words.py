@@ -16,6 +16,8 @@ LONG = 600
 """Characters of a text that are shown; the whole of it stands in the JSON."""
 
 _LINES = "\v\f\x1c\x1d\x1e\x85"  # what else ends a line, as `str.splitlines` has it
+_BREAK = re.compile(f"\r\n|[\n\r\u2028\u2029{_LINES}]")
+_MOST_LINES = 30
 _STACKED = re.compile("([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{4})"
                       "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]+")  # fmt: skip
 """More marks on one letter than any writing has: they would run over their neighbours."""
@@ -35,6 +37,23 @@ def seen(text: str, length: int = LONG) -> str:
     if any(unicodedata.bidirectional(sign) in {"R", "AL", "AN"} for sign in shown):
         shown = f"\u2068{shown}\u2069"
     return shown if len(text) <= length else f"{shown}… ({len(text):,} characters)"
+
+
+def lines(text: str, length: int = LONG) -> str:
+    """The same of a text of several lines, whose breaks are kept; of empty lines one at a time,
+    and no more lines than a reader takes in."""
+    found = list[str]()
+    for line in _BREAK.split(text[:length].strip()):
+        if line.strip():
+            found.append(seen(line, length))
+        elif found and found[-1]:
+            found.append("")
+    if len(found) < 2:
+        return seen(text.strip() or text, length)
+    more = "…" if len(found) > _MOST_LINES else ""
+    if len(text) > length:
+        more = f"… ({len(text):,} characters)"
+    return "\n".join(found[:_MOST_LINES]) + more
 
 
 def _sign(sign: str) -> str:

@@ -140,6 +140,7 @@ def _templates() -> Environment:
     environment.globals["static"] = _address
     environment.globals.update(
         seen=document_words.seen,
+        lines=document_words.lines,
         source_of=document_words.source,
         metric_of=document_words.metric,
         file_size=document_words.size,
