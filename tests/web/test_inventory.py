@@ -17,12 +17,14 @@ import pytest
 from tests.web import registries
 from tests.web.conftest import World, opened
 from tests.web.registries import ODD, Stock, stock
+from tests.web.test_accessibility import visit
 from tests.web.test_pages import text
 
 from trimtab.identity import service as identity
 from trimtab.inventory import connection_store, store
 from trimtab.inventory.compliance import Outcome
 from trimtab.inventory.model import Scope
+from trimtab.inventory.record import Known
 from trimtab.inventory.store import Filter
 from trimtab.kernel.clock import iso
 from trimtab.kernel.errors import InvalidInput
@@ -32,6 +34,7 @@ from trimtab.web.connections import health_of
 from trimtab.workflows import inventoried, judging
 from trimtab.workflows.judging import Judge, grant
 
+MODELS = {"malicious": "fraud-pickle", "full": "credit-scoring"}
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -238,6 +241,75 @@ def test_gaps_come_first_with_what_to_do(stocked: Stocked) -> None:
     assert "Set the tag data_sensitivity" in page
 
 
+def test_of_gaps_the_critical_ones_come_first(stocked: Stocked) -> None:
+    page = stocked.world.browser("root").get(stocked.record("full")).text
+    shown = re.findall(r"</svg>(gap|cannot tell)</span><span class=\"weight[^>]*>(\w+)<", page)
+    order = ("critical", "high", "medium", "low")
+    for word in ("gap", "cannot tell"):
+        weights = [order.index(weight) for said, weight in shown if said == word]
+        assert len(weights) > 1
+        assert weights == sorted(weights)
+    assert shown[0] == ("gap", "critical")
+
+
+def test_production_looks_as_bad_as_the_files_that_stand_there(stocked: Stocked) -> None:
+    browser = stocked.world.browser("root")
+    for name, tone in (("malicious", "bad"), ("full", "wait")):
+        for address in (stocked.record(name), "/inventory?text=" + MODELS[name]):
+            page = browser.get(address).text
+            assert f'<span class="status tone-{tone}"><svg class="shape"' in page
+            badge = r'class="status tone-(\w+)"><svg[^>]*><use[^>]*/></svg>production<'
+            assert re.findall(badge, page) == [tone], address
+
+
+def test_what_hardly_any_rule_asks_of_is_no_all_clear(stocked: Stocked) -> None:
+    page = stocked.world.browser("root").get("/inventory?text=click-rate").text
+    assert "1 of 18 rules kept" in page
+    assert "no gaps" not in page
+
+
+def test_a_description_keeps_its_lines_and_nothing_else_that_moves(changing: Stocked) -> None:
+    world = changing.world
+    with world.parts.records.look() as reading:
+        risk = connection_store.get(reading, changing.there.risk)
+    text_ = "First line.\r\n\r\n\r\nThen:\n\t- loans\u202e\x07\u2028<b>last</b>"
+    told = Known(text_, registries.OWN, "description", claim=True)
+    record = registries.keep(
+        world, Judge(world.parts), risk, registries.record("described", 1, description=told)
+    )
+    page = world.browser("root").get(f"/inventory/{record}").text
+    said = "First line.\n\nThen:\n⇥- loans⟨202E⟩\ufffd\n&lt;b&gt;last&lt;/b&gt;"
+    assert page.count(f'<bdi class="said lines">{said}</bdi>') == 2
+    assert not set("\u202e\x07\u2028↵") & set(page)
+
+
+@pytest.mark.slow
+def test_on_a_narrow_screen_groups_are_folded_until_somebody_is_led_there(
+    stocked: Stocked, chromium: Any
+) -> None:
+    shut = "document.querySelectorAll('details[data-fold]:not([open])').length"
+    all_ = "document.querySelectorAll('details[data-fold]').length"
+    for address in (stocked.record("full"), "/compliance"):
+        page = visit(chromium, stocked.world, "root", "wide")
+        page.goto(address)
+        assert page.evaluate(all_) > 5
+        assert page.evaluate(shut) == 0
+        page.context.close()
+        page = visit(chromium, stocked.world, "root", "narrow")
+        page.goto(address)
+        assert page.evaluate(shut) == page.evaluate(all_)
+        assert page.is_visible("#rules .tone-bad")
+        page.context.close()
+    page = visit(chromium, stocked.world, "root", "narrow")
+    page.goto(stocked.record("full") + "#files")
+    assert page.evaluate("document.querySelector('#files').open")
+    assert page.evaluate(shut) == page.evaluate(all_) - 1
+    page.goto("/compliance")
+    page.click('nav a[href="#gdpr"]')
+    page.wait_for_function("document.querySelector('#gdpr').open")
+    page.context.close()
+
+
 def test_a_waiver_is_shown_with_who_answers(changing: Stocked) -> None:
     world = changing.world
     grant(
@@ -404,9 +476,15 @@ def test_who_may_not_have_it_read_sees_no_form(stocked: Stocked) -> None:
 
 def test_rules_stand_worst_first_and_lead_to_the_records(stocked: Stocked) -> None:
     page = stocked.world.browser("root").get("/compliance").text
-    counts = [int(n) for n in re.findall(r'data-label="Gaps" class="num" data-sort="(\d+)"', page)]
-    first = counts[: counts.index(0)]
-    assert first == sorted(first, reverse=True)
+    cells = (
+        r'data-label="Weight" data-sort="(\d)">.*?data-label="Gaps" class="num" data-sort="(\d+)"'
+    )
+    counts = [(int(weight), int(gaps)) for weight, gaps in re.findall(cells, page)]
+    first = [one for one in counts if one[1]]
+    assert counts[: len(first)] == first, "rules without a gap come last"
+    assert first == sorted(first, key=lambda one: (one[0], -one[1])), "what weighs most first"
+    assert first[0][0] == 0
+    assert len({weight for weight, _ in first}) > 2
     assert "GDPR, Regulation (EU) 2016/679" in page
     link = re.findall(r'href="(/inventory\?gap=[^"]+)">(\d+)</a>', page)[0]
     listed = stocked.world.browser("root").get(link[0]).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
@@ -9,8 +10,10 @@ from tests.workflows.records import SEEN, full, judged, record, rule
 
 from trimtab.documents import cyclonedx, html, pdf, words
 from trimtab.documents.card import Dataset, Library, Shape, Source, Tone
+from trimtab.inventory.compliance import Judged
 from trimtab.inventory.evidence import TOOLS
 from trimtab.inventory.record import FIELDS, Known, Origin, Record
+from trimtab.inventory.rulebook import Severity
 from trimtab.kernel.errors import InvalidInput
 from trimtab.workflows.cards import (
     FORMS,
@@ -20,6 +23,7 @@ from trimtab.workflows.cards import (
     inspection_badge,
     outcome_badge,
     render,
+    stage_badge,
 )
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -147,6 +151,8 @@ def test_a_rule_on_the_card() -> None:
         (["inconclusive", "waived"], "1 unknown", Tone.WAIT),
         (["not_applicable"], "no rule applies", Tone.PLAIN),
         (["not_applicable", "pass"], "no gaps", Tone.GOOD),
+        (["not_applicable", "pass", "not_applicable"], "1 of 3 rules kept", Tone.PLAIN),
+        (["not_applicable", "fail", "not_applicable"], "1 gap", Tone.BAD),
     ],
 )
 def test_only_what_is_known_to_be_kept_is_good(outcomes: list[str], word: str, tone: Tone) -> None:
@@ -168,6 +174,39 @@ def test_only_what_is_known_to_be_kept_is_good(outcomes: list[str], word: str, t
 def test_only_what_was_found_clean_is_good(result: str | None, word: str, tone: Tone) -> None:
     badge = inspection_badge(result)
     assert (badge.word, badge.tone) == (word, tone)
+
+
+@pytest.mark.parametrize(
+    ("stage", "result", "tone"),
+    [
+        ("production", "malicious", Tone.BAD),
+        ("production", "suspicious", Tone.WAIT),
+        ("production", "clean", Tone.PLAIN),
+        ("production", None, Tone.PLAIN),
+        ("staging", "malicious", Tone.BAD),
+        ("development", "malicious", Tone.PLAIN),
+        ("archived", "suspicious", Tone.PLAIN),
+    ],
+)
+def test_a_place_is_never_good_by_itself(stage: str, result: str | None, tone: Tone) -> None:
+    known = Known(stage, Origin.MODEL_VERSION, "current_stage")
+    badge = stage_badge(record(lifecycle_stage=known), result)
+    assert (badge.word, badge.tone) == (stage, tone)
+
+
+def test_of_equal_outcomes_what_weighs_most_comes_first() -> None:
+    def weighing(outcome: str, severity: Severity) -> Judged:
+        return dataclasses.replace(rule(outcome, f"{outcome}-{severity}"), severity=severity)
+
+    told = judged(
+        weighing("pass", Severity.CRITICAL), weighing("fail", Severity.LOW),
+        weighing("fail", Severity.CRITICAL), weighing("inconclusive", Severity.CRITICAL),
+        weighing("fail", Severity.HIGH),
+    )  # fmt: skip
+    card = card_of(record(), told, Place("ours", "https://x.example"), as_of=NOW)
+    assert [one.id for one in card.worst_first()] == [
+        "fail-critical", "fail-high", "fail-low", "inconclusive-critical", "pass-critical"
+    ]  # fmt: skip
 
 
 def test_an_outcome_that_is_not_known_is_no_success() -> None:

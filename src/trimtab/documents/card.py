@@ -27,6 +27,10 @@ class Tone(StrEnum):
     PLAIN = "plain"
 
 
+_WORST_FIRST = (Tone.BAD, Tone.WAIT, Tone.GOOD, Tone.PLAIN)
+_HEAVIEST_FIRST = ("critical", "high", "medium", "low")
+
+
 class Shape(StrEnum):
     """The signs that stand beside words."""
 
@@ -85,7 +89,8 @@ class Section:
 @dataclass(frozen=True)
 class Rule:
     """What a rule says of this version: its outcome, the sentence with the values, what to do,
-    and what in law or standard asks for it. `waived` says who has set it aside, and until when."""
+    and what in law or standard asks for it. `waived` says who has set it aside, and until when;
+    `severity` how much a gap of it weighs, empty where nobody says."""
 
     id: str
     title: str
@@ -95,6 +100,7 @@ class Rule:
     references: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
     waived: str | None = None
+    severity: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,18 @@ class Card:
     def unmet(self) -> tuple[Rule, ...]:
         """Rules that are not known to be kept: gaps, waived ones, and what cannot be told."""
         return tuple(rule for rule in self.rules if rule.outcome.tone in {Tone.BAD, Tone.WAIT})
+
+    def worst_first(self) -> tuple[Rule, ...]:
+        """All rules: gaps, what cannot be told and what is waived, what is kept, what does not
+        apply; what weighs most first among each."""
+        tones, weights = list(_WORST_FIRST), list(_HEAVIEST_FIRST)
+
+        def place(rule: Rule) -> tuple[int, int]:
+            known = rule.severity in weights
+            weight = weights.index(rule.severity) if known else len(weights)
+            return tones.index(rule.outcome.tone), weight
+
+        return tuple(sorted(self.rules, key=place))
 
     def plain(self) -> dict[str, Any]:
         """The card in JSON types, with the source of every statement."""

@@ -185,9 +185,8 @@ def _rules(card: Card) -> str:
             f'<span class="asked">{asked}</span>',
         )
 
-    order = {Tone.BAD: 0, Tone.WAIT: 1, Tone.GOOD: 2, Tone.PLAIN: 3}
-    rules = sorted(card.rules, key=lambda rule: order[rule.outcome.tone])
-    return _table("Compliance", ("Outcome", "Rule", "Asked for by"), rules, row)
+    heads = ("Outcome", "Rule", "Asked for by")
+    return _table("Compliance", heads, card.worst_first(), row)
 
 
 def _numbers(card: Card) -> str:

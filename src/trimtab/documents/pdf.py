@@ -55,7 +55,7 @@ def told(card: Card) -> dict[str, Any]:
     tones = [tone for tone in _ORDER if any(badge.tone is tone for badge in card.badges)]
     purpose = card.said("business_purpose") or card.said("description")
     title = f"{_text(card.model, 200)} {_text(card.version, 60)}"
-    rules = sorted(card.rules, key=lambda rule: _ORDER[rule.outcome.tone])
+    rules = card.worst_first()
     return {
         "title": title,
         "running": title,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from trimtab.audit.work import Reading
 from trimtab.inventory.compliance import Readiness
-from trimtab.inventory.rulebook import FRAMEWORKS, Framework, Rule
+from trimtab.inventory.rulebook import FRAMEWORKS, Framework, Rule, Severity
 from trimtab.inventory.store import Filter, Tally
 from trimtab.web import waivers
 from trimtab.web.inventory import Looking
@@ -24,6 +24,8 @@ from trimtab.workflows.judging import Judge, Standing
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+_HEAVIEST_FIRST = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
+
 
 @dataclass(frozen=True)
 class RuleRow:
@@ -33,6 +35,11 @@ class RuleRow:
     standing: Standing
     places: tuple[str, ...]
     """Where the framework asks for it; in the list of all rules, every place there is."""
+
+    @property
+    def weight(self) -> int:
+        """How much a gap of it weighs, 0 for the most."""
+        return _HEAVIEST_FIRST.index(self.rule.severity)
 
 
 @dataclass(frozen=True)
@@ -129,5 +136,14 @@ def _places(rule: Rule, framework: Framework | None = None) -> tuple[str, ...]:
 
 def _worst_first(rows: list[RuleRow]) -> tuple[RuleRow, ...]:
     return tuple(
-        sorted(rows, key=lambda row: (-row.standing.gaps, -row.standing.unknown, row.rule.title))
+        sorted(
+            rows,
+            key=lambda row: (
+                not row.standing.gaps,
+                row.weight if row.standing.gaps else 0,
+                -row.standing.gaps,
+                -row.standing.unknown,
+                row.rule.title,
+            ),
+        )
     )

@@ -275,7 +275,7 @@ def row(entry: Entry, connections: Mapping[str, str]) -> Row:
         owner=None if owner is None else str(owner),
         assumed=any(finding.code == "owner_assumed" for finding in record.findings),
         aliases=record.aliases,
-        stage=cards.stage_badge(record),
+        stage=cards.stage_badge(record, entry.inspection),
         compliance=cards.compliance_badge(outcomes(entry)),
         inspection=cards.inspection_badge(entry.inspection),
         incomplete=record.incomplete,

@@ -70,8 +70,11 @@ class RecordPage:
     entry: Entry
     connection: Connection
     card: Card
-    rules: tuple[Rule, ...]
-    applying: int
+    open_: tuple[Rule, ...]
+    """Rules with a gap, waived or not, or that cannot be told; the worst first."""
+    kept: tuple[Rule, ...]
+    idle: tuple[Rule, ...]
+    """Rules that do not apply."""
     files: tuple[File, ...]
     course: Course | None
     history: tuple[Happened, ...]
@@ -140,13 +143,14 @@ def read(
     card = record_cards.of_view(reading, view)
     moves = inventoried.history(reading, visitor.actor, record_id)
     walked = lineage.of_record(reading, visitor.actor, record_id, moment=moment)
-    order = {Tone.BAD: 0, Tone.WAIT: 1, Tone.GOOD: 2, Tone.PLAIN: 3}
+    rules = card.worst_first()
     return RecordPage(
         entry=view.entry,
         connection=view.connection,
         card=card,
-        rules=tuple(sorted(card.rules, key=lambda rule: order[rule.outcome.tone])),
-        applying=sum(rule.outcome.tone is not Tone.PLAIN for rule in card.rules),
+        open_=tuple(rule for rule in rules if rule.outcome.tone in (Tone.BAD, Tone.WAIT)),
+        kept=tuple(rule for rule in rules if rule.outcome.tone is Tone.GOOD),
+        idle=tuple(rule for rule in rules if rule.outcome.tone is Tone.PLAIN),
         files=card.files[:_LISTED],
         course=record_course.draw(moves, reading.now, moment),
         history=_history(record_id, moves),

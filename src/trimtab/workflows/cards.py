@@ -47,12 +47,13 @@ _RESULTS: Mapping[str, Badge] = {
     "unreadable": Badge("unreadable", Shape.TRIANGLE, Tone.WAIT),
 }
 _UNSEEN = Badge("not inspected", Shape.RING, Tone.PLAIN)
-_STAGES: Mapping[Stage, tuple[Shape, Tone]] = {
-    Stage.DEVELOPMENT: (Shape.RING, Tone.PLAIN),
-    Stage.STAGING: (Shape.HALF, Tone.WAIT),
-    Stage.PRODUCTION: (Shape.DISC, Tone.GOOD),
-    Stage.ARCHIVED: (Shape.DASH, Tone.PLAIN),
+_STAGES: Mapping[Stage, Shape] = {
+    Stage.DEVELOPMENT: Shape.RING,
+    Stage.STAGING: Shape.HALF,
+    Stage.PRODUCTION: Shape.DISC,
+    Stage.ARCHIVED: Shape.DASH,
 }
+_EXPOSED = (Stage.STAGING, Stage.PRODUCTION)
 _FRAMEWORKS: Mapping[Framework, str] = {
     Framework.EU_AI_ACT: "EU AI Act",
     Framework.ISO_42001: "ISO/IEC 42001",
@@ -116,7 +117,7 @@ def card_of(record: Record, judged: Evaluation | None, place: Place, *, as_of: d
         made_by=f"Trimtab {__version__}",
         rulebook=_rulebook(judged),
         badges=(
-            stage_badge(record),
+            stage_badge(record, place.inspection),
             compliance_badge([r.outcome for r in results]),
             inspection_badge(place.inspection),
         )
@@ -146,9 +147,12 @@ def card_of(record: Record, judged: Evaluation | None, place: Place, *, as_of: d
 # -- badges ----------------------------------------------------------------------------------
 
 
-def stage_badge(record: Record) -> Badge:
-    """Where a version stands, and under which names."""
-    shape, tone = _STAGES[record.stage]
+def stage_badge(record: Record, inspection: str | None) -> Badge:
+    """Where a version stands, and under which names. A place is neither good nor bad by itself;
+    to stand where it is used with a file that may do harm is as bad as the file."""
+    shape, tone = _STAGES[record.stage], Tone.PLAIN
+    if record.stage in _EXPOSED and inspection in ("malicious", "suspicious"):
+        tone = _result(inspection).tone
     names = ", ".join(record.aliases)
     return Badge(record.stage.value, shape, tone, "Stage", f"alias {names}" if names else "")
 
@@ -173,7 +177,7 @@ def inspection_badge(result: str | None) -> Badge:
 
 def compliance_badge(outcomes: Sequence[str]) -> Badge:
     """How a record stands by the rules, from the outcome of each: gaps first, then what cannot be
-    told."""
+    told. Where most rules ask nothing of it, what is kept of the few is no all-clear."""
     apply = [one for one in outcomes if one != "not_applicable"]
     of = f"of {count(len(apply), 'rule')} that apply"
     amount = {word: outcomes.count(word) for word in _OUTCOMES}
@@ -192,6 +196,12 @@ def compliance_badge(outcomes: Sequence[str]) -> Badge:
         return Badge(word, Shape.RING, Tone.WAIT, "Compliance", why)
     if not apply:
         return Badge("no rule applies", Shape.DASH, Tone.PLAIN, "Compliance")
+    if 2 * len(apply) < len(outcomes):
+        word, why = (
+            f"{len(apply)} of {count(len(outcomes), 'rule')} kept",
+            "the others do not apply",
+        )
+        return Badge(word, Shape.RING, Tone.PLAIN, "Compliance", why)
     return Badge("no gaps", Shape.DISC, Tone.GOOD, "Compliance", f"all {of[3:]} are kept")
 
 
@@ -227,6 +237,7 @@ def _rule(told: Judged, place: Place) -> Rule:
         references=tuple(f"{framework(r.framework)} {r.reference}" for r in told.regulations),
         evidence=tuple(_pointer(one) for one in told.evidence),
         waived=waived,
+        severity=told.severity.value,
     )
 
 

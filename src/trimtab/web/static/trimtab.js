@@ -61,6 +61,21 @@
     for (const scroller of within.querySelectorAll(".scroll")) widths.observe(scroller);
   }
 
+  // On a narrow screen groups begin folded; whoever is led into one finds it open.
+  function lead() {
+    const there = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    let group = there && there.closest("details[data-fold]");
+    if (!group || group.open) return;
+    for (; group; group = group.parentElement.closest("details[data-fold]")) group.open = true;
+    there.scrollIntoView();
+  }
+
+  function fold() {
+    if (!matchMedia("(max-width: 640px)").matches) return;
+    for (const group of document.querySelectorAll("details[data-fold]")) group.open = false;
+    lead();
+  }
+
   // Live parts: the page is asked for again, and the parts that changed are exchanged.
   let asking = false;
   async function refresh() {
@@ -115,6 +130,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     prepare(document);
+    fold();
+    window.addEventListener("hashchange", lead);
     document.addEventListener("keydown", onKey);
     document.addEventListener("click", (event) => {
       const sorter = event.target.closest("table.sortable thead th button");
