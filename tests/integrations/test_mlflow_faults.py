@@ -54,17 +54,6 @@ BROKEN: dict[str, Fault] = {
 
 
 @pytest.fixture
-def server(mlflow3: Server) -> Server:
-    return mlflow3
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    with Proxy(server.url) as found:
-        yield found
-
-
-@pytest.fixture
 def source(proxy: Proxy) -> Iterator[MlflowSource]:
     found = MlflowSource(proxy.url, Credentials.none(), limits=LIMITS, networks=LOOPBACK)
     yield found
@@ -191,8 +180,8 @@ def probed(server: Server, credentials: Credentials) -> Any:
         source.close()
 
 
-def test_a_server_without_accounts_lets_everybody_write(server: Server) -> None:
-    found = probed(server, Credentials.none())
+def test_a_server_without_accounts_lets_everybody_write(mlflow3: Server) -> None:
+    found = probed(mlflow3, Credentials.none())
     assert found.server == "MLflow 3.17.2"
     assert found.identity == "nobody"
     assert found.may_write is True
@@ -223,12 +212,12 @@ def test_a_reader_reads(guarded: Server) -> None:
     source.close()
 
 
-def test_what_an_administrator_was_delivered_with_is_a_warning(server: Server) -> None:
-    found = probed(server, Credentials.basic("admin", "password1234"))
+def test_what_an_administrator_was_delivered_with_is_a_warning(mlflow3: Server) -> None:
+    found = probed(mlflow3, Credentials.basic("admin", "password1234"))
     assert any("delivered with" in warning for warning in found.warnings)
 
 
-def test_whether_a_token_can_write_cannot_be_told(server: Server) -> None:
-    found = probed(server, Credentials.bearer("token"))
+def test_whether_a_token_can_write_cannot_be_told(mlflow3: Server) -> None:
+    found = probed(mlflow3, Credentials.bearer("token"))
     assert found.may_write is None
     assert found.warnings

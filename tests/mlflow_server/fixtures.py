@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.mlflow_server.proxy import Proxy
 from tests.mlflow_server.starting import Server, shared
 
 
@@ -28,3 +29,10 @@ def mlflow2(common_folder: Path) -> Iterator[Server]:
     """MLflow 2, filled."""
     with shared(2, common_folder) as server:
         yield server
+
+
+@pytest.fixture
+def proxy(mlflow3: Server) -> Iterator[Proxy]:
+    """A line to MLflow 3 that can be bad."""
+    with Proxy(mlflow3.url) as proxy:
+        yield proxy

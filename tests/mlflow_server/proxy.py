@@ -10,7 +10,6 @@ The first fault that `rule` gives for a request is done to it; without one it go
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import socket
@@ -19,10 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.mlflow_server.serving import Handler, Serving
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def each_item(change: Callable[[dict[str, Any]], Any]) -> Changed:
     return Changed(changed)
 
 
-class Proxy:
+class Proxy(Serving):
     """A server on a port of its own that hands on to another one.
 
     Args:
@@ -105,27 +104,7 @@ class Proxy:
         self._tries: dict[str, int] = {}
         self.requests: list[Request] = []
         self.rule: Callable[[Request], Fault | None] = lambda _request: None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Proxy:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self))
 
     def remember(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
@@ -170,12 +149,9 @@ class Proxy:
         return status, headers, fault.change(answer) if isinstance(fault, Changed) else answer
 
 
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+def _handler(proxy: Proxy) -> type[Handler]:
+    class Bad(Handler):
+        def answered(self, body: bytes) -> None:
             request = proxy.remember(self.command, self.path, dict(self.headers), body)
             fault = proxy.rule(request)
             if isinstance(fault, Reset):
@@ -183,35 +159,19 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             status, headers, answer = proxy.found(request, self.path, fault)
-            self._answer(status, headers, answer, cut=isinstance(fault, Truncated))
-
-        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
-
-        def _answer(
-            self, status: int, headers: Mapping[str, str], answer: bytes, *, cut: bool
-        ) -> None:
+            cut = isinstance(fault, Truncated)
             left = {"content-length", "transfer-encoding", "connection", "date", "server"}
-            try:
-                self.send_response(status)
-                for name, value in headers.items():
-                    if name.lower() not in left:
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer[: len(answer) // 2] if cut else answer)
-            except OSError:
-                self.close_connection = True  # whoever asked has gone
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() not in left:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer[: len(answer) // 2] if cut else answer)
             if cut:
                 self.close_connection = True
 
-        def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # whoever asked has gone
-                super().handle()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Nothing is said."""
-
-    return Handler
+    return Bad
 
 
 def reset(connection: socket.socket) -> None:

@@ -10,7 +10,6 @@ each, of runs in one experiment, with files. Each trick is a function that answe
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gzip
 import json
@@ -19,10 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.mlflow_server.serving import Handler, Serving
 
 API = "/api/2.0/mlflow"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
@@ -61,7 +60,7 @@ class Reply:
 Answer = Callable[[Request], Reply]
 
 
-class Simulator:
+class Simulator(Serving):
     """The server; `answers` has what is answered to a method and path, for the longest beginning
     of them that is there."""
 
@@ -70,28 +69,11 @@ class Simulator:
         self.answers: dict[str, Answer] = dict(_well_behaved())
         self.requests: list[Request] = []
         self.ended = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        super().__init__(_handler(self))
 
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Simulator:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__(*error)
 
     def answer(self, request: Request) -> Reply:
         """What it says to a request."""
@@ -277,23 +259,14 @@ def nested_folders(_request: Request) -> Reply:
     return Reply({"files": [{"path": name, "is_dir": True} for name in "abc"]})
 
 
-def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+def _handler(simulator: Simulator) -> type[Handler]:
+    class Evil(Handler):
+        def answered(self, body: bytes) -> None:
             parts = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-            body = json.loads(raw) if raw else None
-            headers = dict(self.headers)
-            request = Request(self.command, parts.path, query, headers, body, simulator)
-            try:
-                self._send(simulator.answer(request))
-            except OSError:
-                self.close_connection = True  # whoever asked has had enough
-
-        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+            said = json.loads(body) if body else None
+            request = Request(self.command, parts.path, query, dict(self.headers), said, simulator)
+            self._send(simulator.answer(request))
 
         def _send(self, reply: Reply) -> None:
             pieces = reply.pieces()
@@ -314,14 +287,7 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
             if chunked:
                 self.close_connection = True
 
-        def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # whoever asked has had enough
-                super().handle()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Nothing is said."""
-
-    return Handler
+    return Evil
 
 
 def paused(seconds: float, then: Answer) -> Answer:

@@ -21,7 +21,7 @@ from tests.mlflow_server.proxy import (
     Status,
     Truncated,
 )
-from tests.mlflow_server.starting import Server, oracle, shared
+from tests.mlflow_server.starting import Server, oracle
 from tests.workflows.registry import FLEET, Plane, opened
 
 from trimtab.inventory.model import Connection, Health, Scope, Sync, SyncPhase
@@ -35,21 +35,6 @@ pytestmark = pytest.mark.slow
 
 STAGES = {"Production": "production", "Staging": "staging", "Archived": "archived"}
 LOGIN = Changed(lambda _body: b"<html><form action=/login></form></html>")
-
-
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    base = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):
-        base = base.parent
-    with shared(3, base) as found:
-        yield found
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    with Proxy(server.url) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -77,9 +62,9 @@ def content_of(server: Server) -> str:
 
 
 def test_everything_is_on_record_and_nothing_is_written(
-    plane: Plane, connection: Connection, proxy: Proxy, server: Server
+    plane: Plane, connection: Connection, proxy: Proxy, mlflow3: Server
 ) -> None:
-    known, before = oracle(server), content_of(server)
+    known, before = oracle(mlflow3), content_of(mlflow3)
     sync = cycle(plane, connection)
     unfit = sum("\x00" in name for name in known["models"])
     nul = [one for one in known["versions"] if "\x00" in one["name"]]
@@ -103,7 +88,7 @@ def test_everything_is_on_record_and_nothing_is_written(
     assert plane.records() == records
     for request in proxy.requests:
         assert request.method == "GET" or request.path.endswith("/search"), request.path
-    assert content_of(server) == before
+    assert content_of(mlflow3) == before
 
 
 def demand_same(record: Record, version: Mapping[str, Any], known: Mapping[str, Any]) -> None:
