@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
-from tests.registries import Registry
 from tests.tables import tables_of_records
 from tests.web.conftest import MODEL, PASSWORD, Browser, World
+from tests.workflows.registry import Registry
 
 from trimtab.approvals import service as approvals
 from trimtab.approvals.model import Target
@@ -262,7 +262,8 @@ def registry(world: World, owner: str | None, asker: Actor) -> tuple[str, str, s
     asked = Asked("mlflow", f"https://mlflow.{name}.example.org", tenant=whose, name=name)
     made = connections.connect(parts, asker, asked, reason=f"read for {name}")
     theirs = Registry()
-    theirs.add(f"model of {name}", stage="Production", owner=f"team of {name}")
+    owned = [{"key": "owner", "value": f"team of {name}"}]
+    theirs.put(f"model of {name}", 1, stage="Production", tags=owned)
     Ingest(parts).cycle(made.id, lambda _: theirs)
     with parts.records.look() as reading:
         record = store.listed(reading, Filter(connection=made.id))[0].id
