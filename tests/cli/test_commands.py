@@ -90,6 +90,7 @@ def test_help_names_every_command_and_those_that_are_needed_first_first(tmp_path
         assert command in named
     needed = ["demo", "drift", "serve", "connect", "inventory", "models", "health", "migrate"]
     assert [name for name in named if name in needed] == needed
+    assert "─ Commands ─" not in said.stdout, "one is in no panel"
 
 
 def test_a_command_that_is_none_says_so(tmp_path: Path) -> None:

@@ -103,11 +103,16 @@ def noun(name: str, about: str) -> typer.Typer:
     return made
 
 
-def connected(context: typer.Context) -> Client:
-    """The connection that a command asks by."""
+def asker(context: typer.Context) -> Remote:
+    """Who asks, and where, of a command of a noun."""
     remote = context.obj
     assert isinstance(remote, Remote)
-    return remote.client()
+    return remote
+
+
+def connected(context: typer.Context) -> Client:
+    """The connection that a command asks by."""
+    return asker(context).client()
 
 
 def given(context: typer.Context, kind: type[R], /, **values: object) -> R:

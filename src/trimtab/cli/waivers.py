@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trimtab.cli.remote import Because, Json, Most, Remote, noun, show_one, show_rows
+from trimtab.cli.remote import Because, Json, Most, asker, noun, show_one, show_rows
 
 waivers = noun("waivers", "Waivers: gaps by the rules that somebody answers for, until a day.")
 
@@ -24,7 +24,7 @@ def list_waivers(
     """Gaps that somebody answers for now, newest first."""
     from trimtab.cli.plane import plane
 
-    with plane(_asks(context)) as found:
+    with plane(asker(context)) as found:
         show_rows(
             found.client.compliance.waivers(in_force=not every),
             (
@@ -64,7 +64,7 @@ def grant(
     from trimtab.cli.plane import plane
 
     ends = _end(until)
-    with plane(_asks(context)) as found:
+    with plane(asker(context)) as found:
         made = found.client.compliance.waive(
             id_of(found.client, model, version, connection),
             rule,
@@ -85,13 +85,8 @@ def end(
     """Let a waiver count no more: what it was about is a gap again."""
     from trimtab.cli.plane import plane
 
-    with plane(_asks(context)) as found:
+    with plane(asker(context)) as found:
         show_one(found.client.compliance.revoke(waiver, reason=reason), as_json=as_json)
-
-
-def _asks(context: typer.Context) -> Remote:
-    assert isinstance(context.obj, Remote)
-    return context.obj
 
 
 def _end(until: str) -> datetime:
