@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from argon2 import PasswordHasher
 from tests import databases
+from tests.mlflow_server import starting
 from tests.objects import ObjectServer, start_object_server
 
 from trimtab.audit.tables import SIZE, WHOLE
@@ -51,14 +52,16 @@ if _room_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 CHOICE = "TRIMTAB_TEST_DATABASE"
+OF_TESTS = (CHOICE, starting.WHERE)
 databases.choose(os.environ.get(CHOICE, databases.SQLITE))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What tests start has no such setting, and would refuse the name. Only a process that runs
-    no test itself, and starts those that do, keeps it for them."""
+    """What tests start has no such settings, and would refuse their names. Only a process that
+    runs no test itself, and starts those that do, keeps them for those."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        os.environ.pop(CHOICE, None)
+        for name in OF_TESTS:
+            os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -29,12 +28,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 from tests.artifacts.test_survey_pickles import Judged, dumped
+from tests.mlflow_server.starting import environment
 
 from trimtab.artifacts.findings import Result
 from trimtab.artifacts.surveying import Survey, SurveyLimits, survey
 from trimtab.platform.child import run_limited
-
-ROOT = Path(os.environ.get("TRIMTAB_TEST_MLFLOW", Path(__file__).parents[2]))
 
 MAKE = """
 import sys, warnings
@@ -163,7 +161,7 @@ def surveyed(root: Path, folder: Path) -> tuple[list[str], Survey]:
 
 @pytest.mark.slow
 def test_models_that_mlflow_wrote_are_clean_but_for_those_that_carry_code(tmp_path: Path) -> None:
-    python = ROOT / ".venv-mlflow3" / "bin" / "python"
+    python = environment(3) / "bin" / "python"
     made = tmp_path / "made"
     made.mkdir()
     subprocess.run(

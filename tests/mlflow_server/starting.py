@@ -30,6 +30,7 @@ from tests.patience import eventually
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 WHERE = "TRIMTAB_TEST_MLFLOW"
+ENVIRONMENTS = Path(os.environ.get(WHERE, ROOT))
 ADMIN = ("admin", "a long password of the administrator")
 END_SECONDS = 20
 
@@ -54,8 +55,7 @@ class Server:
 
 def environment(major: int) -> Path:
     """The folder of the virtual environment with MLflow."""
-    base = Path(os.environ.get(WHERE, ROOT))
-    found = base / f".venv-mlflow{major}"
+    found = ENVIRONMENTS / f".venv-mlflow{major}"
     if not (found / "bin" / "mlflow").exists():
         raise RuntimeError(f"there is no MLflow in {found}: run `make mlflow`, or set {WHERE}")
     return found
