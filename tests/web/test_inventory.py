@@ -19,6 +19,7 @@ from tests.web.conftest import World, opened
 from tests.web.registries import ODD, Stock, stock
 from tests.web.test_accessibility import visit
 from tests.web.test_pages import text
+from tests.workflows.records import record
 
 from trimtab.identity import service as identity
 from trimtab.inventory import connection_store, store
@@ -274,10 +275,10 @@ def test_a_description_keeps_its_lines_and_nothing_else_that_moves(changing: Sto
         risk = connection_store.get(reading, changing.there.risk)
     text_ = "First line.\r\n\r\n\r\nThen:\n\t- loans\u202e\x07\u2028<b>last</b>"
     told = Known(text_, registries.OWN, "description", claim=True)
-    record = registries.keep(
-        world, Judge(world.parts), risk, registries.record("described", 1, description=told)
+    kept = registries.keep(
+        world, Judge(world.parts), risk, record("described", 1, description=told)
     )
-    page = world.browser("root").get(f"/inventory/{record}").text
+    page = world.browser("root").get(f"/inventory/{kept}").text
     said = "First line.\n\nThen:\n⇥- loans⟨202E⟩\ufffd\n&lt;b&gt;last&lt;/b&gt;"
     assert page.count(f'<bdi class="said lines">{said}</bdi>') == 2
     assert not set("\u202e\x07\u2028↵") & set(page)
