@@ -330,6 +330,15 @@ def test_a_preview_says_what_would_become_of_whom() -> None:
     assert preview(unwaived(records), BOOK, BOOK, now=made.NOW).changes == ()
 
 
+def test_a_preview_says_which_waivers_would_be_too_long() -> None:
+    record = at(PRODUCTION)
+    shorter = dataclasses.replace(BOOK, max_waiver_days=1)
+    shown = preview([(record, [waiver()])], BOOK, shorter, now=made.NOW)
+    assert [(c.rule, c.moves[0].before, c.moves[0].after) for c in shown.changes] == [
+        ("purpose-stated", WAIVED, FAIL)
+    ]
+
+
 def test_a_preview_names_rules_that_come_and_go() -> None:
     fewer = dataclasses.replace(BOOK, rules=BOOK.rules[1:])
     shown = preview(unwaived([at(DEVELOPMENT)]), fewer, BOOK, now=made.NOW)

@@ -51,7 +51,13 @@ def webhook(
         print("secret   the same as in the file that the connection names")
     else:
         print("secret   none yet: put one into a file, and name it with --secret file:NAME")
-    if not one.webhook.url.startswith("https://"):
+    if found.ours:
+        print(
+            "no control plane runs at this address when this command has ended: start trimtab "
+            "serve, and ask again",
+            file=sys.stderr,
+        )
+    elif not one.webhook.url.startswith("https://"):
         print("MLflow sends to https alone, unless it is set up for development", file=sys.stderr)
 
 

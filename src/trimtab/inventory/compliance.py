@@ -121,28 +121,47 @@ def evaluate(
     return Evaluation(record.model, record.version, rulebook.version, rulebook.digest, now, results)
 
 
+@dataclass(frozen=True)
+class _Stand:
+    """How a record stands by a rule: whether it applies, what that comes to without waivers,
+    and the waiver that holds."""
+
+    applies: Answer
+    unwaived: Outcome
+    waiver: str | None
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.unwaived if self.waiver is None else Outcome.WAIVED
+
+
+def _stand(
+    rule: Rule, record: Record, rulebook: Rulebook, waivers: Sequence[Waiver], now: datetime
+) -> _Stand:
+    applies = Answer.YES if rule.when is None else answer(rule.when, record)
+    outcome = _outcome(applies, answer(rule.require, record))
+    if outcome is not Outcome.FAIL:
+        return _Stand(applies, outcome, None)
+    held = (w.id for w in waivers if holds(w, rule, record, rulebook, now))
+    return _Stand(applies, outcome, next(held, None))
+
+
 def _judge(
     rule: Rule, record: Record, rulebook: Rulebook, waivers: Sequence[Waiver], now: datetime
 ) -> Judged:
-    applies = Answer.YES if rule.when is None else answer(rule.when, record)
-    met = answer(rule.require, record)
-    outcome = _outcome(applies, met)
-    waiver = None
-    if outcome is Outcome.FAIL:
-        held = (w.id for w in waivers if holds(w, rule, record, rulebook, now))
-        waiver = next(held, None)
+    stand = _stand(rule, record, rulebook, waivers, now)
     return Judged(
         rule=rule.id,
         version=rule.version,
         title=rule.title,
         severity=rule.severity,
-        outcome=outcome if waiver is None else Outcome.WAIVED,
-        sentence=_sentence(rule, record, applies, outcome),
+        outcome=stand.outcome,
+        sentence=_sentence(rule, record, stand.applies, stand.unwaived),
         evidence=tuple(_pointer(name, record) for name in rule.evidence),
         regulations=rule.regulations,
         remedy=rule.remedy,
-        missing=_missing(rule, record) if outcome in _OPEN else (),
-        waiver=waiver,
+        missing=_missing(rule, record) if stand.unwaived in _OPEN else (),
+        waiver=stand.waiver,
     )
 
 
@@ -241,14 +260,15 @@ def preview(
     """What would change on `records`, each of which is looked at once and not kept, with the
     waivers that there are for it."""
     tallies: dict[tuple[str, Outcome | None, Outcome | None], _Tally] = defaultdict(_Tally)
+    others = _others(before, after)
     versions = 0
     for record, waivers in records:
         versions += 1
-        old = {r.rule: r.outcome for r in evaluate(record, before, waivers, now).results}
-        new = {r.rule: r.outcome for r in evaluate(record, after, waivers, now).results}
-        for rule in (*old, *(rule for rule in new if rule not in old)):
-            if old.get(rule) is not new.get(rule):
-                tally = tallies[rule, old.get(rule), new.get(rule)]
+        for rule, (one, other) in others.items():
+            old = None if one is None else _stand(one, record, before, waivers, now).outcome
+            new = None if other is None else _stand(other, record, after, waivers, now).outcome
+            if old is not new:
+                tally = tallies[rule, old, new]
                 tally.versions += 1
                 if len(tally.examples) < _EXAMPLES_AT_MOST:
                     tally.examples.append((record.model, record.version))
@@ -267,6 +287,15 @@ def preview(
             for rule, found in sorted(moves.items())
         ),
     )
+
+
+def _others(before: Rulebook, after: Rulebook) -> dict[str, tuple[Rule | None, Rule | None]]:
+    """The rules that are not the same in both, as each of them has it; by what is the same in
+    both everybody stands as they did, unless waivers may last longer or shorter."""
+    names = dict.fromkeys(rule.id for book in (before, after) for rule in book.rules)
+    alike = before.max_waiver_days == after.max_waiver_days
+    pairs = {name: (before.rule(name), after.rule(name)) for name in names}
+    return {name: (was, will) for name, (was, will) in pairs.items() if not alike or was != will}
 
 
 def _judged(kept: Mapping[str, Any]) -> Judged:
