@@ -12,6 +12,7 @@ from tests.workflows.registry import Registry
 
 from trimtab.app import Application
 from trimtab.inventory import connection_store
+from trimtab.inventory.model import Connection
 from trimtab.platform.settings import Settings
 from trimtab.workflows.ingest import Ingest
 
@@ -26,15 +27,21 @@ def filled() -> Registry:
     return registry
 
 
-def main() -> None:
-    """Read until the version at which this process dies."""
-    home, last = Path(sys.argv[1]), int(sys.argv[2])
+def opened_there(home: Path) -> tuple[Application, Connection]:
+    """The control plane of a home that another process has made, and its one connection."""
     told: dict[str, Any] = {"TRIMTAB_HOME": home}
     if "DATABASE_URL" in os.environ:
         told["DATABASE_URL"] = os.environ["DATABASE_URL"]
     application = Application(Settings(**told))
     with application.parts.records.look() as reading:
         [connection] = connection_store.connections(reading)
+    return application, connection
+
+
+def main() -> None:
+    """Read until the version at which this process dies."""
+    last = int(sys.argv[2])
+    application, connection = opened_there(Path(sys.argv[1]))
     registry = filled()
 
     def dies(what: str, which: Any) -> None:

@@ -3,19 +3,15 @@ many MiB the process grew, and how many MiB the registry told."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tests.workflows.read_and_die import opened_there
 from tests.workflows.registry import Registry, details_of
 
-from trimtab.app import Application
-from trimtab.inventory import connection_store
 from trimtab.inventory.source import Details, Malformed, SourceVersion
-from trimtab.platform.settings import Settings
 from trimtab.workflows.ingest import Ingest
 
 NOTES, NOTE_CHARS = 5, 4_000
@@ -56,13 +52,8 @@ def most_mib() -> float:
 
 def main() -> None:
     """Read a few versions, so that everything is loaded; then all."""
-    home, versions = Path(sys.argv[1]), int(sys.argv[2])
-    told: dict[str, Any] = {"TRIMTAB_HOME": home}
-    if "DATABASE_URL" in os.environ:
-        told["DATABASE_URL"] = os.environ["DATABASE_URL"]
-    application = Application(Settings(**told))
-    with application.parts.records.look() as reading:
-        [connection] = connection_store.connections(reading)
+    application, connection = opened_there(Path(sys.argv[1]))
+    versions = int(sys.argv[2])
     ingest = Ingest(application.parts)
     few, all_ = filled(100), filled(versions)
     ingest.cycle(connection.id, lambda _connection: few)
