@@ -27,7 +27,6 @@ from trimtab.kernel.events import plain
 from trimtab.kernel.ids import Digest
 
 MANIFEST = "manifest.json"
-REPORT_FORMAT = "trimtab.survey/1"
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,6 @@ class Readiness:
     gaps: int = 0
     waived: int = 0
     unknown: int = 0
-    rules_with_gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

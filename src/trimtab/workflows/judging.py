@@ -157,7 +157,6 @@ def compliance(reading: Reading, judge: Judge, actor: Actor) -> Compliance:
     books: dict[str, Rulebook] = {judge.rulebook.digest: judge.rulebook}
     by_rule: dict[str, Counter[Outcome]] = defaultdict(Counter)
     by_framework: dict[Framework, Counter[Outcome]] = {name: Counter() for name in Framework}
-    gaps: dict[Framework, set[str]] = defaultdict(set)
     for digest, outcomes, records in store.outcomes(reading, tenant=actor.tenant):
         if digest not in books:
             books[digest] = rulebook_store.rulebook(reading, digest)
@@ -165,15 +164,10 @@ def compliance(reading: Reading, judge: Judge, actor: Actor) -> Compliance:
             by_rule[rule.id][outcome] += records
             for framework in {said.framework for said in rule.regulations}:
                 by_framework[framework][outcome] += records
-                if outcome is Outcome.FAIL:
-                    gaps[framework].add(rule.id)
     return Compliance(
         judge.rulebook,
         tuple(Standing(rule.id, **_told(by_rule[rule.id])) for rule in judge.rulebook.rules),
-        tuple(
-            Readiness(name, **_told(found), rules_with_gaps=tuple(sorted(gaps[name])))
-            for name, found in by_framework.items()
-        ),
+        tuple(Readiness(name, **_told(found)) for name, found in by_framework.items()),
     )
 
 
