@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.cli.test_remote import ran
+from tests.web import registries
 from tests.web.conftest import World
 from tests.web.registries import stock
+from tests.workflows.records import record
 
 from trimtab.identity import service as identity
+from trimtab.inventory import connection_store
+from trimtab.inventory.record import Known
 from trimtab.workflows import messages
+from trimtab.workflows.judging import Judge
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +29,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Commands as an administrator, over a control plane with two registries."""
     world = World(tmp_path_factory.mktemp("connections") / "home")
     world.cast()
-    stock(world)
+    there = stock(world)
+    with world.parts.records.look() as reading:
+        risk = connection_store.get(reading, there.risk)
+    told = Known("First line.\r\n\r\nThen\u202e:\n- loans", registries.OWN, "description")
+    registries.keep(world, Judge(world.parts), risk, record("described", 1, description=told))
     token = identity.token_for(world.parts.tokens, world.people["root"])
     yield lambda *words: ran(*words, TRIMTAB_URL=world.origin, TRIMTAB_TOKEN=token)
     world.close()
@@ -62,3 +71,11 @@ def test_a_connection_is_removed_once_and_its_versions_stay_in_the_history(run: 
     assert (nobody.returncode, "there is no connection" in nobody.stderr) == (2, True)
     gone = run("connections", "--resume", "ads-mlflow")
     assert (gone.returncode, "there is no connection" in gone.stderr) == (2, True)
+
+
+def test_a_description_keeps_its_lines(run: Run) -> None:
+    said = run("record", "described", "1").stdout
+    begin = "  " + "description".ljust(28)
+    indent = " " * len(begin)
+    assert f"{begin}First line.\n{indent}Then?:\n{indent}- loans\n" in said
+    assert "??" not in said

@@ -66,6 +66,16 @@ class CompliancePage:
     now: datetime
 
     @property
+    def missing(self) -> tuple[RuleRow, ...]:
+        """Rules with a gap, what weighs most first."""
+        return tuple(row for row in self.rows if row.standing.gaps)
+
+    @property
+    def without_gap(self) -> tuple[RuleRow, ...]:
+        """The others, those that cannot be told first."""
+        return tuple(row for row in self.rows if not row.standing.gaps)
+
+    @property
     def gaps(self) -> int:
         """Gaps in all."""
         return sum(row.standing.gaps for row in self.rows)

@@ -70,8 +70,10 @@ class RecordPage:
     entry: Entry
     connection: Connection
     card: Card
-    open_: tuple[Rule, ...]
-    """Rules with a gap, waived or not, or that cannot be told; the worst first."""
+    gaps: tuple[Rule, ...]
+    """Rules with a gap, what weighs most first."""
+    doubts: tuple[Rule, ...]
+    """Rules that cannot be told, or whose gap somebody answers for."""
     kept: tuple[Rule, ...]
     idle: tuple[Rule, ...]
     """Rules that do not apply."""
@@ -148,7 +150,8 @@ def read(
         entry=view.entry,
         connection=view.connection,
         card=card,
-        open_=tuple(rule for rule in rules if rule.outcome.tone in (Tone.BAD, Tone.WAIT)),
+        gaps=tuple(rule for rule in rules if rule.outcome.tone is Tone.BAD),
+        doubts=tuple(rule for rule in rules if rule.outcome.tone is Tone.WAIT),
         kept=tuple(rule for rule in rules if rule.outcome.tone is Tone.GOOD),
         idle=tuple(rule for rule in rules if rule.outcome.tone is Tone.PLAIN),
         files=card.files[:_LISTED],
