@@ -6,7 +6,15 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 
 from trimtab.artifacts import strictjson
 
@@ -30,6 +38,13 @@ class Request(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, sent: Any) -> Any:
+        """2015.0 is an integer of JSON (RFC 8259 has one kind of number, and JSON Schema takes it
+        for one), though not of Python."""
+        return int(sent) if isinstance(sent, float) and sent.is_integer() else sent
 
 
 class Answer(BaseModel):
