@@ -17,7 +17,7 @@ _SECRETS = {
         r"\bgh[pousr]_[0-9A-Za-z]{30,}|\bgithub_pat_\w{22,}|\bxox[abprs]-[0-9A-Za-z\-]{10,}"
         r"|\bhf_[0-9A-Za-z]{30,}|\bsk-[0-9A-Za-z_\-]{20,}|\bdapi[0-9a-f]{32}\b"
     ),
-    "json_web_token": re.compile(r"\beyJ[\w\-]{8,}\.eyJ[\w\-]{8,}\.[\w\-]{8,}"),
+    "json_web_token": re.compile(r"(?<![\w\-])eyJ[\w\-]{8,}+\.eyJ[\w\-]{8,}+\.[\w\-]{8,}"),
     "password": re.compile(
         r"(?:password|passwd|secret|token|api[_\-]?key)[\"']?\s*[=:]\s*[\"']?[^\s\"']{6,}", re.I
     ),
