@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE_SECONDS
 from tests.workflows.registry import FLEET, Plane, Registry, of_tenant, opened
 
 from trimtab.audit.work import Reading
+from trimtab.inventory import connection_store
 from trimtab.inventory.compliance import Outcome
 from trimtab.inventory.record import Stage
-from trimtab.inventory.rulebook import default_text
+from trimtab.inventory.rulebook import Framework, default_text
 from trimtab.inventory.store import Filter
 from trimtab.inventory.waiver_store import Granted
 from trimtab.kernel.errors import InvalidInput, InvalidMove, NotFound
@@ -225,3 +227,42 @@ def test_how_it_all_stands_is_counted_by_rule(plane: Plane) -> None:
         assert RULE in [one.rule for one in evaluation.of(Outcome.FAIL)]
         none = judging.compliance(reading, Judge(plane.parts), of_tenant("acme"))
         assert sum(one.gaps + one.passed for one in none.standing) == 0
+
+
+@pytest.mark.slow
+def test_each_waiver_that_ends_is_seen_by_the_loop(plane: Plane) -> None:
+    """Rules and waivers hold again that held before: that was judged then is no reason to think
+    that it is judged now."""
+    loop = plane.application.loop
+    with plane.parts.records.begin(FLEET, reason="nobody reads it") as work:
+        connection_store.move_state(work, plane.connection.id, due_at=None)
+    plane.application.start()
+    try:
+        for _ in range(3):
+            plane.step(1)
+            waiver = grant(plane, "churn", 1, whole=True)
+            assert loop.settle(PATIENCE_SECONDS)
+            assert {outcome(plane, "churn", n) for n in (1, 2)} == {"waived"}
+            plane.step(1)
+            judging.revoke(plane.parts, FLEET, waiver.id, reason=WHY)
+            assert loop.settle(PATIENCE_SECONDS)
+            assert {outcome(plane, "churn", n) for n in (1, 2)} == {"fail"}
+    finally:
+        plane.application.stop(PATIENCE_SECONDS)
+
+
+def test_a_rule_counts_for_what_it_refers_to_now(plane: Plane, tmp_path: Path) -> None:
+    """Though nobody stands otherwise by it, and no record moves."""
+
+    def gaps(judge: Judge) -> int:
+        with plane.parts.records.look() as reading:
+            found = judging.compliance(reading, judge, FLEET)
+        return next(one.gaps for one in found.frameworks if one.framework is Framework.HIPAA)
+
+    text = default_text()
+    place = text.index("regulations:", text.index(f"- id: {RULE}")) + len("regulations:")
+    more = "\n      - {framework: hipaa, reference: '45 CFR 164.308(a)(2)'}"
+    before = gaps(Judge(plane.parts))
+    judge = other_rules(plane, tmp_path, text[:place] + more + text[place:])
+    assert judged_again(plane, judge) == []
+    assert gaps(judge) == before + 3

@@ -76,6 +76,13 @@ REVISIONS = plain_table(
         sqlite_where=sa.text("until IS NULL"),
         postgresql_where=sa.text("until IS NULL"),
     ),
+    sa.Index(
+        "ix_inventory_revisions_judged",
+        "connection",
+        "judged_by",
+        sqlite_where=sa.text("until IS NULL"),
+        postgresql_where=sa.text("until IS NULL"),
+    ),
     sa.Index("ix_inventory_revisions_since", "connection", "since"),
 )
 _R = REVISIONS.c
@@ -297,7 +304,8 @@ def stale(reading: Reading, connection: str, judged_by: str, *, limit: int) -> l
             _R.connection == connection,
             _R.until.is_(None),
             ~_R.removed,
-            _R.judged_by != judged_by,
+            # As two ranges, which an index has: nearly always nothing is in either.
+            sa.or_(_R.judged_by < judged_by, _R.judged_by > judged_by),
         )
         .order_by(_R.record)
         .limit(limit)
@@ -305,10 +313,11 @@ def stale(reading: Reading, connection: str, judged_by: str, *, limit: int) -> l
     return [str(row["record"]) for row in reading.rows(query)]
 
 
-def judged_alike(work: Work, record_ids: Sequence[str], judged_by: str) -> None:
-    """Note that these records stand by other rules and waivers as they stood before."""
+def judged_alike(work: Work, record_ids: Sequence[str], judged_by: str, rulebook: str) -> None:
+    """Note that these records stand by other rules and waivers as they stood before: by the
+    rules, in their order, of the rulebook with this digest."""
     current = REVISIONS.update().where(_R.record.in_(record_ids), _R.until.is_(None))
-    work.execute(current.values(judged_by=judged_by))
+    work.execute(current.values(judged_by=judged_by, rulebook=rulebook))
 
 
 def first_seen(reading: Reading, record_id: str) -> datetime | None:

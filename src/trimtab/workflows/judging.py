@@ -77,7 +77,7 @@ class Judge:
                 service.evaluated(work, entry, kept)
                 moved += 1
         if alike:
-            store.judged_alike(work, alike, self._by(waivers))
+            store.judged_alike(work, alike, self._by(waivers), self.rulebook.digest)
         return moved
 
     def _by(self, waivers: Sequence[Granted]) -> str:
@@ -295,8 +295,8 @@ def due(judge: Judge) -> Any:
         for connection in connection_store.every(reading):
             by = judge.by(reading, connection.id)
             first = store.stale(reading, connection.id, by, limit=1)
-            if first:  # once for these rules and waivers, and again for what came with others
-                waiting.append((connection.id, f"{by}:{first[0]}"))
+            if first:  # the same rules and waivers may hold again that held before
+                waiting.append((connection.id, reading.moment))
         return waiting
 
     return found

@@ -291,6 +291,8 @@ CREATE TABLE inventory_revisions (
 ;
 CREATE UNIQUE INDEX ix_inventory_revisions_current ON inventory_revisions (connection, record) WHERE until IS NULL
 ;
+CREATE INDEX ix_inventory_revisions_judged ON inventory_revisions (connection, judged_by) WHERE until IS NULL
+;
 CREATE INDEX ix_inventory_revisions_listed ON inventory_revisions (model, version DESC, record) WHERE until IS NULL
 ;
 CREATE INDEX ix_inventory_revisions_since ON inventory_revisions (connection, since)
