@@ -236,6 +236,43 @@ def test_what_was_found_stands_until_somebody_has_looked_again(
     assert len(plane.told("record.inspected")) == told
 
 
+@pytest.mark.parametrize(
+    ("error", "evil", "expected"),
+    [
+        (Unavailable("status 500"), "MLmodel", "malicious"),
+        (NotFound("no such file"), "MLmodel", "malicious"),
+        (NotFound("no such file"), None, "unreadable"),
+    ],
+)
+def test_no_answer_takes_a_finding_back(
+    plane: Plane, registry: Registry, error: Exception, evil: str | None, expected: str
+) -> None:
+    if evil is not None:
+        registry.contents[evil] = EVIL
+    inspect(plane, registry)
+    plane.cycle(registry, Scope.FULL)
+    registry.hook = fails_at(error, "content", "fraud", 1, "MLmodel")
+    inspect(plane, registry)
+    assert results(plane)["fraud", 1] == expected
+
+
+def test_what_is_found_in_one_file_waits_for_no_other(plane: Plane, registry: Registry) -> None:
+    inspect(plane, registry)
+    before = plane.records()["fraud", 1].record
+    registry.contents["MLmodel"] = b"\x80\x04cfoo.zap\nbar\n)R."
+    plane.cycle(registry, Scope.FULL)
+    failing = fails_at(Unavailable("status 500"), "content", "fraud", 1, "requirements.txt")
+    registry.hook = failing
+    inspect(plane, registry)
+    found = plane.records()["fraud", 1].record
+    assert results(plane)["fraud", 1] == "suspicious"
+    assert found.value("runtime_environment") == before.value("runtime_environment")
+    files = {file["path"]: file for file in found.value("artifact_manifest")["files"]}
+    was = {file["path"]: file for file in before.value("artifact_manifest")["files"]}
+    assert files["requirements.txt"] == was["requirements.txt"]
+    assert files["MLmodel"]["sha256"] != was["MLmodel"]["sha256"]
+
+
 def test_another_scanner_looks_into_all_once_more(
     plane: Plane, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from trimtab.artifacts.redaction import shown
@@ -36,7 +36,7 @@ def evidence(
     if truncated:
         findings.append(Finding("listing_cut", f"not all files are listed: {truncated}"))
     root = text(listing.root, limits.text_chars).value or ""
-    manifest: dict[str, Any] = {"root": uris.shown(root), "files": files, "result": None}
+    manifest: dict[str, Any] = {"root": uris.without_secrets(root), "files": files, "result": None}
     if truncated:
         manifest["truncated"] = truncated
     environment = [file for file in files if tag_map.is_environment(file["path"])]
@@ -50,7 +50,9 @@ def evidence(
     }, findings
 
 
-def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> Record:
+def with_inspection(
+    record: Record, inspected: Sequence[Mapping[str, Any]], stays: Collection[str] = ()
+) -> Record:
     """`record` with what an inspection said of its files.
 
     Args:
@@ -59,6 +61,7 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
             `suspicious`, `malicious`, `unreadable`), `findings` and, of files of environments,
             `environment`. What has none of these paths adds nothing; what is malformed counts
             as unreadable.
+        stays: Paths of files of which stands what an earlier inspection said.
 
     The manifest's `result` is the worst of all files, and `clean` only where every file of a
     complete listing is; that of a listing which was cut is `unreadable` or worse.
@@ -71,7 +74,10 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
     manifest = fields["artifact_manifest"].value
     if not manifest:
         return record
-    files = [_inspected(file, by_path.get(file["path"])) for file in manifest["files"]]
+    files = [
+        dict(file) if file["path"] in stays else _inspected(file, by_path.get(file["path"]))
+        for file in manifest["files"]
+    ]
     result = _overall(files, complete="truncated" not in manifest)
     fields["artifact_manifest"] = _with_value(
         fields["artifact_manifest"], {**manifest, "files": files, "result": result}
@@ -80,7 +86,9 @@ def with_inspection(record: Record, inspected: Sequence[Mapping[str, Any]]) -> R
     environment = fields["runtime_environment"].value
     if environment:
         stated = [
-            {**told[file["path"]], **_stated(by_path.get(file["path"]))}
+            dict(file)
+            if file["path"] in stays
+            else {**told[file["path"]], **_stated(by_path.get(file["path"]))}
             for file in environment["files"]
         ]
         fields["runtime_environment"] = _with_value(

@@ -56,8 +56,8 @@ class _Fetched:
     listed: Sequence[Mapping[str, Any]]
     there: dict[str, tuple[int, str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    passing: bool = False
-    """Whether one that does not may be had the next time."""
+    passing: set[str] = field(default_factory=set)
+    """Those of them that may be had the next time."""
 
 
 @dataclass
@@ -174,12 +174,12 @@ class Inspector:
         """Say when a version is tried again; whether it was tried often enough."""
         settings = self._parts.settings
         attempts = sighting_store.inspect_attempts(work, record) + 1
-        if attempts >= settings.sync_tries:
-            sighting_store.inspected(work, record, scanner())
-            return True
+        final = attempts >= settings.sync_tries
         wait = timedelta(minutes=settings.sync_minutes) * 2 ** min(attempts - 1, _MOST_DOUBLED)
+        if final:
+            attempts, wait = 0, timedelta(hours=settings.sync_full_hours)
         sighting_store.inspect_again(work, record, attempts, work.now + wait)
-        return False
+        return final
 
     def _fetch(self, source: Source, entry: Entry, folder: Path, paths: list[str]) -> _Fetched:
         """Lay the files of a version down, behind those that are named by `paths`.
@@ -190,13 +190,15 @@ class Inspector:
         settings = self._parts.settings
         manifest: Mapping[str, Any] = entry.record.value("artifact_manifest") or {}
         fetched = _Fetched(entry, manifest.get("files", ()))
-        version, without, fetched.passing = _version(source, entry)
+        version, without, passing = _version(source, entry)
         left = settings.inspect_version_mib * _MIB
         for file in fetched.listed:
             path, size = str(file["path"]), listed_size(file)
             most = min(settings.inspect_file_mib * _MIB, left)
             if version is None:
                 fetched.refused[path] = without
+                if passing:
+                    fetched.passing.add(path)
             elif len(fetched.there) >= settings.inspect_files:
                 fetched.refused[path] = f"more than {settings.inspect_files} files"
             elif most <= 0 or (size is not None and size > most):
@@ -210,7 +212,8 @@ class Inspector:
                 except (Unavailable, NotFound, NotPermitted) as error:
                     (folder / str(len(paths))).unlink(missing_ok=True)
                     fetched.refused[path] = error.message
-                    fetched.passing |= not isinstance(error, NotFound | _TooMuch)
+                    if not isinstance(error, NotFound | _TooMuch):
+                        fetched.passing.add(path)
                     continue
                 left -= taken
                 fetched.there[path] = len(paths), digest
@@ -235,28 +238,29 @@ class Inspector:
                 entry = store.current(work, [fetched.entry.id])[fetched.entry.id]
                 if entry.number != fetched.entry.number or entry.removed:
                     return  # it is another one by now, and is looked into anew
-                record = with_inspection(entry.record, inspected)
+                stays = _standing(entry, inspected)
+                record = with_inspection(entry.record, inspected, stays)
                 result = (record.value("artifact_manifest") or {}).get("result")
                 self._judge.adopt(work)
                 held = self._judge.held(work, connection.id)
                 judged = self._judge.judged(record, held, work.now)
-                findings = sorted({f["rule"] for one in inspected for f in one["found"]})
+                new = [one for one in inspected if one["path"] not in stays]
+                findings = sorted({f["rule"] for one in new for f in one["found"]})
                 # Where not every file could be looked into, nothing good is known.
                 worst = result or Result.UNREADABLE.value
                 isolation = dict(found.isolation)
-                passing = fetched.passing or "not_inspected" in findings
-                if passing:
+                if any(one["passing"] for one in inspected):
                     self._again(work, entry.id)
                 else:
                     sighting_store.inspected(work, entry.id, scanner())
-                if passing and _stays(entry.inspection, worst):
-                    return
                 if (record, worst) != (entry.record, entry.inspection):
                     service.inspected(work, entry, record, worst, findings, isolation, judged)
         except Conflict:
             log.info("a record moved while its files were looked into", record=fetched.entry.id)
 
 
+_BAD = (Result.SUSPICIOUS.value, Result.MALICIOUS.value)
+_KNOWN = (*_BAD, Result.CLEAN.value)
 _NOTHING = Survey((), {}, 0)
 
 
@@ -273,11 +277,17 @@ def due(reading: Reading) -> list[tuple[str, str]]:
     return found
 
 
-def _stays(known: str | None, worst: str) -> bool:
-    """Whether what is known of files stands, though not all of them could be looked into again:
-    nothing but something malicious is news then."""
-    told = known not in (None, Result.UNREADABLE.value)
-    return told and worst != Result.MALICIOUS.value
+def _standing(entry: Entry, inspected: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Files of which stands what was found in them before, since nobody could look into them
+    now: everything where that may pass, and what was bad where it may not. No answer takes a
+    finding back."""
+    manifest: Mapping[str, Any] = entry.record.value("artifact_manifest") or {}
+    known = {file["path"]: file.get("result") for file in manifest.get("files", ())}
+    return frozenset(
+        one["path"]
+        for one in inspected
+        if not one["looked_into"] and known.get(one["path"]) in (_KNOWN if one["passing"] else _BAD)
+    )
 
 
 def _version(source: Source, entry: Entry) -> tuple[SourceVersion | None, str, bool]:
@@ -319,15 +329,25 @@ def _said(file: Mapping[str, Any], fetched: _Fetched, found: Survey) -> dict[str
     told: dict[str, Any] = {"path": path, "size": file.get("size")}
     if path in fetched.refused:
         why = {"rule": "not_fetched", "where": "file", "detail": fetched.refused[path]}
-        return {**told, "result": Result.UNREADABLE.value, "findings": [why], "found": [why]}
+        return {
+            **told,
+            "result": Result.UNREADABLE.value,
+            "findings": [why],
+            "found": [why],
+            "passing": path in fetched.passing,
+            "looked_into": False,
+        }
     number, digest = fetched.there[path]
     seen = found.files[number]
     findings = [
         {"rule": f.rule, "severity": f.severity.value, "where": f.where, "detail": f.detail}
         for f in seen.findings
     ]
+    ended = any(finding.rule == "not_inspected" for finding in seen.findings)
     return {
         **told,
+        "passing": ended,
+        "looked_into": not ended,
         "size": seen.size or file.get("size"),
         "sha256": digest,
         "format": seen.format.value,
