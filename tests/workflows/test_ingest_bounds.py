@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workflows.registry import FLEET, MINUTE, Plane, Registry, opened
+from tests.workflows.registry import FLEET, MINUTE, Plane, Registry, details_of, opened
 
-from trimtab.inventory import connection_store
+from trimtab.inventory import connection_store, sighting_store
 from trimtab.inventory.model import Health, Scope, SyncPhase
-from trimtab.inventory.source import SourceModel
-from trimtab.inventory.store import Filter
+from trimtab.inventory.source import Fault, Part, SourceModel, SourceVersion
+from trimtab.inventory.store import Filter, key_of
 from trimtab.kernel.errors import Unavailable
 from trimtab.workflows import connections
 from trimtab.workflows.ingest import Ingest
@@ -189,6 +190,8 @@ def test_an_empty_registry_removes_nothing_at_once(plane: Plane, scope: Scope) -
     again = plane.cycle(empty, Scope.CHANGES if scope is Scope.CHANGES else None)
     assert again.scope is Scope.CHANGES, "no full cycle follows by itself"
     assert (again.counts.removed, len(plane.records())) == (0, 30)
+    if scope is Scope.CHANGES:  # which is no full look at what is gone
+        assert plane.cycle(empty, Scope.FULL).counts.removed == 0
     confirmed = plane.cycle(empty, Scope.FULL)
     assert (confirmed.phase, confirmed.counts.removed) == (SyncPhase.SUCCEEDED, 25)
     assert len(plane.records()) == 5
@@ -209,6 +212,32 @@ def test_as_many_as_people_delete_are_believed(plane: Plane) -> None:
     assert plane.cycle(emptied(30, left=10)).counts.removed == 20
     plane.cycle(filled(100))
     assert plane.cycle(emptied(100, left=50)).counts.removed == 50
+
+
+def test_who_was_read_has_all_tries_again(plane: Plane) -> None:
+    registry = Registry()
+    registry.put("churn", 1)
+    whole = details_of(SourceVersion("churn", 1, registry.held["churn", 1]))
+    bad = replace(whole, run=None, faults=(Fault(Part.RUN, "too long", passing=True),))
+
+    def attempts() -> int:
+        with plane.parts.records.look() as reading:
+            key = key_of("churn", 1)
+            return sighting_store.of(reading, plane.connection.id, [key])[key].attempts
+
+    for details, expected in ((bad, 1), (bad, 2), (whole, 0), (bad, 1)):
+        registry.leads_to["churn", 1] = details
+        plane.cycle(registry, Scope.FULL)
+        assert attempts() == expected
+
+
+def test_a_cycle_of_changes_is_no_first_look_at_what_is_gone(plane: Plane) -> None:
+    registry = filled(30, page=100)
+    plane.cycle(registry, Scope.FULL)
+    registry.held.clear()
+    for scope, gone in ((Scope.CHANGES, 0), (Scope.FULL, 0), (Scope.CHANGES, 0), (Scope.FULL, 30)):
+        plane.step(15)
+        assert plane.cycle(registry, scope).counts.removed == gone, scope
 
 
 @pytest.mark.on_both

@@ -142,7 +142,9 @@ class Entering:
             sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=None)
         elif running.sync.scope is Scope.FULL and _worth_another_look(one):
             sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=work.now)
-        return sighting if one.record.incomplete is None else self._again(work, sighting)
+        if one.record.incomplete is None:
+            return replace(sighting, attempts=0)
+        return self._again(work, sighting)
 
     def _again(self, work: Work, sighting: Sighting) -> Sighting:
         """When a version that could not be read in full is tried again, if it is at all before

@@ -347,22 +347,22 @@ class Ingest:
             running.count("removed", len(some))
 
     def _doubt(self, running: Running, gone: int) -> str:
-        """Why so many are not taken to be gone; empty where they are. A full cycle behind one
-        that saw the same confirms it."""
+        """Why so many are not taken to be gone; empty where they are. A full cycle behind a full
+        one that saw the same confirms it."""
         with self._parts.records.begin(INGEST, reason=_REASON) as work:
             self._demand_ours(work, running)
             connection = running.connection.id
             known = sum(1 for _ in sighting_store.keys(work, connection))
             sudden = gone > self._sudden.versions and gone > self._sudden.share * known
             before = connection_store.state(work, connection).vanished_at
-            confirmed = before is not None and running.sync.scope is Scope.FULL
-            running.vanished = sudden and not confirmed
+            full = running.sync.scope is Scope.FULL
+            running.vanished = sudden and not (full and before is not None)
             if running.vanished:
-                at = before or work.now
-                connection_store.move_state(work, connection, vanished_at=at)
+                if full:
+                    connection_store.move_state(work, connection, vanished_at=work.now)
                 return (
                     f"it shows none of {gone} of the {known} versions that are known any more; "
-                    "if that is so, a second full cycle enters it"
+                    "if that is so, the second of two full cycles enters it"
                 )
             if before is not None and running.sync.scope is not Scope.MODEL:
                 connection_store.move_state(work, connection, vanished_at=None)
