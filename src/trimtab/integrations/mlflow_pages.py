@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from trimtab.artifacts.redaction import shown
 from trimtab.integrations.mlflow_json import (
     NotMlflow,
     Unfit,
@@ -129,7 +130,7 @@ def _name(item: Any) -> str:
     if not isinstance(name, str) or not name:
         raise Unfit("it has no name")
     if "\x00" in name or any("\ud800" <= c <= "\udfff" for c in name):
-        raise Unfit("its name has characters that cannot be kept")
+        raise Unfit(f"its name, {shown(name)}, has characters that cannot be kept")
     return name
 
 

@@ -104,6 +104,11 @@ def end(work: Work, record_id: str) -> None:
     _end(work, _E.record == record_id, _E.relation == "placed")
 
 
+def end_all(work: Work, record_id: str) -> None:
+    """Nobody says any more what led to a version, and what it led to."""
+    _end(work, _E.record == record_id)
+
+
 def around(
     reading: Reading,
     keys: Sequence[str],

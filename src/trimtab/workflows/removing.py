@@ -73,5 +73,5 @@ def _put_away(work: Work, connection: str) -> bool:
     for entry in found:
         service.disconnect(work, entry)
         sighting_store.forget(work, entry.id)
-        lineage_store.end(work, entry.id)
+        lineage_store.end_all(work, entry.id)
     return len(found) == _TOGETHER
