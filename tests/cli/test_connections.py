@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.cli.test_remote import ran
@@ -13,9 +14,12 @@ from tests.web.conftest import World
 from tests.web.registries import stock
 from tests.workflows.records import record
 
+from trimtab.cli.connecting import _until_read
 from trimtab.identity import service as identity
 from trimtab.inventory import connection_store
 from trimtab.inventory.record import Known
+from trimtab.kernel.errors import Unavailable
+from trimtab.sdk.client import Client
 from trimtab.workflows import messages
 from trimtab.workflows.judging import Judge
 
@@ -65,6 +69,14 @@ def test_a_connection_is_removed_once_and_its_versions_stay_in_the_history(run: 
     assert "ads-mlflow" not in run("connections").stdout
     assert "click-rate" not in run("inventory").stdout
     assert "click-rate" in run("inventory", "--removed").stdout
+    place = ("--as-of", "2015-01-09T00:00:00Z", "--connection", "ads-mlflow")
+    then = run("inventory", *place).stdout
+    assert "click-rate" in then
+    assert "ads-mlflow" in then
+    past = run(
+        "record", "click-rate", "1", "--as-of", "2015-01-09T00:00:00Z", "--connection", "ads-mlflow"
+    )
+    assert past.returncode == 0, past.stderr
     again = run("disconnect", "ads-mlflow", *why)
     assert (again.returncode, "was removed before, at 2015-01-10" in again.stdout) == (0, True)
     nobody = run("disconnect", "none-such", *why)
@@ -79,3 +91,23 @@ def test_a_description_keeps_its_lines(run: Run) -> None:
     indent = " " * len(begin)
     assert f"{begin}First line.\n{indent}Then?:\n{indent}- loans\n" in said
     assert "??" not in said
+
+
+def shown(what: str, done: int, total: int | None) -> None:
+    """Nobody looks."""
+
+
+def test_nobody_waits_for_ever_where_nobody_reads(tmp_path: Path) -> None:
+    world = World(tmp_path / "home")
+    world.cast()
+    token = identity.token_for(world.parts.tokens, world.people["root"])
+    where = stock(world).risk
+    with Client(world.origin, token=token) as client:
+        before = client.connections.get(where).last_sync
+        assert before is not None
+        with pytest.raises(Unavailable, match="nobody has begun to read risk-mlflow"):
+            _until_read(client, where, before.id, shown, patience=0.0)
+        client.connections.pause(where, reason="it moves")
+        with pytest.raises(Unavailable, match="was paused or removed meanwhile"):
+            _until_read(client, where, before.id, shown)
+    world.close()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trimtab.sdk.shapes import ConnectionShape, TallyShape
 
 READ, UNREAD, PARTLY = 0, 2, 3
+_PATIENCE_SECONDS = 60.0
+"""How long to wait for somebody who begins to read a registry."""
 _PAUSE_SECONDS = 0.3
 
 
@@ -93,7 +95,7 @@ class Filters:
         """As the interface takes them."""
         found = {name: value for name, value in vars(self).items() if value not in (None, False)}
         if self.connection is not None:
-            found["connection"] = named(client, self.connection).id
+            found["connection"] = named(client, self.connection, past=True).id
         return found
 
 
@@ -181,8 +183,8 @@ def sync_registries(
         return _told(found, read, as_json=as_json)
 
 
-def named(client: Client, name: str) -> ConnectionShape:
-    """The connection with this name or id.
+def named(client: Client, name: str, *, past: bool = False) -> ConnectionShape:
+    """The connection with this name or id; looking at the `past`, else the one removed last.
 
     Raises:
         NotFound: there is none.
@@ -193,11 +195,20 @@ def named(client: Client, name: str) -> ConnectionShape:
     for one in there:
         if name in (one.id, one.name):
             return one
+    gone = removed(client, name) if past else None
+    if gone is not None:
+        return gone
     raise NotFound(
         f"there is no connection {ascii(name)[:80]}",
         field="connection",
         remedy="there is " + (", ".join(one.name for one in there) or "none yet"),
     )
+
+
+def removed(client: Client, name: str) -> ConnectionShape | None:
+    """Of the connections with this name or id that were removed, the last one."""
+    gone = (one for one in client.connections.list(removed=True) if name in (one.id, one.name))
+    return max(gone, key=lambda one: str(one.removed_at), default=None)
 
 
 def _known(client: Client, wanted: Wanted, tenant: str | None) -> ConnectionShape | None:
@@ -268,14 +279,33 @@ _PHASES: Mapping[str, str] = {
 
 
 def _until_read(
-    client: Client, connection: str, before: str | None, shown: Shown
+    client: Client,
+    connection: str,
+    before: str | None,
+    shown: Shown,
+    patience: float = _PATIENCE_SECONDS,
 ) -> ConnectionShape:
-    """Wait until a cycle has ended that is not `before`."""
+    """Wait until a cycle has ended that is not `before`.
+
+    Raises:
+        Unavailable: nobody begins one, or nobody will.
+    """
+    from trimtab.kernel.errors import Unavailable
+
+    asked = time.monotonic()
     while True:
         now = client.connections.get(connection)
         last = now.last_sync
-        if last is not None and last.id != before and last.ended_at is not None:
+        begun = last is not None and last.id != before
+        if last is not None and begun and last.ended_at is not None:
             return now
+        if not begun and now.paused:
+            raise Unavailable(f"{now.name} was paused or removed meanwhile, and is not read")
+        if not begun and time.monotonic() - asked > patience:
+            raise Unavailable(
+                f"nobody has begun to read {now.name} for {patience:.0f} seconds",
+                remedy="look whether a process has the role ingest: trimtab health",
+            )
         told_ = now.progress
         read = sum(told_.get(n, 0) for n in ("added", "changed", "unchanged", "returned"))
         shown(_PHASES.get(str(told_.get("phase")), "waits"), read, told_.get("seen") or None)

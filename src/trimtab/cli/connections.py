@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from trimtab.cli.remote import Because, Json, Remote, asking, told
-
-if TYPE_CHECKING:
-    from trimtab.sdk.client import Client
-    from trimtab.sdk.shapes import ConnectionShape
 
 _PAUSE_SECONDS = 0.3
 
@@ -70,12 +66,13 @@ def disconnect(
     as_json: Json = False,
 ) -> None:
     """Read a registry no more, for good: its versions count no more, and stay in the history."""
-    from trimtab.cli.connecting import named
+    from trimtab.cli.connecting import named, removed
     from trimtab.cli.plane import plane
 
     with plane(remote, work=True) as found:
         client = found.client
-        before = _removed(client, connection)
+        there = any(connection in (one.id, one.name) for one in client.connections.list())
+        before = None if there else removed(client, connection)
         one = before or client.connections.remove(named(client, connection).id, reason=reason)
         while found.ours and one.tally.versions:  # what was started for this ends with it
             time.sleep(_PAUSE_SECONDS)
@@ -89,15 +86,3 @@ def disconnect(
     if one.tally.versions:
         print(f"{one.tally.versions} of its versions count still, and soon no more")
     print("what was known of its versions: trimtab inventory --removed")
-
-
-def _removed(client: Client, name: str) -> ConnectionShape | None:
-    """The connection of this name or id that was removed last, if none of it is read."""
-    if any(name in (one.id, one.name) for one in client.connections.list()):
-        return None
-    there = client.connections.list(removed=True)
-    return max(
-        (one for one in there if name in (one.id, one.name)),
-        key=lambda one: str(one.removed_at),
-        default=None,
-    )

@@ -29,10 +29,11 @@ def show(remote: Remote, filters: Filters, *, limit: int, as_json: bool) -> None
     """Print versions, as a table or as JSON."""
     with plane(remote) as found:
         client = found.client
-        names = {one.id: one.name for one in client.connections.list()}
+        there = list(client.connections.list())
+        names = {one.id: one.name for one in (*client.connections.list(removed=True), *there)}
         rows = list(islice(client.inventory.list(**filters.sent(client)), limit))
         if not rows and not as_json:
-            print(_nothing(filters, connected=bool(names)), file=sys.stderr)
+            print(_nothing(filters, connected=bool(there)), file=sys.stderr)
             return
         show_rows(
             rows,
@@ -99,7 +100,7 @@ def show_record(
     """
     with plane(remote) as found:
         record = found.client.inventory.record(
-            id_of(found.client, model, version, connection), as_of=as_of
+            id_of(found.client, model, version, connection, as_of), as_of=as_of
         )
     if as_json:
         print(json.dumps(record.model_dump(mode="json"), indent=2))
@@ -156,7 +157,7 @@ def write_card(
         )
     check_output(output, [], "card")
     with plane(remote) as found:
-        record = id_of(found.client, model, version, connection)
+        record = id_of(found.client, model, version, connection, as_of)
         content = found.client.inventory.card(record, kind, as_of=as_of)
     write(output, content)
 
@@ -233,21 +234,29 @@ def show_preview(remote: Remote, file: Path, *, as_json: bool) -> None:
             print(f"  {change['rule']:<28}{what:<32}{move['versions']:>6}  {examples}")
 
 
-def id_of(client: Client, model: str, version: int, connection: str | None) -> str:
-    """The record of a version.
+def id_of(
+    client: Client,
+    model: str,
+    version: int,
+    connection: str | None,
+    as_of: datetime | None = None,
+) -> str:
+    """The record of a version, as a registry held it, or did at `as_of`.
 
     Raises:
         NotFound: no registry holds it.
         InvalidInput: several do.
     """
-    for removed in (False, True):
-        wanted = Filters(connection=connection, model=model, removed=removed).sent(client)
+    places = dict.fromkeys(((False, as_of), (True, as_of), (False, None), (True, None)))
+    for removed, moment in places:
+        wanted = Filters(connection, model=model, removed=removed, as_of=moment).sent(client)
         found = [r for r in client.inventory.list(**wanted) if r.version == version]
         if len(found) > 1:
             raise InvalidInput(
                 f"{len(found)} registries hold {ascii(model)[:80]} {version}",
                 field="--connection",
-                remedy="name one with --connection",
+                remedy="name one with --connection: "
+                + ", ".join(sorted({record.connection for record in found})),
             )
         if found:
             return found[0].id
