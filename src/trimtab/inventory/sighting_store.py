@@ -29,6 +29,14 @@ SIGHTINGS = plain_table(
     sa.Column("inspect_retry_at", Moment),
     sa.Column("scanner", sa.Text),
     sa.Index("ix_inventory_sightings_key", "connection", "key", unique=True),
+    sa.Index("ix_inventory_sightings_scanner", "connection", "scanner"),
+    sa.Index(
+        "ix_inventory_sightings_again",
+        "connection",
+        "inspect_retry_at",
+        sqlite_where=sa.text("inspect_retry_at IS NOT NULL"),
+        postgresql_where=sa.text("inspect_retry_at IS NOT NULL"),
+    ),
 )
 
 _S = SIGHTINGS.c
@@ -42,7 +50,8 @@ class Sighting:
     `source_hash` is that of what a scan shows of it, when it was last read. `attempts` counts
     how often it could not be read in full since then; it is tried again from `retry_at` on.
     `inspect_attempts` and `inspect_retry_at` are the same of its files: before that moment
-    nobody looks into them again. `scanner` is which one looked into them last.
+    nobody looks into them again. `scanner` is which one looked into them last; None: nobody
+    has, since they are as they are.
     """
 
     record: str
@@ -109,18 +118,19 @@ def uninspected(reading: Reading, connection: str, scanner: str, *, limit: int) 
     stage = sa.case(
         (_R.stage == Stage.PRODUCTION.value, 0), (_R.stage == Stage.STAGING.value, 1), else_=2
     )
-    others = sa.or_(_R.inspection.is_(None), _S.scanner.is_(None), _S.scanner != scanner)
+    of = sa.select(_S.record).where(_S.connection == connection)
+    fresh = of.where(_S.inspect_retry_at.is_(None))
+    # Each is a range that an index has, and nearly always nothing is in any.
+    others = (_S.scanner.is_(None), _S.scanner < scanner, _S.scanner > scanner)
+    ranges = [of.where(_S.inspect_retry_at <= reading.now), *(fresh.where(one) for one in others)]
     query = (
         sa.select(_R.record)
-        .outerjoin(SIGHTINGS, _S.record == _R.record)
         .where(
             _R.connection == connection,
+            _R.record.in_(sa.union_all(*ranges)),
             _R.until.is_(None),
             ~_R.removed,
             sa.or_(_R.listed, ~_R.incomplete),
-            sa.or_(
-                sa.and_(_S.inspect_retry_at.is_(None), others), _S.inspect_retry_at <= reading.now
-            ),
         )
         .order_by(_R.inspection.is_not(None), stage, _R.model, _R.version.desc())
         .limit(limit)

@@ -298,19 +298,13 @@ def outcomes(
 
 def stale(reading: Reading, connection: str, judged_by: str, *, limit: int) -> list[str]:
     """Records of a connection that were last judged by something else than this."""
-    query = (
-        sa.select(_R.record)
-        .where(
-            _R.connection == connection,
-            _R.until.is_(None),
-            ~_R.removed,
-            # As two ranges, which an index has: nearly always nothing is in either.
-            sa.or_(_R.judged_by < judged_by, _R.judged_by > judged_by),
-        )
-        .order_by(_R.record)
-        .limit(limit)
-    )
-    return [str(row["record"]) for row in reading.rows(query)]
+    there = (_R.connection == connection, _R.until.is_(None), ~_R.removed)
+    found = list[str]()
+    # Each is a range that an index has, and nearly always nothing is in either.
+    for other in (_R.judged_by < judged_by, _R.judged_by > judged_by):
+        query = sa.select(_R.record).where(*there, other).limit(limit - len(found))
+        found += (str(row["record"]) for row in reading.rows(query))
+    return found
 
 
 def judged_alike(work: Work, record_ids: Sequence[str], judged_by: str, rulebook: str) -> None:

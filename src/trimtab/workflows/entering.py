@@ -139,7 +139,7 @@ class Entering:
         before = one.before
         others = before is None or (one.inspection is None and before.inspection is not None)
         if others:
-            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=None)
+            sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=None, scanner=None)
         elif running.sync.scope is Scope.FULL and _worth_another_look(one):
             sighting = replace(sighting, inspect_attempts=0, inspect_retry_at=work.now)
         if one.record.incomplete is None:

@@ -310,7 +310,11 @@ CREATE TABLE inventory_sightings (
 	CONSTRAINT pk_inventory_sightings PRIMARY KEY (record)
 )
 ;
+CREATE INDEX ix_inventory_sightings_again ON inventory_sightings (connection, inspect_retry_at) WHERE inspect_retry_at IS NOT NULL
+;
 CREATE UNIQUE INDEX ix_inventory_sightings_key ON inventory_sightings (connection, "key")
+;
+CREATE INDEX ix_inventory_sightings_scanner ON inventory_sightings (connection, scanner)
 ;
 CREATE TABLE kept_answers (
 	id VARCHAR(64) NOT NULL,
