@@ -153,11 +153,18 @@ def test_a_reference_that_cannot_be_read_is_refused(
 def test_a_day_of_seven_tenants_costs_little(
     references: References, demands: Monitoring, day: Day
 ) -> None:
+    """In units of plain Python on the same machine in the same moments: 60 ms where it is quiet."""
+
+    def seconds(act: Callable[[], object]) -> float:
+        start = time.process_time()
+        act()
+        return time.process_time() - start
+
     frame = day(CALM)
     survey(frame, references, demands)
-    spent = []
-    for _ in range(7):
-        start = time.process_time()
-        survey(frame, references, demands)
-        spent.append(time.process_time() - start)
-    assert statistics.median(spent) < 0.06
+    spent = [
+        seconds(lambda: survey(frame, references, demands))
+        / seconds(lambda: sum(number * number for number in range(300_000)))
+        for _ in range(7)
+    ]
+    assert statistics.median(spent) < 4.5
