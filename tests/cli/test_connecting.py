@@ -79,6 +79,16 @@ def test_an_inventory_by_one_command(tmp_path: Path, mlflow3: Server) -> None:
     history = told(trimtab(home, "record", *version, "--history", "--json"))
     assert history[-1]["what"] == "added"
 
+    placed = next(r for r in listed if r["stage"] == "production" and r["model"].isascii())
+    lineage = trimtab(home, "record", placed["model"], str(placed["version"]), "--lineage").stdout
+    above, _, below = lineage.partition("leads to")
+    assert "  run " in above
+    assert "logged model logged model" not in above
+    assert "\n  placement production" in below
+    naming = trimtab(home, "naming", "ours", "--json")
+    assert naming.returncode == 0, naming.stderr
+    assert all(row["sentence"] for row in told(naming))
+
     for ending, begins in ((".html", b"<!doctype html"), (".pdf", b"%PDF"), (".cdx.json", b"{")):
         card = tmp_path / f"card{ending}"
         assert trimtab(home, "record", *version, "--card", str(card)).returncode == 0

@@ -111,3 +111,20 @@ def test_nobody_waits_for_ever_where_nobody_reads(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="was paused or removed meanwhile"):
             _until_read(client, where, before.id, shown)
     world.close()
+
+
+def test_what_came_of_reading_and_how_tags_are_named(run: Run, tmp_path: Path) -> None:
+    said = run("syncs", "risk-mlflow")
+    assert said.returncode == 0, said.stderr
+    first, second = said.stdout.splitlines()[1:3]
+    assert "succeeded" in first
+    assert "partial" in second
+    words = tmp_path / "tags.yaml"
+    words.write_text("fields:\n  owner: [keeper]\n")
+    changed = run("naming", "risk-mlflow", "--tag-map", str(words))
+    assert changed.returncode == 0, changed.stderr
+    assert "named and written alike" in changed.stdout
+    words.write_text("fields:\n  ower: [keeper]\n")
+    bad = run("naming", "risk-mlflow", "--tag-map", str(words))
+    assert bad.returncode == 2
+    assert "'owner'" in bad.stderr

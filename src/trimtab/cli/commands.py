@@ -13,6 +13,7 @@ from trimtab.cli.connections import disconnect, webhook
 from trimtab.cli.incidents import incidents
 from trimtab.cli.inventory import compliance, connect, connections, inventory, record, sync
 from trimtab.cli.models import models, versions
+from trimtab.cli.naming import naming, syncs
 from trimtab.cli.rollouts import rollouts
 from trimtab.cli.waivers import waivers
 from trimtab.kernel import garbage
@@ -27,6 +28,8 @@ PANELS = {
         "waivers",
         "sync",
         "connections",
+        "syncs",
+        "naming",
         "webhook",
         "disconnect",
     ),
@@ -76,7 +79,10 @@ app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 for noun in (connect, waivers, models, versions, approvals, rollouts, incidents):
     app.add_typer(noun)
-for command in (sync, connections, webhook, disconnect, inventory, record, compliance):
+for command in (
+    *(sync, connections, syncs, naming, webhook, disconnect),
+    *(inventory, record, compliance),
+):
     app.command()(command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -160,6 +160,9 @@ def record(
     history: Annotated[
         bool, typer.Option("--history", help="What happened to it, newest first.")
     ] = False,
+    lineage: Annotated[
+        bool, typer.Option("--lineage", help="What it comes from, and leads to.")
+    ] = False,
     *,
     remote: Remote,
     as_json: Json = False,
@@ -171,6 +174,10 @@ def record(
     at = moment(as_of)
     if card is not None:
         write_card(remote, model, version, connection, card, as_of=at)
+    elif lineage:
+        from trimtab.cli.lineages import show_lineage
+
+        show_lineage(remote, model, version, connection, as_of=at, as_json=as_json)
     elif history:
         show_history(remote, model, version, connection, as_json=as_json)
     else:
