@@ -50,6 +50,7 @@ WRITTEN = {
     base.EMAIL: "an e-mail address",
     base.LINE: "one line",
     base.LINES: "nothing that cannot be seen",
+    base.NO_NUL: "no NUL",
     base.WHY: "nothing that cannot be seen",
     base.ID: "an id",
     base.VISIBLE: "printable ASCII without spaces",

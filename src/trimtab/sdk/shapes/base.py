@@ -134,6 +134,8 @@ What comes as JSON has no half of a surrogate pair."""
 LINE = f"^[{_SPACES}]*[^{UNSEEN}{_LINE_ENDS}{_SPACES}][^{UNSEEN}{_LINE_ENDS}]*$"
 """One line with something to read in it."""
 LINES = f"^[^{UNSEEN}]*$"
+NO_NUL = r"^[^\u0000]*$"
+"""What every text of a request is at least."""
 WHY = (
     f"^[{_SPACES}{_LINE_ENDS}]*[^{UNSEEN}{_LINE_ENDS}{_SPACES}][^{UNSEEN}]+"
     f"[^{UNSEEN}{_LINE_ENDS}{_SPACES}][{_SPACES}{_LINE_ENDS}]*$"

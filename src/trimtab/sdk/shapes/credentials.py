@@ -7,9 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import PERMISSION, Answer, ModelName, Reason, Request, described
+from trimtab.sdk.shapes.base import (
+    NO_NUL,
+    PERMISSION,
+    Answer,
+    ModelName,
+    Reason,
+    Request,
+    described,
+)
 
-NewPassword = Annotated[str, Field(min_length=1, max_length=500)]
+NewPassword = Annotated[str, Field(min_length=1, max_length=500), described(NO_NUL)]
 
 
 class PasswordReset(Request):
@@ -23,7 +31,7 @@ class PasswordReset(Request):
 class PasswordChange(Request):
     """Another password of one's own, with the present one."""
 
-    email: Annotated[str, Field(min_length=1, max_length=255)]
+    email: Annotated[str, Field(min_length=1, max_length=255), described(NO_NUL)]
     """Address of whoever changes it."""
     password: NewPassword
     """The present one."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from trimtab.sdk.shapes.base import (
     EMAIL,
+    NO_NUL,
     SLUG,
     Answer,
     Line,
@@ -84,7 +85,7 @@ class NewPerson(Request):
     """What others read where this person acted."""
     roles: Roles
     """Names of roles, or roles with conditions."""
-    password: Annotated[str, Field(min_length=1, max_length=500)]
+    password: Annotated[str, Field(min_length=1, max_length=500), described(NO_NUL)]
     """First password, which they can change."""
     tenant: TenantName | None = None
     """Tenant that this person is of; null: the fleet."""
@@ -111,7 +112,7 @@ class NewAccount(Request):
     """Names of roles, or roles with conditions."""
     tenant: TenantName | None = None
     """Tenant that it acts for; null: the fleet."""
-    owner: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    owner: Annotated[str, Field(min_length=1, max_length=80), described(NO_NUL)] | None = None
     """Id of the person who answers for it; null: whoever asks."""
     default_model: ModelName | None = None
     """Model that is meant where a request names none."""
@@ -130,9 +131,9 @@ class IssuedKey(Answer):
 class Credentials(Request):
     """Address and password."""
 
-    email: Annotated[str, Field(min_length=1, max_length=255)]
+    email: Annotated[str, Field(min_length=1, max_length=255), described(NO_NUL)]
     """Address of whoever logs in."""
-    password: Annotated[str, Field(min_length=1, max_length=500)]
+    password: Annotated[str, Field(min_length=1, max_length=500), described(NO_NUL)]
     """Their password."""
 
 

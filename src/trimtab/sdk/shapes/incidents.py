@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trimtab.sdk.shapes.base import Answer, Reason, Request
+from trimtab.sdk.shapes.base import NO_NUL, Answer, Reason, Request, described
 
 
 class TimelineShape(Answer):
@@ -66,7 +66,7 @@ class RootCauseShape(Answer):
 class NewRemediation(Request):
     """An action that somebody asks for. The safety check cannot be switched off."""
 
-    incident_id: Annotated[str, Field(min_length=1, max_length=80)]
+    incident_id: Annotated[str, Field(min_length=1, max_length=80), described(NO_NUL)]
     """The incident that it is to help against."""
     action: Literal["notify_team", "rollback_model", "retrain_model"]
     """What is to be done."""

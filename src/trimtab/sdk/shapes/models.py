@@ -16,6 +16,7 @@ from pydantic import (
 
 from trimtab.sdk.shapes.base import (
     DIGEST,
+    NO_NUL,
     SEMVER,
     Answer,
     ColumnName,
@@ -79,7 +80,7 @@ class NewModel(Request):
     """What it reads: columns of the tables."""
     label: ColumnName
     """Column of the tables with what it is to tell."""
-    policy: Annotated[str, Field(max_length=40)] = ""
+    policy: Annotated[str, Field(max_length=40), described(NO_NUL)] = ""
     """Policy that it is held to; empty: that of the control plane."""
     reason: Reason
 
