@@ -240,6 +240,23 @@ def test_a_cycle_of_changes_is_no_first_look_at_what_is_gone(plane: Plane) -> No
         assert plane.cycle(registry, scope).counts.removed == gone, scope
 
 
+def test_why_it_fails_is_why_it_fails_now(plane: Plane) -> None:
+    registry = Registry()
+    for why in ("nobody answers there", "it is no registry"):
+
+        def fails(_what: str, _which: Any, why: str = why) -> None:
+            raise Unavailable(why)
+
+        registry.hook = fails
+        plane.step(15)
+        plane.cycle(registry)
+        assert plane.now().health_reason == why
+    told = len(plane.told("connection.health_changed"))
+    plane.step(15)
+    plane.cycle(registry)
+    assert len(plane.told("connection.health_changed")) == told, "the same is said once"
+
+
 @pytest.mark.on_both
 def test_names_that_no_index_takes_are_told_apart(plane: Plane) -> None:
     """Letters that no database can pack."""

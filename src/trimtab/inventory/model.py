@@ -89,8 +89,9 @@ class Connection:
         return seen, event
 
     def felt(self, health: Health, reason: str) -> tuple[Connection, HealthChanged] | None:
-        """The connection with another health; None: it has this one already."""
-        if health is self.health:
+        """The connection with another health, or another reason why it fails; None: it has these
+        already."""
+        if health is self.health and (health is not Health.FAILING or reason == self.health_reason):
             return None
         event = HealthChanged(self.id, self.tenant, self.name, self.health, health, reason)
         return replace(self, health=health, health_reason=reason), event
