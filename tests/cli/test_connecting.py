@@ -103,7 +103,9 @@ def test_an_inventory_by_one_command(tmp_path: Path, mlflow3: Server) -> None:
     standing = told(trimtab(home, "compliance", "--json"))
     assert sum(rule["gaps"] for rule in standing["rules"]) > 0
     rulebook = tmp_path / "rulebook.yaml"
-    rulebook.write_text(default_text().replace("value: [production]", "value: [development]"))
+    shipped = trimtab(home, "compliance", "--rulebook").stdout
+    assert shipped == default_text()
+    rulebook.write_text(shipped.replace("value: [production]", "value: [development]"))
     preview = told(trimtab(home, "compliance", "--preview", str(rulebook), "--json"))
     assert preview["records"] == len(listed)
     assert preview["changes"]

@@ -350,7 +350,8 @@ def _summary(one: ConnectionShape) -> None:
     if last.phase == "failed":
         print(f"  it could not be read: {told(last.reason)}")
         if one.paused:
-            print("  it is not tried again by itself; connect it again, correctly")
+            print("  it is not tried again by itself: connect it again; or, if it is none,")
+            print(f"  trimtab disconnect {told(one.name)} --reason WHY")
         return
     for line in _lines(one.tally):
         print(f"  {line}")

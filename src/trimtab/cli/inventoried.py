@@ -272,7 +272,7 @@ def _stands(place: Any) -> str:
 
 
 def _print(record: RecordShape) -> None:
-    since = f"since {record.since:%Y-%m-%d %H:%M}"
+    since = f"as it is since {record.since:%Y-%m-%d %H:%M} UTC"
     print(f"{told(record.model)} {record.version}  {record.stage}  {since}")
     if record.removed:
         print("its registry has it no more, or is read no more")

@@ -192,14 +192,20 @@ def compliance(
             exists=True, dir_okay=False, help="Rules instead: say only what they would change."
         ),
     ] = None,
+    rulebook: Annotated[
+        bool, typer.Option("--rulebook", help="Print the rules that are shipped, to edit them.")
+    ] = False,
     *,
     remote: Remote,
     as_json: Json = False,
 ) -> None:
     """How the inventory stands by the rules, or what other rules would change."""
     from trimtab.cli.inventoried import show_preview, show_standing
+    from trimtab.inventory.rulebook import default_text
 
-    if preview is not None:
+    if rulebook:
+        print(default_text(), end="")
+    elif preview is not None:
         show_preview(remote, preview, as_json=as_json)
     else:
         show_standing(remote, as_json=as_json)

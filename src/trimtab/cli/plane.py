@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trimtab.cli.remote import Remote
@@ -52,12 +52,14 @@ def plane(asks: Remote, *, work: bool = False) -> Iterator[Plane]:
         NotAuthenticated: one is named, and no credential for it.
         Unavailable: none could be started here.
     """
-    if asks.url or asks.key or asks.token:
-        with asks.client() as client:
-            yield Plane(client, asks.url or "http://127.0.0.1:8000", ours=False)
-        return
     from trimtab.platform.settings import load_settings
+    from trimtab.platform.whereabouts import served_at
 
+    if asks.url or asks.key or asks.token:
+        named = replace(asks, url=asks.url or served_at(load_settings()))
+        with named.client() as client:
+            yield Plane(client, named.url, ours=False)
+        return
     settings = load_settings()
     found = _running(settings, asks.tenant)
     if found is not None:

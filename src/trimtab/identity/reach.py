@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trimtab.identity.roles import READING
+from trimtab.identity.roles import READING, ROLES
 from trimtab.kernel.actor import Actor
 from trimtab.kernel.errors import NotPermitted
 from trimtab.kernel.grants import Subject
@@ -65,12 +65,17 @@ def _refused(actor: Actor, permission: str) -> NotPermitted:
     if not limits:
         return NotPermitted(
             f"this needs the permission {permission}, which you do not have",
-            remedy="ask an administrator for a role that has it",
+            remedy=f"ask an administrator for a role that has it{_roles_with(permission)}",
         )
     return NotPermitted(
         f"you have {permission} on conditions that this does not fulfil: " + ", or ".join(limits),
         remedy="ask somebody whose role holds for it, or an administrator for a wider one",
     )
+
+
+def _roles_with(permission: str) -> str:
+    names = sorted(name for name, permissions in ROLES.items() if permission in permissions)
+    return f": {', '.join(names)}" if names else ""
 
 
 def demand_fleet(actor: Actor) -> None:

@@ -166,7 +166,7 @@ class Wire:
                 # Who has waited to the end of their patience is not made to wait again.
                 if last or isinstance(error, httpx.TimeoutException):
                     raise Unavailable(
-                        f"the control plane does not answer: {error}",
+                        f"the control plane at {self._http.base_url} does not answer: {error}",
                         remedy="check its address, and that it is running",
                     ) from error
                 retry_after = None
