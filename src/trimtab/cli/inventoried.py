@@ -62,6 +62,8 @@ def _nothing(filters: Filters, *, connected: bool) -> str:
         return (
             "nothing was known then; what was before a registry was first read, it alone can tell"
         )
+    if filters == Filters():
+        return "nothing is on record yet; trimtab connections says how reading goes"
     return "nothing fits; trimtab inventory without filters lists what there is"
 
 
@@ -291,6 +293,8 @@ def _print(record: RecordShape) -> None:
     for rule in record.compliance:
         if rule.outcome in ("fail", "inconclusive", "waived"):
             print(f"  {rule.outcome:<13} {rule.rule}: {told(rule.sentence)}")
+            if rule.outcome != "waived":
+                print(f"  {'':<13} {told(rule.remedy)}")
     for finding in record.findings:
         print(f"  finding       {told(finding['code'])}: {told(finding['detail'])}")
 

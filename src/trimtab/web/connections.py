@@ -273,5 +273,9 @@ def troubled(views: Sequence[ConnectionView]) -> tuple[Shown, ...]:
 
 
 def _urgency(view: ConnectionView) -> tuple[int, str]:
+    connection = view.connection
     order = ("failing", "lagging", "not read yet", "healthy", "paused", "removed")
-    return order.index(health_of(view).word), view.connection.name
+    word = health_of(view).word
+    if word == "paused" and connection.health is Health.FAILING:
+        word = "failing"  # it was never read, and nobody tries again
+    return order.index(word), connection.name
