@@ -55,7 +55,7 @@ def connect_mlflow(
         list[str] | None,
         typer.Option(help="A network that is not public and may be reached, as 10.2.0.0/16."),
     ] = None,
-    wait: Wait = 30.0,
+    wait: Wait = 20.0,
     *,
     remote: Remote,
     reason: Because = "connected from the command line",
@@ -85,7 +85,7 @@ def sync(
         str | None, typer.Argument(help="Name or id of a connection; else all of them.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything anew.")] = False,
-    wait: Wait = 30.0,
+    wait: Wait = 20.0,
     *,
     remote: Remote,
     reason: Because = "asked from the command line",
