@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -86,42 +87,69 @@ def export(remote: Remote, filters: Filters, output: Path) -> None:
     write(output, content)
 
 
-def show_record(
-    remote: Remote,
-    model: str,
-    version: int,
-    connection: str | None,
-    *,
-    as_of: datetime | None,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Which:
+    """Which version is asked about, of which connection if several hold it, and as of when."""
+
+    model: str
+    version: int
+    connection: str | None = None
+    as_of: datetime | None = None
+
+    def id(self, client: Client) -> str:
+        """The record of the version, as a registry holds it, or did at `as_of`.
+
+        Raises:
+            NotFound: no registry holds it.
+            InvalidInput: several do.
+        """
+        places = dict.fromkeys(
+            ((False, self.as_of), (True, self.as_of), (False, None), (True, None))
+        )
+        for removed, moment in places:
+            wanted = Filters(self.connection, model=self.model, removed=removed, as_of=moment).sent(
+                client
+            )
+            found = [r for r in client.inventory.list(**wanted) if r.version == self.version]
+            if len(found) > 1:
+                raise InvalidInput(
+                    f"{len(found)} registries hold {ascii(self.model)[:80]} {self.version}",
+                    field="--connection",
+                    remedy="name one with --connection: "
+                    + ", ".join(sorted({record.connection for record in found})),
+                )
+            if found:
+                return found[0].id
+        raise NotFound(
+            f"no registry holds {ascii(self.model)[:80]} {self.version}",
+            field="model",
+            remedy="`trimtab inventory --text PART` lists what there is",
+        )
+
+
+def show_record(remote: Remote, which: Which, *, as_json: bool) -> None:
     """Print one version, each field with where it was read.
 
     Raises:
         NotFound: no registry holds it.
     """
     with plane(remote) as found:
-        record = found.client.inventory.record(
-            id_of(found.client, model, version, connection, as_of), as_of=as_of
-        )
+        record = found.client.inventory.record(which.id(found.client), as_of=which.as_of)
     if as_json:
         print(json.dumps(record.model_dump(mode="json"), indent=2))
         return
     _print(record)
 
 
-def show_history(
-    remote: Remote, model: str, version: int, connection: str | None, *, as_json: bool
-) -> None:
+def show_history(remote: Remote, which: Which, *, as_json: bool) -> None:
     """Print what happened to a version, newest first.
 
     Raises:
         NotFound: no registry holds it.
     """
     with plane(remote) as found:
-        record = id_of(found.client, model, version, connection)
         show_rows(
-            found.client.inventory.history(record),
+            found.client.inventory.history(which.id(found.client)),
             (
                 ("seen", lambda m: f"{m.at:%Y-%m-%d %H:%M}"),
                 ("what", lambda m: m.what),
@@ -135,15 +163,7 @@ def show_history(
         )
 
 
-def write_card(
-    remote: Remote,
-    model: str,
-    version: int,
-    connection: str | None,
-    output: Path,
-    *,
-    as_of: datetime | None,
-) -> None:
+def write_card(remote: Remote, which: Which, output: Path) -> None:
     """Write the model card of a version, as the name of the file says.
 
     Raises:
@@ -159,8 +179,7 @@ def write_card(
         )
     check_output(output, [], "card")
     with plane(remote) as found:
-        record = id_of(found.client, model, version, connection, as_of)
-        content = found.client.inventory.card(record, kind, as_of=as_of)
+        content = found.client.inventory.card(which.id(found.client), kind, as_of=which.as_of)
     write(output, content)
 
 
@@ -234,39 +253,6 @@ def show_preview(remote: Remote, file: Path, *, as_json: bool) -> None:
             examples = ", ".join(f"{told(model)} {version}" for model, version in move["examples"])
             what = f"{move['before'] or 'not there'} -> {move['after'] or 'not there'}"
             print(f"  {change['rule']:<28}{what:<32}{move['versions']:>6}  {examples}")
-
-
-def id_of(
-    client: Client,
-    model: str,
-    version: int,
-    connection: str | None,
-    as_of: datetime | None = None,
-) -> str:
-    """The record of a version, as a registry held it, or did at `as_of`.
-
-    Raises:
-        NotFound: no registry holds it.
-        InvalidInput: several do.
-    """
-    places = dict.fromkeys(((False, as_of), (True, as_of), (False, None), (True, None)))
-    for removed, moment in places:
-        wanted = Filters(connection, model=model, removed=removed, as_of=moment).sent(client)
-        found = [r for r in client.inventory.list(**wanted) if r.version == version]
-        if len(found) > 1:
-            raise InvalidInput(
-                f"{len(found)} registries hold {ascii(model)[:80]} {version}",
-                field="--connection",
-                remedy="name one with --connection: "
-                + ", ".join(sorted({record.connection for record in found})),
-            )
-        if found:
-            return found[0].id
-    raise NotFound(
-        f"no registry holds {ascii(model)[:80]} {version}",
-        field="model",
-        remedy="`trimtab inventory --text PART` lists what there is",
-    )
 
 
 def _stands(place: Any) -> str:

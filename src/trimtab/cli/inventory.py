@@ -168,20 +168,20 @@ def record(
     as_json: Json = False,
 ) -> None:
     """One version that a registry holds: every field, and where it was read."""
-    from trimtab.cli.inventoried import show_history, show_record, write_card
+    from trimtab.cli.inventoried import Which, show_history, show_record, write_card
     from trimtab.cli.models import moment
 
-    at = moment(as_of)
+    which = Which(model, version, connection, moment(as_of))
     if card is not None:
-        write_card(remote, model, version, connection, card, as_of=at)
+        write_card(remote, which, card)
     elif lineage:
         from trimtab.cli.lineages import show_lineage
 
-        show_lineage(remote, model, version, connection, as_of=at, as_json=as_json)
+        show_lineage(remote, which, as_json=as_json)
     elif history:
-        show_history(remote, model, version, connection, as_json=as_json)
+        show_history(remote, which, as_json=as_json)
     else:
-        show_record(remote, model, version, connection, as_of=at, as_json=as_json)
+        show_record(remote, which, as_json=as_json)
 
 
 @asking

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from trimtab.cli.inventoried import id_of
+from trimtab.cli.inventoried import Which
 from trimtab.cli.plane import plane
 from trimtab.cli.remote import Remote, told
 
@@ -18,23 +17,14 @@ _PREFIX = {"dataset": "dataset ", "version": "version ", "placement": "placement
 """What stands before a label that does not say what it is."""
 
 
-def show_lineage(
-    remote: Remote,
-    model: str,
-    version: int,
-    connection: str | None,
-    *,
-    as_of: datetime | None,
-    as_json: bool,
-) -> None:
+def show_lineage(remote: Remote, which: Which, *, as_json: bool) -> None:
     """Print the lineage of a version, each thing below the one that leads to it.
 
     Raises:
         NotFound: no registry holds it.
     """
     with plane(remote) as found:
-        record = id_of(found.client, model, version, connection, as_of)
-        lineage = found.client.inventory.lineage(record, as_of=as_of)
+        lineage = found.client.inventory.lineage(which.id(found.client), as_of=which.as_of)
     if as_json:
         print(json.dumps(lineage.model_dump(mode="json"), indent=2))
         return

@@ -60,13 +60,13 @@ def grant(
     as_json: Json = False,
 ) -> None:
     """Answer for a gap until a day. It takes the role compliance or legal."""
-    from trimtab.cli.inventoried import id_of
+    from trimtab.cli.inventoried import Which
     from trimtab.cli.plane import plane
 
     ends = _end(until)
     with plane(asker(context)) as found:
         made = found.client.compliance.waive(
-            id_of(found.client, model, version, connection),
+            Which(model, version, connection).id(found.client),
             rule,
             expires_at=ends,
             whole_model=whole_model,
